@@ -1,0 +1,241 @@
+"""Every error that a Kafka client may be told about, and the few that never reach the wire.
+
+A room that finds something wrong raises the error by its name; only the broker's dispatch turns it into the number that
+the client understands. The numbers and their meaning are Kafka's own (`org.apache.kafka.common.protocol.Errors`).
+
+Left out: the codes of features that this broker does not have (share groups, quotas, delegation tokens, ...).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KafkaError(Exception):
+    """An error with a Kafka error code; the message is for the log line and the person who reads it."""
+
+    code: ClassVar[int] = -1  # UNKNOWN_SERVER_ERROR
+
+
+class OffsetOutOfRange(KafkaError):
+    code = 1
+
+
+class CorruptMessage(KafkaError):
+    code = 2
+
+
+class UnknownTopicOrPartition(KafkaError):
+    code = 3
+
+
+class LeaderNotAvailable(KafkaError):
+    code = 5
+
+
+class NotLeaderOrFollower(KafkaError):
+    code = 6
+
+
+class RequestTimedOut(KafkaError):
+    code = 7
+
+
+class MessageTooLarge(KafkaError):
+    code = 10
+
+
+class OffsetMetadataTooLarge(KafkaError):
+    code = 12
+
+
+class CoordinatorLoadInProgress(KafkaError):
+    code = 14
+
+
+class CoordinatorNotAvailable(KafkaError):
+    code = 15
+
+
+class NotCoordinator(KafkaError):
+    code = 16
+
+
+class InvalidTopic(KafkaError):
+    code = 17
+
+
+class RecordListTooLarge(KafkaError):
+    code = 18
+
+
+class NotEnoughReplicas(KafkaError):
+    code = 19
+
+
+class InvalidRequiredAcks(KafkaError):
+    code = 21
+
+
+class IllegalGeneration(KafkaError):
+    code = 22
+
+
+class InconsistentGroupProtocol(KafkaError):
+    code = 23
+
+
+class InvalidGroupId(KafkaError):
+    code = 24
+
+
+class UnknownMemberId(KafkaError):
+    code = 25
+
+
+class InvalidSessionTimeout(KafkaError):
+    code = 26
+
+
+class RebalanceInProgress(KafkaError):
+    code = 27
+
+
+class InvalidTimestamp(KafkaError):
+    code = 32
+
+
+class UnsupportedSaslMechanism(KafkaError):
+    code = 33
+
+
+class IllegalSaslState(KafkaError):
+    code = 34
+
+
+class UnsupportedVersion(KafkaError):
+    code = 35
+
+
+class TopicAlreadyExists(KafkaError):
+    code = 36
+
+
+class InvalidPartitions(KafkaError):
+    code = 37
+
+
+class InvalidReplicationFactor(KafkaError):
+    code = 38
+
+
+class InvalidReplicaAssignment(KafkaError):
+    code = 39
+
+
+class InvalidConfig(KafkaError):
+    code = 40
+
+
+class InvalidRequest(KafkaError):
+    code = 42
+
+
+class UnsupportedForMessageFormat(KafkaError):
+    code = 43
+
+
+class PolicyViolation(KafkaError):
+    code = 44
+
+
+class OutOfOrderSequenceNumber(KafkaError):
+    code = 45
+
+
+class DuplicateSequenceNumber(KafkaError):
+    code = 46
+
+
+class InvalidProducerEpoch(KafkaError):
+    code = 47
+
+
+class InvalidTxnState(KafkaError):
+    code = 48
+
+
+class InvalidProducerIdMapping(KafkaError):
+    code = 49
+
+
+class TransactionalIdAuthorizationFailed(KafkaError):
+    code = 53
+
+
+class KafkaStorageError(KafkaError):
+    code = 56
+
+
+class LogDirNotFound(KafkaError):
+    code = 57
+
+
+class SaslAuthenticationFailed(KafkaError):
+    code = 58
+
+
+class UnknownProducerId(KafkaError):
+    code = 59
+
+
+class NonEmptyGroup(KafkaError):
+    code = 68
+
+
+class GroupIdNotFound(KafkaError):
+    code = 69
+
+
+class FencedLeaderEpoch(KafkaError):
+    code = 74
+
+
+class UnknownLeaderEpoch(KafkaError):
+    code = 75
+
+
+class UnsupportedCompressionType(KafkaError):
+    code = 76
+
+
+class MemberIdRequired(KafkaError):
+    code = 79
+
+
+class GroupMaxSizeReached(KafkaError):
+    code = 81
+
+
+class FencedInstanceId(KafkaError):
+    code = 82
+
+
+class ElectionNotNeeded(KafkaError):
+    code = 84
+
+
+class GroupSubscribedToTopic(KafkaError):
+    code = 86
+
+
+class InvalidRecord(KafkaError):
+    code = 87
+
+
+class FrameError(ValueError):
+    """The bytes on a connection are no Kafka request. There is nobody to answer: the connection is closed."""
+
+
+class FileShrank(OSError):
+    """A slice promises bytes that its file no longer has: somebody truncated it after the slice was made."""
