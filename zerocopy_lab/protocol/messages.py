@@ -1,0 +1,162 @@
+"""Every message but Produce's frame and Fetch's response, through kio.
+
+kio knows each message in each version as a frozen dataclass (generated from Kafka's own definitions), reads it in Rust and
+writes it in Python. A message is a few microseconds that way; what makes that cheap enough is batching, which spreads them
+over thousands of records.
+
+The modules of kio are loaded when a message is first needed: a broker starts in a fraction of a second that way.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from zerocopy_lab.errors import FrameError
+from zerocopy_lab.protocol.framing import LENGTH
+from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+
+#: A request or response of kio. Their classes differ from version to version, so no static type covers a family.
+Entity = Any
+
+
+@cache
+def _kio() -> ModuleType:
+    """kio's serializers. kio would import the test library hypothesis where that is installed, 0.3 s for nothing."""
+    hidden = "hypothesis" not in sys.modules
+    if hidden:
+        sys.modules["hypothesis"] = None  # type: ignore[assignment]
+    try:
+        import kio.serial
+    finally:
+        if hidden:
+            del sys.modules["hypothesis"]
+    return kio.serial
+
+
+@cache
+def types_of(api_key: ApiKey, version: int, direction: str) -> ModuleType:
+    """The module `kio.schema.<api>.v<version>.<direction>`, direction being "request" or "response"."""
+    _kio()
+    __import__(name := f"kio.schema.{api_key.name}.v{version}.{direction}")
+    return sys.modules[name]
+
+
+def response_types(api_key: ApiKey, version: int) -> ModuleType:
+    """The classes of one response and all that is nested in it."""
+    return types_of(api_key, version, "response")
+
+
+def request_type(api_key: ApiKey, version: int) -> type[Any]:
+    """The class of one request, e.g. `MetadataRequest` of version 9."""
+    return _outermost(types_of(api_key, version, "request"), api_key, "Request")
+
+
+def response_type(api_key: ApiKey, version: int) -> type[Any]:
+    """The class of one response, e.g. `MetadataResponse` of version 9."""
+    return _outermost(response_types(api_key, version), api_key, "Response")
+
+
+def _outermost(module: ModuleType, api_key: ApiKey, suffix: str) -> type[Any]:
+    name = "".join(part.capitalize() for part in api_key.name.split("_")) + suffix
+    found: type[Any] = getattr(module, name)
+    return found
+
+
+@cache
+def _reader(api_key: ApiKey, version: int) -> Callable[[memoryview, int], tuple[Entity, int]]:
+    reader: Callable[[memoryview, int], tuple[Entity, int]]
+    reader = _kio().entity_reader(request_type(api_key, version))
+    return reader
+
+
+@cache
+def _writer(entity_type: type[Any]) -> Callable[[io.BytesIO, Entity], None]:
+    writer: Callable[[io.BytesIO, Entity], None] = _kio().entity_writer(entity_type)
+    return writer
+
+
+def decode(api_key: ApiKey, version: int, frame: memoryview, at: int = 0) -> Entity:
+    """The request whose body begins at byte `at` of `frame`. Raises FrameError when the bytes are no such request."""
+    read = _reader(api_key, version)
+    try:
+        entity, _ = read(frame.toreadonly(), at)
+    except (ValueError, OverflowError, _kio_errors()) as cause:
+        raise FrameError(f"no {api_key.name} request of version {version}: {cause}") from cause
+    return entity
+
+
+@cache
+def _kio_errors() -> type[Exception]:
+    _kio()
+    from kio.serial.errors import SerialError
+
+    return SerialError
+
+
+def encode_response(api_key: ApiKey, version: int, correlation_id: int, entity: Entity) -> bytes:
+    """The frame of a response: length, header, body."""
+    sink = io.BytesIO()
+    sink.write(LENGTH.pack(0) + LENGTH.pack(correlation_id))
+    # ApiVersions keeps the old header in every version, so that a client can read the answer before versions are agreed.
+    if version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions:
+        sink.write(b"\x00")
+    _writer(type(entity))(sink, entity)
+    length = sink.tell() - LENGTH.size
+    sink.seek(0)
+    sink.write(LENGTH.pack(length))
+    return sink.getvalue()
+
+
+def encode_request(
+    version: int, correlation_id: int, client_id: str | None, entity: Entity
+) -> bytes:
+    """The frame of a request, for the small client of the labs and for tests."""
+    from struct import pack
+
+    api_key = ApiKey(entity.__api_key__)
+    raw_id = b"" if client_id is None else client_id.encode()
+    sink = io.BytesIO()
+    sink.write(pack(">ihhih", 0, api_key, version, correlation_id, -1 if client_id is None else len(raw_id)))
+    sink.write(raw_id)
+    if version >= VERSIONS[api_key].flexible_from:
+        sink.write(b"\x00")
+    _writer(type(entity))(sink, entity)
+    length = sink.tell() - LENGTH.size
+    sink.seek(0)
+    sink.write(LENGTH.pack(length))
+    return sink.getvalue()
+
+
+def decode_response(api_key: ApiKey, version: int, frame: memoryview) -> tuple[int, Entity]:
+    """Correlation id and entity of a response (without the frame's length)."""
+    (correlation_id,) = LENGTH.unpack_from(frame)
+    flexible = version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions
+    read = _kio().entity_reader(response_type(api_key, version))
+    entity, _ = read(frame.toreadonly(), 5 if flexible else 4)
+    return correlation_id, entity
+
+
+def make(entity_type: type[Any], **values: object) -> Entity:
+    """An entity of `entity_type` from those `values` that its version has a field for.
+
+    Versions differ by fields that came and went; a handler names all it knows and this drops what the client's version
+    cannot hold. `throttle_time` is zero unless given: this broker throttles nobody.
+    """
+    known = entity_type.__dataclass_fields__
+    if "throttle_time" in known:
+        values.setdefault("throttle_time", timedelta(0))
+    return entity_type(**{name: value for name, value in values.items() if name in known})
+
+
+def error_code(code: int) -> Any:
+    """Kafka's error `code` as kio's enumeration, for the error_code fields of responses."""
+    _kio()
+    from kio.schema.errors import ErrorCode
+
+    return ErrorCode(code)
