@@ -233,8 +233,12 @@ class InvalidRecord(KafkaError):
     code = 87
 
 
-class FrameError(ValueError):
-    """The bytes on a connection are no Kafka request. There is nobody to answer: the connection is closed."""
+class CloseConnection(Exception):
+    """There is nothing sensible to answer, so this connection has to end; the message becomes the log line."""
+
+
+class FrameError(CloseConnection):
+    """The bytes on a connection are no Kafka request."""
 
 
 class FileShrank(OSError):

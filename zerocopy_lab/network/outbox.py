@@ -1,0 +1,72 @@
+"""Pieces of a response, until the socket has taken them all.
+
+This is where a half-sent file is a normal thing. A socket that does not block takes what fits into its send buffer and
+then says "would block"; the outbox remembers how far it came and goes on when the selector says so. What waits here is a
+file slice, a few dozen bytes whatever its length, so a slow consumer costs no memory.
+
+Bytes are sent with MSG_MORE while anything follows: the kernel then puts a response's head and the first of its records
+into one packet instead of two.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+
+from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.protocol.framing import Piece, Pieces
+from zerocopy_lab.transfer import Transfer
+
+#: macOS has no MSG_MORE; there the head goes out on its own.
+_MORE = getattr(socket, "MSG_MORE", 0)
+
+#: After so many bytes the other connections of the thread get their turn.
+TURN_BYTES = 8 << 20
+
+
+class Outbox:
+    """What one client is still to be sent."""
+
+    def __init__(self, sock: socket.socket, transfer: Transfer) -> None:
+        self._sock = sock
+        self._transfer = transfer
+        self._pieces: deque[Piece] = deque()
+        self._sent_bytes = 0  # of the first piece
+        self.would_blocks = 0
+        self.file_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def put(self, pieces: Pieces) -> None:
+        """Line a response up."""
+        self._pieces.extend(pieces)
+
+    def drain(self) -> bool:
+        """Send until everything is gone (True), or until the socket is full or the turn is over (False). Raises OSError."""
+        pieces = self._pieces
+        turn_bytes = TURN_BYTES
+        while pieces and turn_bytes > 0:
+            try:
+                sent = self._send_some(pieces[0], more=len(pieces) > 1)
+            except BlockingIOError:
+                self.would_blocks += 1
+                return False
+            turn_bytes -= sent
+        return not pieces
+
+    def _send_some(self, piece: Piece, *, more: bool) -> int:
+        """Send what the socket takes of the first piece, and drop the piece when it is sent."""
+        if isinstance(piece, FileSlice):
+            length = piece.length
+            sent = self._transfer.send(self._sock, piece, self._sent_bytes)
+            self.file_bytes += sent
+        else:
+            length = len(piece)
+            unsent = memoryview(piece)[self._sent_bytes :] if self._sent_bytes else piece
+            sent = self._sock.send(unsent, _MORE if more else 0)
+        self._sent_bytes += sent
+        if self._sent_bytes == length:
+            self._pieces.popleft()
+            self._sent_bytes = 0
+        return sent

@@ -1,0 +1,43 @@
+"""What the network and the broker say to each other: who asks, and the three ways to answer.
+
+The network hands every frame to a handler together with the `Client` it came from. The handler answers with
+
+- pieces: the response, to be sent now;
+- a `Later`: the response will come (a fetch that waits for data, a member that waits for its group);
+- None: there is no response (a Produce with acks=0).
+
+Until the answer of one request is sent, the next request of that connection is not read. Kafka does the same ("muting" a
+channel): it keeps answers in order, and a client that does not read its answers cannot make us store them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from zerocopy_lab.protocol.framing import Pieces
+
+
+@dataclass(slots=True)
+class Client:
+    """One connection, as far as the broker may know it: `id` is unique for the life of the broker."""
+
+    id: int
+    host: str
+    port: int
+    principal: str = "User:ANONYMOUS"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Later(Protocol):
+    """A response that is not there yet."""
+
+    def on_complete(self, callback: Callable[[Pieces | None], None]) -> None:
+        """Call `callback` with the response once it is there, at once if it is; from any thread."""
+
+
+Reply = Pieces | Later | None
+Handler = Callable[[memoryview, Client], Reply]
