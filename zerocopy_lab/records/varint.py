@@ -1,0 +1,67 @@
+"""Whole numbers in as few bytes as they need: the zigzag varints of a record.
+
+| value | bytes | why |
+|---|---|---|
+| 0, -1, 1, -2 | `00 01 02 03` | zigzag: the sign is bit 0, so small negative numbers stay short |
+| 63, 64 | `7e`, `80 01` | seven bits a byte, lowest first; the top bit says "more follows" |
+
+Every length, count and delta inside a record is one (source: Kafka's `ByteUtils.writeVarint`,
+Protocol Buffers' `sint32`). They make a record short, and they are why record 1,000 of a batch can
+only be found by walking over the 999 in front of it.
+
+Left out: the unsigned varints of Kafka's "compact" protocol types. They belong to requests, not to
+records.
+"""
+
+from __future__ import annotations
+
+from zerocopy_lab.errors import InvalidRecord
+
+INT32_VARINT_BYTES = 5  # 32 bits, seven a byte
+INT64_VARINT_BYTES = 10
+
+# Most numbers in a record are tiny. A table look-up is several times cheaper than the loop.
+_ONE_BYTE = [bytes([zigzag]) for zigzag in range(128)]
+
+
+def encode_varint(value: int) -> bytes:
+    """The bytes of a signed number of up to 64 bits. Raises OverflowError beyond that."""
+    zigzag = (value << 1) ^ (value >> 63)
+    if 0 <= zigzag < 128:
+        return _ONE_BYTE[zigzag]
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError(f"{value} does not fit the 64 bits of a varint")
+    encoded = bytearray()
+    while zigzag >= 128:
+        encoded.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    encoded.append(zigzag)
+    return bytes(encoded)
+
+
+def decode_varint(
+    view: memoryview, position: int, longest_bytes: int = INT32_VARINT_BYTES
+) -> tuple[int, int]:
+    """The number at a position, and the position behind it. Raises InvalidRecord.
+
+    A varint that never ends, or that runs past the end of the view, comes from a damaged or a
+    hostile batch; so does one with more bits than its field has (Kafka's `ByteUtils.readVarint`
+    refuses these by the byte count as well).
+    """
+    try:
+        byte = view[position]
+        if byte < 128:  # nearly always
+            return (byte >> 1) ^ -(byte & 1), position + 1
+        zigzag = 0
+        for index in range(longest_bytes):
+            byte = view[position + index]
+            zigzag |= (byte & 0x7F) << (7 * index)
+            if byte < 128:
+                if zigzag >> (32 if longest_bytes == INT32_VARINT_BYTES else 64):
+                    break
+                return (zigzag >> 1) ^ -(zigzag & 1), position + index + 1
+    except IndexError:
+        raise InvalidRecord(
+            f"the varint at position {position} runs past the {len(view)} bytes there are"
+        ) from None
+    raise InvalidRecord(f"the varint at position {position} does not fit in {longest_bytes} bytes")
