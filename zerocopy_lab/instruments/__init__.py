@@ -1,7 +1,7 @@
 """The senses: what a process did, and where the bytes of a file are, measured from outside.
 
-Everything here takes a pid or a path, never an object of the broker, so it works just as well on the process and the log
-directory of a real Kafka. It imports the standard library and psutil only.
+Everything here takes a pid or a path, never an object of the broker, so it works just as well on
+the process and the log directory of a real Kafka. It imports the standard library and psutil only.
 
 | module            | answers                                                           | tag     |
 |-------------------|-------------------------------------------------------------------|---------|
@@ -17,6 +17,6 @@ directory of a real Kafka. It imports the standard library and psutil only.
 | `host`            | which machine is this?                                            | -       |
 | `capabilities`    | which of all these work here, for whom, and if not, why not       | -       |
 
-Every instrument either measures or raises `Unavailable` with the reason and the remedy. None ever invents a number: what
-the kernel did not say stays None.
+Every instrument either measures or raises `Unavailable` with the reason and the remedy. None ever
+invents a number: what the kernel did not say stays None.
 """

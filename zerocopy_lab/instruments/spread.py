@@ -1,11 +1,14 @@
-"""How far repeated measurements of one thing differ: the median, the extremes and how many there were.
+"""How far repeated measurements of one thing differ: the median, the extremes and how many there
+were.
 
-A single figure from one run says nothing about the next run. So no lab shows a duration without its spread, and no
-verdict is drawn from two numbers that have none. The median and not the mean, because a disturbance (an interrupt, a
-neighbour on the core) only ever makes work slower, and a mean lets one such outlier speak for all the others.
+A single figure from one run says nothing about the next run. So no lab shows a duration without its
+spread, and no verdict is drawn from two numbers that have none. The median and not the mean,
+because a disturbance (an interrupt, a neighbour on the core) only ever makes work slower, and a
+mean lets one such outlier speak for all the others.
 
-The range (lowest to highest) widens with every repeat; it describes what was seen and is no confidence interval. Whether
-two contestants differ is the business of `workbench.comparison`, which uses the pairs and not just these summaries.
+The range (lowest to highest) widens with every repeat; it describes what was seen and is no
+confidence interval. Whether two contestants differ is the business of `workbench.comparison`, which
+uses the pairs and not just these summaries.
 """
 
 from __future__ import annotations

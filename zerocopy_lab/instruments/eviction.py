@@ -1,0 +1,65 @@
+"""Pushing a file out of the page cache, and proving that it is out.
+
+fsync first (the kernel keeps dirty pages), then `posix_fadvise(POSIX_FADV_DONTNEED)`, then count
+what is left. The advice is only advice: pages that a process has mapped, that another reader is
+using this moment, or that live on tmpfs stay. So an eviction counts only when the page meter finds
+0 resident pages; a lab that believes the mere call measures warm reads and calls them cold.
+
+What comes back afterwards is read from the *guest's* block device. A host may keep that device in
+its own memory: call such a read guest-cold, never "from disk". Needs no privilege (for one's own
+files), unlike `/proc/sys/vm/drop_caches`, which also evicts everybody else's pages.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from zerocopy_lab.instruments.page_residency import PageCounts, page_counts
+from zerocopy_lab.instruments.unavailable import Unavailable
+
+_ATTEMPTS: Final = 5
+"""A page in some processor's private list of new pages escapes the first advice; the kernel empties
+these lists on it.
+"""
+
+
+class Eviction(NamedTuple):
+    """The proof: counts before, and counts after (`after.resident` is 0)."""
+
+    path: Path
+    before: PageCounts
+    after: PageCounts
+
+
+class NotEvicted(OSError):
+    """Pages stayed in memory although everything was done to evict them."""
+
+
+def evict(path: Path) -> Eviction:
+    """Evict all pages of a file; returns the counts before and after.
+
+    Raises NotEvicted when pages are left, Unavailable where pages cannot be evicted or counted.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        raise Unavailable(
+            "eviction",
+            "this system has no posix_fadvise",
+            "On macOS `sudo purge` empties the cache",
+        )
+    before = after = page_counts(path)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        for _ in range(_ATTEMPTS):
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            after = page_counts(path)
+            if after.resident == 0:
+                return Eviction(path, before, after)
+    finally:
+        os.close(fd)
+    raise NotEvicted(
+        f"{after.resident} of {after.total} pages of {path} are still resident: it is on tmpfs, or a process has it"
+        " mapped or is reading it. Use a file on a disk file system that nobody has mapped."
+    )
