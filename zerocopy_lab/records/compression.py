@@ -9,9 +9,7 @@
 | 4 | zstd | RFC 8878 frames |
 
 xerial's snappy: `82 "SNAPPY" 00`, version i32, oldest compatible version i32, then blocks: length
-i32, raw snappy of at most 32 KiB each. LZ4 frame: magic `04 22 4d 18`, flags, block size, header
-checksum, then blocks: length u32 (little-endian, top bit set = stored uncompressed), bytes, and a
-length of 0 at the end.
+i32, raw snappy of at most 32 KiB.
 
 To produce or to fetch a broker needs none of this: the batch stays shut. Labs, consumers,
 compaction and lookups by exact timestamp open it.
@@ -52,13 +50,6 @@ _CODECS = tuple(Codec)  # a tuple is looked up five times faster than an enum
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = _XERIAL_MAGIC + struct.pack(">ii", 1, 1)
 _XERIAL_BLOCK_BYTES = 32 << 10
-# Flags 60: version 1, independent blocks, no checksums (the batch's CRC covers them). 40: blocks of
-# 64 KiB at most. 82: the header's own checksum, bits 8-15 of xxHash-32 of `60 40`; a constant,
-# since the two bytes before it are.
-_LZ4_HEADER = bytes.fromhex("04224d18 60 40 82")
-_LZ4_BLOCK_BYTES = 64 << 10
-_LZ4_STORED = 1 << 31
-_LZ4_END = bytes(4)
 _ZSTD_LEVEL = 3  # zstd's own default, and Kafka's
 
 
@@ -72,7 +63,7 @@ def compress(codec: Codec, plain: bytes) -> bytes:
         case Codec.SNAPPY:
             return _XERIAL_HEADER + b"".join(_xerial_blocks(plain))
         case Codec.LZ4:
-            return _LZ4_HEADER + b"".join(_lz4_blocks(plain)) + _LZ4_END
+            return _lz4_frame(plain)
         case Codec.ZSTD:
             return bytes(cramjam.zstd.compress(plain, level=_ZSTD_LEVEL))
 
@@ -118,14 +109,10 @@ def _xerial_blocks(plain: bytes) -> Iterator[bytes]:
         yield struct.pack(">i", len(block)) + block
 
 
-def _lz4_blocks(plain: bytes) -> Iterator[bytes]:
-    for start in range(0, len(plain), _LZ4_BLOCK_BYTES):
-        chunk = plain[start : start + _LZ4_BLOCK_BYTES]
-        block = bytes(cramjam.lz4.compress_block(chunk, store_size=False))
-        if len(block) < len(chunk):
-            yield struct.pack("<I", len(block)) + block
-        else:  # stored as it is: no block may be longer than the frame's block size
-            yield struct.pack("<I", len(chunk) | _LZ4_STORED) + chunk
+def _lz4_frame(plain: bytes) -> bytes:
+    frame = cramjam.lz4.Compressor(content_checksum=False, block_linked=False)
+    frame.compress(plain)
+    return bytes(frame.finish())
 
 
 def _unpack_snappy(packed: memoryview, room: memoryview) -> int:
