@@ -47,7 +47,7 @@ def _fill(builder, records: Sequence[Record]) -> bytes:  # type: ignore[no-untyp
 
 
 Builder = Callable[..., bytes]
-# kafka-python writes snappy only where a library for it is installed, and it asks for another one than we do.
+# kafka-python writes snappy only with one more library, which nothing else here needs.
 BUILDERS: list[tuple[str, Builder, Codec]] = [
     *(("aiokafka", aiokafka_batch, codec) for codec in Codec),
     *(

@@ -23,7 +23,7 @@ What watches over the bytes that the CRC does not cover:
 |---|---|---|
 | 0-7 | baseOffset | the batches around it: in a log offsets only grow (`verify`, the index) |
 | 8-11 | batchLength | the CRC, then taken over other bytes; or the end of the file comes first |
-| 12-15 | partitionLeaderEpoch | `leader-epoch-checkpoint`: which epoch wrote from where (`verify`) |
+| 12-15 | partitionLeaderEpoch | `leader-epoch-checkpoint`: from where each epoch wrote (`verify`) |
 | 16 | magic | there is only one legal value |
 
 Bytes come from a socket (produce) or a file (recovery, tools) as a `memoryview`; nothing here
