@@ -101,6 +101,10 @@ class RebalanceInProgress(KafkaError):
     code = 27
 
 
+class InvalidCommitOffsetSize(KafkaError):
+    code = 28
+
+
 class InvalidTimestamp(KafkaError):
     code = 32
 
@@ -195,6 +199,10 @@ class NonEmptyGroup(KafkaError):
 
 class GroupIdNotFound(KafkaError):
     code = 69
+
+
+class FetchSessionIdNotFound(KafkaError):
+    code = 70
 
 
 class FencedLeaderEpoch(KafkaError):

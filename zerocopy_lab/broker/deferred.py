@@ -20,9 +20,11 @@ T = TypeVar("T")
 class Deferred(Generic[T]):
     """A value to come, and the one who waits for it."""
 
-    __slots__ = ("_callback", "_done", "_lock", "_value")
+    __slots__ = ("_callback", "_done", "_lock", "_on_abandon", "_value")
 
-    def __init__(self) -> None:
+    def __init__(self, on_abandon: Callable[[], None] | None = None) -> None:
+        """`on_abandon` is called when the client hangs up before the value is known."""
+        self._on_abandon = on_abandon
         self._lock = Lock()
         self._done = False
         self._value: T | None = None
@@ -60,3 +62,13 @@ class Deferred(Generic[T]):
             if not self._done:
                 return
         callback(self._value)  # type: ignore[arg-type]  # done, so this is a T
+
+    def abandon(self) -> None:
+        """Nobody will read the value any more: let the one who prepares it stop."""
+        with self._lock:
+            if self._done:
+                return
+            self._done = True
+            self._callback = None
+        if self._on_abandon is not None:
+            self._on_abandon()

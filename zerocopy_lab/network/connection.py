@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from typing import cast
 
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.network.inbox import BufferLoan, Inbox
@@ -48,7 +49,7 @@ class Connection:
         self._inbox = Inbox(loan, limit_bytes)
         self.outbox = Outbox(sock, transfer)
         self._on_close = on_close
-        self._waiting = False
+        self._later: Later | None = None
         self._closed = False
         self._events = READ
         reactor.watch(sock, READ, self._on_ready)
@@ -63,6 +64,8 @@ class Connection:
         if self._events:
             self._reactor.forget(self._sock)
         self._inbox.close()
+        if self._later is not None:
+            self._later.abandon()
         self._transfer.close()
         self._sock.close()
         self._on_close(self)
@@ -93,12 +96,12 @@ class Connection:
             self._want(0)  # a client that sends on and on while it waits for its answer
         elif self._inbox.receive(self._sock) == 0:
             self.close()
-        elif not self._waiting:
+        elif self._later is None:
             self._handle_frames()
 
     def _handle_frames(self) -> None:
         """Handle what has arrived, until a response must be waited for."""
-        while not (self._waiting or self._closed or self.outbox):
+        while self._later is None and not (self._closed or self.outbox):
             frame = self._inbox.next_frame()
             if frame is None:
                 self._want(READ)
@@ -114,15 +117,14 @@ class Connection:
         if isinstance(reply, (list, tuple)):
             self._send(reply)
             return
-        self._waiting = True
-        later: Later = reply  # type: ignore[assignment]
-        later.on_complete(lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces)))
+        self._later = cast(Later, reply)
+        self._later.on_complete(lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces)))
 
     def _resume(self, pieces: Pieces | None) -> None:
         """The response that was waited for is there."""
         if self._closed:
             return
-        self._waiting = False
+        self._later = None
         try:
             if pieces is not None:
                 self._send(pieces)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -16,7 +17,6 @@ from zerocopy_lab.network.reactor import READ, Reactor
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-_PAUSE_S = 0.5
 
 
 class Listener:
@@ -36,11 +36,13 @@ class Listener:
         )
         self._sock.setblocking(False)
         self.host, self.port = self._sock.getsockname()[:2]
+        self._spare_fd = os.open(os.devnull, os.O_RDONLY)
         reactor.call_soon(self._watch)
 
     def close(self) -> None:
         """Accept nobody any more."""
         self._sock.close()
+        os.close(self._spare_fd)
 
     def _watch(self) -> None:
         self._reactor.watch(self._sock, READ, self._accept)
@@ -54,14 +56,24 @@ class Listener:
             except OSError as failure:
                 if failure.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     raise
-                # The waiting connection would wake us at once, again and again: look away for a moment.
-                log.error("cannot accept a connection: %s; next try in %s s", failure, _PAUSE_S)
-                self._reactor.forget(self._sock)
-                self._reactor.call_later(_PAUSE_S, self._watch)
+                self._turn_away(failure)
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._on_connect(sock, address[0], address[1])
+
+    def _turn_away(self, failure: OSError) -> None:
+        """Out of descriptors: give up the spare one, so that the caller can be accepted and hung up on.
+
+        Left waiting, it would wake the selector at once, again and again.
+        """
+        log.error("turned a connection away: %s; raise the limit of open files", failure)
+        os.close(self._spare_fd)
+        try:
+            self._sock.accept()[0].close()
+        except OSError as again:
+            log.debug("nobody to turn away any more: %s", again)
+        self._spare_fd = os.open(os.devnull, os.O_RDONLY)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -38,6 +38,9 @@ class Later(Protocol):
     def on_complete(self, callback: Callable[[Pieces | None], None]) -> None:
         """Call `callback` with the response once it is there, at once if it is; from any thread."""
 
+    def abandon(self) -> None:
+        """The client has hung up: nobody will read this response."""
+
 
 Reply = Pieces | Later | None
 Handler = Callable[[memoryview, Client], Reply]

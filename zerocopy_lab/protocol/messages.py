@@ -12,13 +12,15 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import MISSING
 from datetime import timedelta
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-from zerocopy_lab.errors import FrameError
+from zerocopy_lab.errors import FrameError, KafkaError
 from zerocopy_lab.protocol.framing import LENGTH
+from zerocopy_lab.protocol.requests import request_header
 from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
 
 #: A request or response of kio. Their classes differ from version to version, so no static type covers a family.
@@ -101,11 +103,19 @@ def _kio_errors() -> type[Exception]:
 
 def encode_response(api_key: ApiKey, version: int, correlation_id: int, entity: Entity) -> bytes:
     """The frame of a response: length, header, body."""
-    sink = io.BytesIO()
-    sink.write(LENGTH.pack(0) + LENGTH.pack(correlation_id))
-    # ApiVersions keeps the old header in every version, so that a client can read the answer before versions are agreed.
-    if version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions:
-        sink.write(b"\x00")
+    header = LENGTH.pack(correlation_id)
+    return _frame(header + b"\x00" if _has_response_tags(api_key, version) else header, entity)
+
+
+def _has_response_tags(api_key: ApiKey, version: int) -> bool:
+    # ApiVersions keeps the old header in every version: a client must be able to read this answer
+    # before versions are agreed (KIP-511).
+    return version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions
+
+
+def _frame(header: bytes, entity: Entity) -> bytes:
+    sink = io.BytesIO(LENGTH.pack(0) + header)
+    sink.seek(0, io.SEEK_END)
     _writer(type(entity))(sink, entity)
     length = sink.tell() - LENGTH.size
     sink.seek(0)
@@ -117,28 +127,15 @@ def encode_request(
     version: int, correlation_id: int, client_id: str | None, entity: Entity
 ) -> bytes:
     """The frame of a request, for the small client of the labs and for tests."""
-    from struct import pack
-
     api_key = ApiKey(entity.__api_key__)
-    raw_id = b"" if client_id is None else client_id.encode()
-    sink = io.BytesIO()
-    sink.write(pack(">ihhih", 0, api_key, version, correlation_id, -1 if client_id is None else len(raw_id)))
-    sink.write(raw_id)
-    if version >= VERSIONS[api_key].flexible_from:
-        sink.write(b"\x00")
-    _writer(type(entity))(sink, entity)
-    length = sink.tell() - LENGTH.size
-    sink.seek(0)
-    sink.write(LENGTH.pack(length))
-    return sink.getvalue()
+    return _frame(request_header(api_key, version, correlation_id, client_id), entity)
 
 
 def decode_response(api_key: ApiKey, version: int, frame: memoryview) -> tuple[int, Entity]:
     """Correlation id and entity of a response (without the frame's length)."""
     (correlation_id,) = LENGTH.unpack_from(frame)
-    flexible = version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions
     read = _kio().entity_reader(response_type(api_key, version))
-    entity, _ = read(frame.toreadonly(), 5 if flexible else 4)
+    entity, _ = read(frame.toreadonly(), 5 if _has_response_tags(api_key, version) else 4)
     return correlation_id, entity
 
 
@@ -160,3 +157,18 @@ def error_code(code: int) -> Any:
     from kio.schema.errors import ErrorCode
 
     return ErrorCode(code)
+
+
+def make_failure(entity_type: type[Any], error: KafkaError) -> Entity:
+    """A response that carries `error` and is empty otherwise."""
+    empty: dict[str, object] = {
+        name: () if "tuple" in str(field.type) else "" if field.type is str else -1
+        for name, field in entity_type.__dataclass_fields__.items()
+        if field.default is MISSING and field.default_factory is MISSING
+    }
+    return make(
+        entity_type,
+        **{**empty, "throttle_time": timedelta(0)},
+        error_code=error_code(error.code),
+        error_message=str(error),
+    )

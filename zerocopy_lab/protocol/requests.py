@@ -74,6 +74,16 @@ def read_request_header(frame: memoryview) -> RequestHeader:
     return RequestHeader(api_key, version, correlation_id, client_id, body_at)
 
 
+def request_header(
+    api_key: ApiKey, version: int, correlation_id: int, client_id: str | None
+) -> bytes:
+    """The same header, written: for the small client of the labs and for tests."""
+    raw_id = b"" if client_id is None else client_id.encode()
+    id_length = -1 if client_id is None else len(raw_id)
+    tags = b"\x00" if version >= VERSIONS[api_key].flexible_from else b""
+    return _FIXED.pack(api_key, version, correlation_id, id_length) + raw_id + tags
+
+
 def _client_id(raw: memoryview, length: int) -> str:
     if len(raw) != length:
         raise FrameError(f"a client id of {length} bytes, but the request ends after {len(raw)}")

@@ -1,0 +1,79 @@
+"""The broker: its logs, its handlers, its background work. It has never seen a socket.
+
+    broker = Broker(BrokerSettings(log_dirs=(Path("data"),)))
+    reply = broker.handle(frame, client)         # what a network thread does for every request
+
+A notebook may do the same and look at the reply: bytes, file slice, bytes.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from zerocopy_lab.broker.dispatch import Dispatch
+from zerocopy_lab.broker.fetch import FetchHandler
+from zerocopy_lab.broker.housekeeping import Housekeeping
+from zerocopy_lab.broker.list_offsets import ListOffsetsHandler
+from zerocopy_lab.broker.metadata import MetadataHandler
+from zerocopy_lab.broker.produce import ProduceHandler
+from zerocopy_lab.broker.producer_ids import ProducerIds
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.broker.timers import TimerThread
+from zerocopy_lab.broker.topics import TopicsHandler
+from zerocopy_lab.broker.waiting import WaitingFetches
+from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.versions import ApiKey
+
+
+class Broker:
+    """Opens (and, after a crash, recovers) its log directories; `close` leaves them clean."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.settings = settings
+        self.logs = LogDirectories.open(
+            settings.log_dirs, settings.topic_defaults, node_id=settings.node_id
+        )
+        self.timers = TimerThread()
+        self.waiting = WaitingFetches(self.timers)
+        self._metadata = MetadataHandler(self.logs, settings)
+        self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
+        self._housekeeping.start()
+        self.dispatch = Dispatch(
+            families=(
+                self._metadata.handlers(),
+                TopicsHandler(self.logs, settings).handlers(),
+                ListOffsetsHandler(self.logs).handlers(),
+                ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
+            ),
+            frame_handlers={
+                ApiKey.produce: ProduceHandler(self.logs, self.waiting),
+                ApiKey.fetch: FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
+            },
+        )
+
+    def advertise(self, host: str, port: int) -> None:
+        """Tell clients, from now on, to connect to `host` and `port`."""
+        self._metadata.address = (host, port)
+
+    def handle(self, frame: memoryview, client: Client) -> Reply:
+        """Answer one request (without its length). The frame may be reused once this returns."""
+        return self.dispatch(frame, client)
+
+    def close(self) -> None:
+        """Stop the background work and close the logs cleanly."""
+        self._housekeeping.stop()
+        self.timers.close()
+        self.logs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,124 @@
+"""From a frame to an answer: find out what is asked, find who answers, and give errors their Kafka codes.
+
+    frame --> header --> Produce, Fetch        handlers of their own: views in, pieces out
+                     --> everything else       kio entity in, kio entity out
+
+Only here does an exception become a number that a client understands. What a client cannot be told ends its connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zerocopy_lab.broker.deferred import Deferred
+from zerocopy_lab.errors import CloseConnection, KafkaError, UnsupportedVersion
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.protocol.requests import (
+    RequestHeader,
+    UnsupportedApiVersions,
+    read_request_header,
+)
+from zerocopy_lab.protocol.versions import VERSIONS, ApiKey, VersionRange
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What a handler may know besides the request itself."""
+
+    api_key: ApiKey
+    api_version: int
+    correlation_id: int
+    client_id: str | None
+    client: Client
+
+
+#: Answers one decoded request with a response of the same version, now or later.
+Handler = Callable[[Any, RequestContext], "messages.Entity | Deferred[messages.Entity]"]
+
+#: Answers a request from its frame, for the two whose payload must not be copied.
+FrameHandler = Callable[[memoryview, RequestHeader, Client], Reply]
+
+
+class Dispatch:
+    """The table of handlers. `frame_handlers` win over `handlers`."""
+
+    def __init__(
+        self,
+        families: Iterable[Mapping[ApiKey, Handler]],
+        frame_handlers: Mapping[ApiKey, FrameHandler],
+    ) -> None:
+        self._handlers = {key: handler for family in families for key, handler in family.items()}
+        self._handlers[ApiKey.api_versions] = self._api_versions
+        self._frame_handlers = frame_handlers
+        served = self._handlers.keys() | frame_handlers.keys()
+        self.versions: dict[ApiKey, VersionRange] = {
+            key: versions for key, versions in VERSIONS.items() if key in served
+        }
+
+    def __call__(self, frame: memoryview, client: Client) -> Reply:
+        """Answer one frame (without its length). Raises CloseConnection when there is no answer."""
+        try:
+            header = read_request_header(frame)
+        except UnsupportedApiVersions as newer:
+            return [self._api_versions_for_a_newer_client(newer.header)]
+        frame_handler = self._frame_handlers.get(header.api_key)
+        if frame_handler is not None:
+            return frame_handler(frame, header, client)
+        return self._answer_entity(frame, header, client)
+
+    def _answer_entity(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+        key, version = header.api_key, header.api_version
+        handler = self._handlers.get(key)
+        if handler is None:
+            raise CloseConnection(f"{key.name} is not served")
+        request = messages.decode(key, version, frame, header.body_at)
+        context = RequestContext(key, version, header.correlation_id, header.client_id, client)
+        try:
+            response = handler(request, context)
+        except KafkaError as error:
+            log.info("%s of %s failed: %s: %s", key.name, client, type(error).__name__, error)
+            response = _failure(key, version, error)
+        if not isinstance(response, Deferred):
+            return [messages.encode_response(key, version, header.correlation_id, response)]
+        later: Deferred[Pieces] = Deferred(on_abandon=response.abandon)
+        response.on_complete(
+            lambda entity: later.complete(
+                [messages.encode_response(key, version, header.correlation_id, entity)]
+            )
+        )
+        return later
+
+    def _api_versions(self, _request: Any, context: RequestContext) -> messages.Entity:
+        return self._versions_entity(context.api_version, error_code=0)
+
+    def _api_versions_for_a_newer_client(self, header: RequestHeader) -> bytes:
+        """Version 0 is what every client can read; it then asks again with a version from the list."""
+        entity = self._versions_entity(0, error_code=UnsupportedVersion.code)
+        return messages.encode_response(ApiKey.api_versions, 0, header.correlation_id, entity)
+
+    def _versions_entity(self, version: int, error_code: int) -> messages.Entity:
+        types = messages.response_types(ApiKey.api_versions, version)
+        return messages.make(
+            types.ApiVersionsResponse,
+            error_code=messages.error_code(error_code),
+            api_keys=tuple(
+                types.ApiVersion(api_key=key, min_version=range_.lowest, max_version=range_.highest)
+                for key, range_ in self.versions.items()
+            ),
+        )
+
+
+def _failure(key: ApiKey, version: int, error: KafkaError) -> messages.Entity:
+    """The response that says nothing but `error`, for requests whose response can."""
+    response_type = messages.response_type(key, version)
+    fields = response_type.__dataclass_fields__
+    if "error_code" not in fields:
+        raise CloseConnection(f"{key.name} failed: {type(error).__name__}: {error}") from error
+    return messages.make_failure(response_type, error)

@@ -1,0 +1,147 @@
+"""Produce: whole batches go from the receive buffer into the log.
+
+    frame --> protocol.produce: views --> log.append(view): check, patch the offset, one write(2) --> consumers who wait
+
+acks says what the producer wants to hear, and here, with one replica, two of the three mean the same:
+
+    0        nothing; an error closes the connection, which is all that the producer can notice
+    1, all   an answer once the batch is in the log (in the page cache; `flush.messages` and `flush.ms` say when it
+             is forced to the disk)
+
+Left out: transactions.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from zerocopy_lab.broker.waiting import WaitingFetches
+from zerocopy_lab.errors import (
+    CloseConnection,
+    InvalidRecord,
+    InvalidRequiredAcks,
+    KafkaError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartition,
+)
+from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.partition_log import Appended
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.produce import PartitionBatches, ProduceRequest, read_produce_request
+from zerocopy_lab.protocol.requests import RequestHeader
+from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED, ApiKey
+
+log = logging.getLogger(__name__)
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+#: What one partition is told: what the log did, or why it did not.
+_Outcome = tuple[PartitionBatches, Appended | KafkaError]
+
+
+class ProduceHandler:
+    """Answers Produce requests; a frame handler, because its payload must not be copied."""
+
+    def __init__(self, logs: LogDirectories, waiting: WaitingFetches) -> None:
+        self._logs = logs
+        self._waiting = waiting
+
+    def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+        """Append everything, then answer (acks 1 and all) or not (acks 0)."""
+        if header.api_version < LOWEST_PRODUCE_SERVED:
+            raise CloseConnection(
+                f"Produce version {header.api_version} carries a message format of before Kafka "
+                f"0.11; this broker serves {LOWEST_PRODUCE_SERVED} and above"
+            )
+        request = read_produce_request(frame, header.body_at, header.api_version)
+        outcomes = [(batches, self._append(request, batches)) for batches in request.partitions]
+        self._log_errors(outcomes, client)
+        if request.acks == 0:
+            _close_on_error(outcomes)
+            return None
+        return [_response(header, outcomes)]
+
+    def _append(self, request: ProduceRequest, batches: PartitionBatches) -> Appended | KafkaError:
+        topic, partition, records = batches
+        try:
+            if request.acks not in (-1, 0, 1):
+                raise InvalidRequiredAcks(f"acks={request.acks}; it is 0, 1 or -1 (all)")
+            if request.transactional_id is not None:
+                raise TransactionalIdAuthorizationFailed(
+                    "this broker has no transactions; remove transactional.id"
+                )
+            partition_log = self._logs.get(topic, partition)
+            if partition_log is None:
+                raise UnknownTopicOrPartition(f"{topic}-{partition}")
+            if not records:
+                raise InvalidRecord("no record batch")
+            appended = partition_log.append(records)
+        except KafkaError as error:
+            return error
+        self._waiting.appended((topic, partition))
+        return appended
+
+    @staticmethod
+    def _log_errors(outcomes: list[_Outcome], client: Client) -> None:
+        for (topic, partition, _), outcome in outcomes:
+            if isinstance(outcome, KafkaError):
+                log.warning(
+                    "refused a batch of %s for %s-%d: %s: %s",
+                    client,
+                    topic,
+                    partition,
+                    type(outcome).__name__,
+                    outcome,
+                )
+
+
+def _close_on_error(outcomes: list[_Outcome]) -> None:
+    """acks=0 has no answer that could carry an error; Kafka closes the connection, and so do we."""
+    for (topic, partition, _), outcome in outcomes:
+        if isinstance(outcome, KafkaError):
+            raise CloseConnection(f"acks=0 and {topic}-{partition} refused: {outcome}")
+
+
+def _response(header: RequestHeader, outcomes: list[_Outcome]) -> bytes:
+    types = messages.response_types(ApiKey.produce, header.api_version)
+    by_topic: dict[str, list[Any]] = {}
+    for (topic, partition, _), outcome in outcomes:
+        answer = _partition_response(types.PartitionProduceResponse, partition, outcome)
+        by_topic.setdefault(topic, []).append(answer)
+    entity = messages.make(
+        types.ProduceResponse,
+        responses=tuple(
+            types.TopicProduceResponse(name=topic, partition_responses=tuple(answers))
+            for topic, answers in by_topic.items()
+        ),
+    )
+    return messages.encode_response(
+        ApiKey.produce, header.api_version, header.correlation_id, entity
+    )
+
+
+def _partition_response(entity_type: Any, partition: int, outcome: Appended | KafkaError) -> Any:
+    if isinstance(outcome, KafkaError):
+        return messages.make(
+            entity_type,
+            index=partition,
+            error_code=messages.error_code(outcome.code),
+            base_offset=-1,
+            record_errors=(),
+            error_message=str(outcome),
+        )
+    append_time_ms = outcome.append_time_ms
+    return messages.make(
+        entity_type,
+        index=partition,
+        error_code=messages.error_code(0),
+        base_offset=outcome.base_offset,
+        log_append_time=None
+        if append_time_ms < 0
+        else _EPOCH + timedelta(milliseconds=append_time_ms),
+        log_start_offset=outcome.log_start_offset,
+        record_errors=(),
+    )

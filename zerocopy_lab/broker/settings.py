@@ -1,0 +1,29 @@
+"""The broker's settings, by Kafka's names where Kafka has them.
+
+Defaults are Kafka's, with three exceptions that suit a machine for learning: it listens on the loopback only, a new topic
+is created on first use with one partition (as Kafka's own default), and socket buffers are left to the operating system.
+
+The settings under "mechanisms" exist to be taken away: a lab measures what a mechanism is worth by switching it off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zerocopy_lab.log.settings import TopicSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerSettings:
+    """Everything a broker is told before it starts."""
+
+    log_dirs: tuple[Path, ...]
+    node_id: int = 0
+    num_partitions: int = 1
+    auto_create_topics_enable: bool = True
+    #: What every topic has unless it says otherwise.
+    topic_defaults: TopicSettings = field(default_factory=TopicSettings)
+    #: No fetch response is larger, whatever the client asks for (Kafka's default).
+    fetch_max_bytes: int = 57_671_680
+    log_retention_check_interval_ms: int = 1_000

@@ -1,0 +1,78 @@
+"""One blocking connection to a broker.
+
+    request entity --encode--> frame --send--> broker --recv--> frame --decode--> response entity
+
+Every step can be taken alone: `send_frame` and `receive_frame` know bytes only.
+"""
+
+from __future__ import annotations
+
+import socket
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import LENGTH, frame_length
+from zerocopy_lab.protocol.versions import ApiKey
+
+LIMIT_BYTES = 1 << 30
+
+
+class Wire:
+    """A connection that asks one thing at a time. Raises OSError as the socket does."""
+
+    def __init__(
+        self, host: str, port: int, client_id: str = "zerocopy-lab", timeout_s: float = 30
+    ) -> None:
+        self.sock = socket.create_connection((host, port), timeout=timeout_s)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client_id = client_id
+        self._correlation_ids = count(1)
+
+    def encode(self, api_key: ApiKey, version: int, **values: object) -> bytes:
+        """The frame of one request; fields that `version` lacks are left out."""
+        entity = messages.make(messages.request_type(api_key, version), **values)
+        return messages.encode_request(
+            version, next(self._correlation_ids), self._client_id, entity
+        )
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send bytes as they are."""
+        self.sock.sendall(frame)
+
+    def receive_frame(self) -> memoryview:
+        """The next response without its length. Raises ConnectionError when the broker hangs up before its end."""
+        length = frame_length(self._receive_exactly(LENGTH.size), LIMIT_BYTES)
+        return self._receive_exactly(length)
+
+    def ask(self, api_key: ApiKey, version: int, **values: object) -> Any:
+        """Send a request and wait for its response entity."""
+        self.send_frame(self.encode(api_key, version, **values))
+        _, entity = messages.decode_response(api_key, version, self.receive_frame())
+        return entity
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+    def _receive_exactly(self, length: int) -> memoryview:
+        view = memoryview(bytearray(length))
+        received = 0
+        while received < length:
+            came = self.sock.recv_into(view[received:])
+            if came == 0:
+                raise ConnectionError(f"the broker hung up after {received} of {length} bytes")
+            received += came
+        return view
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

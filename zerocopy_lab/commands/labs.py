@@ -1,0 +1,98 @@
+"""`labs`: list, run and store the lab notebooks.
+
+python -m zerocopy_lab labs list
+python -m zerocopy_lab labs run --fast --out out 00 05
+python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
+python -m zerocopy_lab labs solve 05      for authors: run the solved notebook and store it executed
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from zerocopy_lab.workbench.manifest import LabEntry, lab_entry, labs
+
+HELP = "list the labs, run them without a browser and write a report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="the labs, in order")
+    run_parser = actions.add_parser("run", help="run labs headless and write report.html")
+    run_parser.add_argument("--fast", action="store_true", help="less data, at most 30 s a lab")
+    run_parser.add_argument("--seed", type=int, default=1, help="what random numbers start from")
+    run_parser.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="results (default: out)"
+    )
+    tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
+    solve_parser = actions.add_parser("solve", help="for authors: store the solutions executed")
+    for listed in (run_parser, tidy_parser, solve_parser):
+        listed.add_argument(
+            "labs", nargs="*", metavar="LAB", help="05 or 05_zero_copy (default: all)"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the action; 1 when a lab failed, 2 when there is no such lab."""
+    try:
+        chosen = [lab_entry(name) for name in getattr(arguments, "labs", [])] or [*labs().values()]
+    except KeyError as error:
+        print(error.args[0], file=sys.stderr)
+        return 2
+    if arguments.action == "run":
+        return _run(chosen, arguments.out, fast=arguments.fast, seed=arguments.seed)
+    return {"list": _list, "tidy": _tidy, "solve": _solve}[arguments.action](chosen)
+
+
+def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) -> int:
+    import matplotlib.font_manager  # noqa: F401 - its first import builds a cache and says so on stderr
+
+    from zerocopy_lab.workbench.headless import LabRun, run_lab
+    from zerocopy_lab.workbench.report import write_report
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    runs: list[LabRun] = []
+    for number, entry in enumerate(chosen, 1):
+        print(f"[{number}/{len(chosen)}] {entry.id} {entry.title} ...", end=" ", flush=True)
+        runs.append(run_lab(entry, out_dir, fast=fast, seed=seed))
+        print(_in_words(runs[-1]), flush=True)
+    print(f"report: {write_report(runs, out_dir, fast=fast)}")
+    return 1 if any(lab_run.problems for lab_run in runs) else 0
+
+
+def _in_words(lab_run: object) -> str:
+    from zerocopy_lab.workbench.headless import LabRun
+
+    assert isinstance(lab_run, LabRun)
+    if lab_run.skipped:
+        return f"skipped: {lab_run.skipped}"
+    if not lab_run.problems:
+        return f"all right, {lab_run.seconds:.1f} s"
+    return "\n  ".join([f"FAILED after {lab_run.seconds:.1f} s", *lab_run.problems])
+
+
+def _list(chosen: Sequence[LabEntry]) -> int:
+    for entry in chosen:
+        print(f"{entry.id}  {entry.title:<24} {entry.minutes:>3} min  {' '.join(entry.claims)}")
+    return 0
+
+
+def _tidy(chosen: Sequence[LabEntry]) -> int:
+    from zerocopy_lab.workbench.tidy import tidy
+
+    for entry in chosen:
+        tidy(entry)
+    return 0
+
+
+def _solve(chosen: Sequence[LabEntry]) -> int:
+    from zerocopy_lab.workbench.tidy import solve
+
+    failures = {entry.name: solve(entry, fast=True, seed=1) for entry in chosen}
+    for name, failure in failures.items():
+        print(f"{name}: {failure or 'stored executed'}")
+    return 1 if any(failures.values()) else 0
