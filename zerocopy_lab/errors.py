@@ -1,10 +1,14 @@
 """Every error that a Kafka client may be told about, and the few that never reach the wire.
 
-A room that finds something wrong raises the error by its name; only the broker's dispatch turns it into the number that
-the client understands. The numbers and their meaning are Kafka's own (`org.apache.kafka.common.protocol.Errors`).
+A room that finds something wrong raises the error by its name; only the broker's dispatch turns it
+into the number that the client understands. The numbers and their meaning are Kafka's own
+(`org.apache.kafka.common.protocol.Errors`).
 
-Left out: the codes of features that this broker does not have (share groups, quotas, delegation tokens, ...).
+Left out: the codes of features that this broker does not have (share groups, quotas, delegation
+tokens, ...).
 """
+
+# ruff: noqa: D101 - the name of a Kafka error is its description; Kafka's page has the rest
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from typing import ClassVar
 
 
 class KafkaError(Exception):
-    """An error with a Kafka error code; the message is for the log line and the person who reads it."""
+    """An error with a Kafka error code; the message is for the log line and the person who reads
+    it.
+    """
 
     code: ClassVar[int] = -1  # UNKNOWN_SERVER_ERROR
 
@@ -242,7 +248,9 @@ class InvalidRecord(KafkaError):
 
 
 class CloseConnection(Exception):
-    """There is nothing sensible to answer, so this connection has to end; the message becomes the log line."""
+    """There is nothing sensible to answer, so this connection has to end; the message becomes the
+    log line.
+    """
 
 
 class FrameError(CloseConnection):
@@ -250,4 +258,6 @@ class FrameError(CloseConnection):
 
 
 class FileShrank(OSError):
-    """A slice promises bytes that its file no longer has: somebody truncated it after the slice was made."""
+    """A slice promises bytes that its file no longer has: somebody truncated it after the slice was
+    made.
+    """

@@ -1,14 +1,16 @@
 """The hinge of the house: "these bytes, in that file, unread".
 
-The log answers a fetch with a `FileSlice`; the protocol puts it between two pieces of a response; the network carries it
-to a transfer strategy, which alone may touch both the file and the socket. On this whole way nobody can look at the
-payload, because a slice has no `read()`. Zero copy is a type here.
+The log answers a fetch with a `FileSlice`; the protocol puts it between two pieces of a response;
+the network carries it to a transfer strategy, which alone may touch both the file and the socket.
+On this whole way nobody can look at the payload, because a slice has no `read()`. Zero copy is a
+type here.
 
 Kafka's counterpart is `FileRecords.slice`.
 
-A slice keeps its file open. Retention may therefore unlink a segment while somebody is still being sent a piece of it
-(POSIX keeps the bytes until the last descriptor closes). Truncation is the other case: then the bytes are gone, and the
-transfer raises `errors.FileShrank` when it meets the new end of the file.
+A slice keeps its file open. Retention may therefore unlink a segment while somebody is still being
+sent a piece of it (POSIX keeps the bytes until the last descriptor closes). Truncation is the other
+case: then the bytes are gone, and the transfer raises `errors.FileShrank` when it meets the new end
+of the file.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from typing import NamedTuple
 class OpenFile:
     """A file descriptor that is closed when its last holder lets go of it.
 
-    Python counts the holders for us: the log holds one reference for as long as it uses the file, every slice in
-    flight holds another.
+    Python counts the holders for us: the log holds one reference for as long as it uses the file,
+    every slice in flight holds another.
     """
 
     __slots__ = ("fd", "path")

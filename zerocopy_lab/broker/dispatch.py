@@ -1,9 +1,10 @@
-"""From a frame to an answer: find out what is asked, find who answers, and give errors their Kafka codes.
+"""From a frame to an answer: what is asked, who answers, and which Kafka code an error has.
 
     frame --> header --> Produce, Fetch        handlers of their own: views in, pieces out
                      --> everything else       kio entity in, kio entity out
 
-Only here does an exception become a number that a client understands. What a client cannot be told ends its connection.
+Only here does an exception become a number that a client understands. What a client cannot be told
+ends its connection.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Dispatch:
         return self._versions_entity(context.api_version, error_code=0)
 
     def _api_versions_for_a_newer_client(self, header: RequestHeader) -> bytes:
-        """Version 0 is what every client can read; it then asks again with a version from the list."""
+        """Version 0 is what every client can read; it asks again with a version of the list."""
         entity = self._versions_entity(0, error_code=UnsupportedVersion.code)
         return messages.encode_response(ApiKey.api_versions, 0, header.correlation_id, entity)
 

@@ -5,9 +5,10 @@
 
 Rules, all from KIP-74 and Kafka's `ReplicaManager.readFromLog`:
 
-- the answer has at least one whole batch if there is one, however small the limits; else a large batch would block its
-  consumer for ever;
-- it may end in the middle of a batch: finding the last whole one would mean reading headers, and clients skip the rest;
+- the answer has at least one whole batch if there is one, however small the limits; else a large
+  batch would block its consumer for ever;
+- it may end in the middle of a batch: finding the last whole one would mean reading headers, and
+  clients skip the rest;
 - if there is less than `min_bytes`, it waits up to `max_wait`; an error is answered at once.
 
 Left out: fetch sessions (KIP-227) and followers; every request is a full one from a consumer.

@@ -1,7 +1,7 @@
 """The thread that looks after the logs: retention, compaction, checkpoints, flushing by time.
 
-It is a thread of its own because all of that may wait for the disk, and a network thread that waits for the disk serves
-nobody.
+It is a thread of its own because all of that may wait for the disk, and a network thread that waits
+for the disk serves nobody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""ListOffsets: where does a partition begin, where does it end, what was the first record at or after a time.
+"""ListOffsets: where a partition begins, where it ends, and which record was the first at a time.
 
-Two timestamps stand for questions: -1 the end (the next offset to be written), -2 the beginning; version 7 adds -3, the
-record with the largest timestamp (KIP-734). Source: Kafka's `ListOffsetsRequest`.
+Two timestamps stand for questions: -1 the end (the next offset to be written), -2 the beginning;
+version 7 adds -3, the record with the largest timestamp (KIP-734). Source: Kafka's
+`ListOffsetsRequest`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Metadata: who serves which partition. Here the answer is always "I do", and the question may create a topic.
+"""Metadata: who serves which partition. Always "I do" here, and the question may create a topic.
 
-Asking for an unknown topic creates it when both sides allow it (`auto.create.topics.enable` and the request's own flag), as in
-Kafka; unlike Kafka, which answers "not yet" first, this broker answers with the new topic at once.
+Asking for an unknown topic creates it when both sides allow it (`auto.create.topics.enable` and the
+request's own flag), as in Kafka; unlike Kafka, which answers "not yet" first, this broker answers
+with the new topic at once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class MetadataHandler:
         return {ApiKey.metadata: self.metadata}
 
     def metadata(self, request: Any, context: RequestContext) -> messages.Entity:
-        """This broker, the cluster's id, and the topics asked for (all of them when none is named)."""
+        """This broker, the cluster's id, and the topics asked for (all when none is named)."""
         types = messages.response_types(ApiKey.metadata, context.api_version)
         host, port = self.address
         node_id = self._settings.node_id
@@ -46,7 +47,8 @@ class MetadataHandler:
         )
 
     def _topics(self, request: Any, version: int, types: Any) -> list[Any]:
-        # In version 0 an empty list meant "all"; since version 1 it means "none", and null means "all".
+        # In version 0 an empty list meant "all"; since version 1 it means "none", and null means
+        # "all".
         if request.topics is None or (version == 0 and not request.topics):
             known = self._logs.topics()
             return [self._topic(types, name, known[name]) for name in sorted(known)]

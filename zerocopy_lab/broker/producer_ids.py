@@ -1,7 +1,8 @@
 """InitProducerId: a number for every idempotent producer, never given twice.
 
-Kafka's controller hands out blocks of 1,000 ids and records each block before the first id of it is used (`ProducerIdsBlock`).
-So does this broker: the file holds the first id that no earlier run can have given out.
+Kafka's controller hands out blocks of 1,000 ids and records each block before the first id of it is
+used (`ProducerIdsBlock`). So does this broker: the file holds the first id that no earlier run can
+have given out.
 
 Left out: transactional producers, whose id would have to survive the producer.
 """
@@ -34,7 +35,9 @@ class ProducerIds:
         return {ApiKey.init_producer_id: self.init_producer_id}
 
     def init_producer_id(self, request: Any, context: RequestContext) -> messages.Entity:
-        """A new id with epoch 0; a producer that lost track of its sequence simply gets another one."""
+        """A new id with epoch 0; a producer that lost track of its sequence simply gets another
+        one.
+        """
         if request.transactional_id is not None:
             raise TransactionalIdAuthorizationFailed(
                 "this broker has no transactions; remove transactional.id"
@@ -63,6 +66,6 @@ class ProducerIds:
             return 0
         except ValueError as cause:
             raise ValueError(
-                f"{self._path} should hold one number, the next free producer id; write one that is "
-                "above every id in use"
+                f"{self._path} should hold one number, the next free producer id; "
+                "write one that is above every id in use"
             ) from cause

@@ -1,9 +1,11 @@
 """The broker's settings, by Kafka's names where Kafka has them.
 
-Defaults are Kafka's, with three exceptions that suit a machine for learning: it listens on the loopback only, a new topic
-is created on first use with one partition (as Kafka's own default), and socket buffers are left to the operating system.
+Defaults are Kafka's, with three exceptions that suit a machine for learning: it listens on the
+loopback only, a new topic is created on first use with one partition (as Kafka's own default), and
+socket buffers are left to the operating system.
 
-The settings under "mechanisms" exist to be taken away: a lab measures what a mechanism is worth by switching it off.
+The settings under "mechanisms" exist to be taken away: a lab measures what a mechanism is worth by
+switching it off.
 """
 
 from __future__ import annotations

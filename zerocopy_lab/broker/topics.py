@@ -27,7 +27,7 @@ class TopicsHandler:
         }
 
     def create_topics(self, request: Any, context: RequestContext) -> messages.Entity:
-        """Every topic stands for itself: one that fails does not keep the others from being made."""
+        """Every topic stands for itself: one that fails does not keep the others away."""
         types = messages.response_types(ApiKey.create_topics, context.api_version)
         names = [wanted.name for wanted in request.topics]
         return messages.make(

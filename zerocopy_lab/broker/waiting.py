@@ -1,7 +1,8 @@
 """Fetches that wait for data.
 
-A consumer at the end of the log asks "give me at least `min_bytes`, I wait up to `max_wait`". Its answer is a Deferred; an
-append to one of its partitions looks whether there is enough now, a timer gives up in the end. Nobody polls.
+A consumer at the end of the log asks "give me at least `min_bytes`, I wait up to `max_wait`". Its
+answer is a Deferred; an append to one of its partitions looks whether there is enough now, a timer
+gives up in the end. Nobody polls.
 
 Kafka's counterpart is the fetch purgatory (`DelayedFetch`).
 """
@@ -39,7 +40,9 @@ class WaitingFetches:
         if_enough: Callable[[], Pieces | None],
         whatever: Callable[[], Pieces],
     ) -> Deferred[Pieces]:
-        """The answer to come: `if_enough()` at the append that makes it so, else `whatever()` after `max_wait_s`."""
+        """The answer to come: `if_enough()` at the append that makes it so, else `whatever()` after
+        `max_wait_s`.
+        """
         waiter = _Waiter(self, partitions, if_enough)
         with self._lock:
             for partition in partitions:

@@ -4,8 +4,9 @@
     producer    a batch into a partition
     consumer    batches out of a partition
 
-For real work take a real client; the labs do. This one exists because it hides nothing: every request can be printed, sent
-half, sent twice or answered late, and the response is the bytes as they came.
+For real work take a real client; the labs do. This one exists because it hides nothing: every
+request can be printed, sent half, sent twice or answered late, and the response is the bytes as
+they came.
 
 Left out: batching over time, retries, metadata (there is one broker), groups, TLS.
 """

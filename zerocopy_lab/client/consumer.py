@@ -13,7 +13,9 @@ VERSION = 12
 
 
 class Fetched(NamedTuple):
-    """What one partition answered. `records` may end in the middle of a batch and begin before the offset asked for."""
+    """What one partition answered. `records` may end in the middle of a batch and begin before the
+    offset asked for.
+    """
 
     error_code: int
     high_watermark: int
@@ -34,7 +36,10 @@ def fetch_frame(
     """The bytes of a Fetch request for one partition."""
     types = messages.types_of(ApiKey.fetch, version, "request")
     wanted = messages.make(
-        types.FetchPartition, partition=partition, fetch_offset=offset, partition_max_bytes=max_bytes
+        types.FetchPartition,
+        partition=partition,
+        fetch_offset=offset,
+        partition_max_bytes=max_bytes,
     )
     return wire.encode(
         ApiKey.fetch,
@@ -53,7 +58,9 @@ def fetch_frame(
 
 
 def fetch(wire: Wire, topic: str, partition: int, offset: int, **limits: int) -> Fetched:
-    """Ask for the batches from `offset` on; the limits are those of `fetch_frame`, except its version."""
+    """Ask for the batches from `offset` on; the limits are those of `fetch_frame`, except its
+    version.
+    """
     wire.send_frame(fetch_frame(wire, topic, partition, offset, **limits))
     _, response = messages.decode_response(ApiKey.fetch, VERSION, wire.receive_frame())
     answer = response.responses[0].partitions[0]

@@ -28,7 +28,7 @@ def produce_frame(
 
 
 def produce(wire: Wire, topic: str, partition: int, batch: bytes) -> tuple[int, int]:
-    """Append `batch` and wait for the answer: Kafka's error code (0 is fine) and the base offset."""
+    """Append `batch` and wait: Kafka's error code (0 is fine) and the base offset."""
     wire.send_frame(produce_frame(wire, topic, partition, batch))
     _, response = messages.decode_response(ApiKey.produce, VERSION, wire.receive_frame())
     answer = response.responses[0].partition_responses[0]

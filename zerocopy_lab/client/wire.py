@@ -42,7 +42,9 @@ class Wire:
         self.sock.sendall(frame)
 
     def receive_frame(self) -> memoryview:
-        """The next response without its length. Raises ConnectionError when the broker hangs up before its end."""
+        """The next response without its length. Raises ConnectionError when the broker hangs up
+        before its end.
+        """
         length = frame_length(self._receive_exactly(LENGTH.size), LIMIT_BYTES)
         return self._receive_exactly(length)
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `serve`; `--set` takes any Kafka topic setting as the default of all topics."""
+    """The options of `serve`; `--set` takes any of Kafka's topic settings, for all topics."""
     option = parser.add_argument
     option("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     option("--port", type=_port, default=9092, help="0 takes a free one (default: %(default)s)")
@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--chunk-bytes", type=int, metavar="N", help="most bytes per call of the transfer")
     option("--network-threads", type=_positive, default=1, metavar="N", help="(default: 1)")
-    option("--partitions", type=_positive, default=1, metavar="N", help="of a new topic (default: 1)")
+    option(
+        "--partitions", type=_positive, default=1, metavar="N", help="of a new topic (default: 1)"
+    )
     option("--advertised-host", metavar="HOST", help="what clients are told (default: --host)")
     option("--send-buffer-bytes", type=int, default=-1, help="SO_SNDBUF; -1: the system decides")
     option(
@@ -142,5 +144,3 @@ def _port(text: str) -> int:
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"{value} is not a port (0 to 65535)")
     return value
-
-

@@ -6,9 +6,10 @@
     inbox         bytes from the socket, until they are a whole frame
     outbox        pieces of a response, until the socket has taken them all
 
-The handler that turns a frame into a response is injected, so nothing here knows what a topic is. asyncio would do the same job
-in fewer lines, but the would-block of a half-sent file is the very thing to see here, and for small fetches this loop
-was measured at several times asyncio's request rate.
+The handler that turns a frame into a response is injected, so nothing here knows what a topic is.
+asyncio would do the same job in fewer lines, but the would-block of a half-sent file is the very
+thing to see here, and for small fetches this loop was measured at several times asyncio's request
+rate.
 
 Kafka's counterparts: `SocketServer` (acceptor and processors), `Selector`, `KafkaChannel`.
 """

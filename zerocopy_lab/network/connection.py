@@ -6,7 +6,8 @@ The states, of which exactly one holds:
     waiting   a request was handled, its response will come later; only a hang-up is of interest
     sending   the socket is full; nothing is read before the response is gone
 
-One request at a time, as in Kafka: answers stay in order, and a client that asks without reading stands still.
+One request at a time, as in Kafka: answers stay in order, and a client that asks without reading
+stands still.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ class Connection:
             self._send(reply)
             return
         self._later = cast(Later, reply)
-        self._later.on_complete(lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces)))
+        self._later.on_complete(
+            lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces))
+        )
 
     def _resume(self, pieces: Pieces | None) -> None:
         """The response that was waited for is there."""

@@ -1,14 +1,17 @@
 """Bytes from a socket, until they are a whole frame.
 
-Small requests (nearly all but Produce) arrive in a small buffer of the connection, often in one recv. When a frame is
-larger, what the small buffer holds of it moves, once, into a buffer of the frame's exact length, and the rest is received
-straight into its place. These large buffers are lent by the network thread: a connection has one only while a frame
-is arriving, so that idle clients cost nothing, and one that is used again costs no page faults.
+Small requests (nearly all but Produce) arrive in a small buffer of the connection, often in one
+recv. When a frame is larger, what the small buffer holds of it moves, once, into a buffer of the
+frame's exact length, and the rest is received straight into its place. These large buffers are lent
+by the network thread: a connection has one only while a frame is arriving, so that idle clients
+cost nothing, and one that is used again costs no page faults.
 
-    socket --recv_into--> buffer --memoryview--> handler --write(2) of a part of that view--> page cache
+    socket --recv_into--> buffer --memoryview--> handler --write(2) of a part of that view--> page
+    cache
 
-So the payload of a Produce is copied twice on its way to the page cache, by the kernel each time: out of the socket
-and into the file. Both are the CPU's work, whatever the network card does (claim D1 of the labs).
+So the payload of a Produce is copied twice on its way to the page cache, by the kernel each time:
+out of the socket and into the file. Both are the CPU's work, whatever the network card does (claim
+D1 of the labs).
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ _KEPT_BYTES = 8 << 20
 
 
 class BufferLoan:
-    """The large receive buffers of one network thread: what comes back is lent again, up to 8 MiB in all."""
+    """The large receive buffers of one network thread: what comes back is lent again, up to 8 MiB
+    in all.
+    """
 
     def __init__(self) -> None:
         self._spare: list[bytearray] = []  # by length, shortest first
@@ -32,7 +37,8 @@ class BufferLoan:
         for index, buffer in enumerate(self._spare):
             if len(buffer) >= length_bytes:
                 return self._spare.pop(index)
-        # The kernel zeroes a fresh one page by page on first touch: announcing a frame costs us nothing.
+        # The kernel zeroes a fresh one page by page on first touch: announcing a frame costs us
+        # nothing.
         return bytearray(length_bytes)
 
     def give_back(self, buffer: bytearray) -> None:
@@ -61,7 +67,9 @@ class Inbox:
         return self._large is not None or self._end < SMALL_BYTES or self._begin > 0
 
     def receive(self, sock: socket.socket) -> int:
-        """One recv; how many bytes came, 0 when the client has closed. Raises BlockingIOError when nothing is there."""
+        """One recv; how many bytes came, 0 when the client has closed. Raises BlockingIOError when
+        nothing is there.
+        """
         if self._large is not None:
             received = sock.recv_into(self._large_view[self._filled_bytes :])
             self._filled_bytes += received
@@ -75,7 +83,9 @@ class Inbox:
         return received
 
     def next_frame(self) -> memoryview | None:
-        """The next whole frame without its length, or None. The view is good until `done`; raises FrameError."""
+        """The next whole frame without its length, or None. The view is good until `done`; raises
+        FrameError.
+        """
         if self._large is not None:
             return self._large_view if self._filled_bytes == len(self._large_view) else None
         available = self._end - self._begin

@@ -1,7 +1,7 @@
 """Accepts connections and spreads them over the network threads, in turn.
 
-Kafka's counterpart is the acceptor thread of `SocketServer`; accepting is so rare here that the first network thread does it
-on the side.
+Kafka's counterpart is the acceptor thread of `SocketServer`; accepting is so rare here that the
+first network thread does it on the side.
 """
 
 from __future__ import annotations

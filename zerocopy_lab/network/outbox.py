@@ -1,11 +1,12 @@
 """Pieces of a response, until the socket has taken them all.
 
-This is where a half-sent file is a normal thing. A socket that does not block takes what fits into its send buffer and
-then says "would block"; the outbox remembers how far it came and goes on when the selector says so. What waits here is a
-file slice, a few dozen bytes whatever its length, so a slow consumer costs no memory.
+This is where a half-sent file is a normal thing. A socket that does not block takes what fits into
+its send buffer and then says "would block"; the outbox remembers how far it came and goes on when
+the selector says so. What waits here is a file slice, a few dozen bytes whatever its length, so a
+slow consumer costs no memory.
 
-Bytes are sent with MSG_MORE while anything follows: the kernel then puts a response's head and the first of its records
-into one packet instead of two.
+Bytes are sent with MSG_MORE while anything follows: the kernel then puts a response's head and the
+first of its records into one packet instead of two.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Outbox:
         self._pieces.extend(pieces)
 
     def drain(self) -> bool:
-        """Send until everything is gone (True), or until the socket is full or the turn is over (False). Raises OSError."""
+        """Send until everything is gone (True), or until the socket is full or the turn is over
+        (False). Raises OSError.
+        """
         pieces = self._pieces
         turn_bytes = TURN_BYTES
         while pieces and turn_bytes > 0:

@@ -1,8 +1,9 @@
 """The event loop of one network thread.
 
 It waits until a socket is ready or another thread has left a call, and then runs callbacks, one
-at a time. Whatever blocks in a callback blocks every connection of this thread. That is not a flaw of this code: a cold page under
-sendfile stalls Kafka's own network threads in just this way (KAFKA-7504), and lab 06 shows it.
+at a time. Whatever blocks in a callback blocks every connection of this thread. That is not a flaw
+of this code: a cold page under sendfile stalls Kafka's own network threads in just this way
+(KAFKA-7504), and lab 06 shows it.
 """
 
 from __future__ import annotations
@@ -73,10 +74,12 @@ class Reactor:
     def _on_wake(self, _events: int) -> None:
         self._wake_receiver.recv(4096)
 
-    # -- the loop --------------------------------------------------------------------------------------------------
+    # -- the loop
+    # --------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until `stop()`. An exception in a callback is logged and ends that callback alone."""
+        """Serve until `stop()`. An exception in a callback is logged and ends that callback alone.
+        """
         self._thread_id = threading.get_ident()
         select, soon = self._selector.select, self._soon
         while not self._stopping:
@@ -94,5 +97,6 @@ class Reactor:
     def _run(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
-        except Exception:  # a bug of ours must not end everybody's service; the traceback is the log line
+        except Exception:  # a bug of ours must not end everybody's service; the traceback is the
+        log line
             log.exception("a callback of the network thread failed")

@@ -7,6 +7,6 @@
     fetch            a Fetch response as pieces: bytes, file slice, bytes
     messages         every other message, through the kio library
 
-No module here knows a socket, a file or an offset's meaning, and none looks inside a record batch. Everything can be
-called from a notebook with plain bytes.
+No module here knows a socket, a file or an offset's meaning, and none looks inside a record batch.
+Everything can be called from a notebook with plain bytes.
 """

@@ -1,13 +1,16 @@
 """What the network and the broker say to each other: who asks, and the three ways to answer.
 
-The network hands every frame to a handler together with the `Client` it came from. The handler answers with
+The network hands every frame to a handler together with the `Client` it came from. The handler
+answers with
 
 - pieces: the response, to be sent now;
-- a `Later`: the response will come (a fetch that waits for data, a member that waits for its group);
+- a `Later`: the response will come (a fetch that waits for data, a member that waits for its
+  group);
 - None: there is no response (a Produce with acks=0).
 
-Until the answer of one request is sent, the next request of that connection is not read. Kafka does the same ("muting" a
-channel): it keeps answers in order, and a client that does not read its answers cannot make us store them.
+Until the answer of one request is sent, the next request of that connection is not read. Kafka does
+the same ("muting" a channel): it keeps answers in order, and a client that does not read its
+answers cannot make us store them.
 """
 
 from __future__ import annotations

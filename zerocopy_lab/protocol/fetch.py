@@ -13,11 +13,11 @@
                  records                                 length, then the FILE SLICE
      12          tagged fields ]  tagged fields ]  tagged fields
 
-The length of the records is written before them, but the records themselves never pass through this program: the slice
-that stands in their place is sent by the kernel, straight from the page cache.
+The length of the records is written before them, but the records themselves never pass through this
+program: the slice that stands in their place is sent by the kernel, straight from the page cache.
 
-Left out: fetch sessions (session_id 0 tells the client to send full requests, KIP-227), aborted transactions (there are no
-transactions), topic ids (version 13 on).
+Left out: fetch sessions (session_id 0 tells the client to send full requests, KIP-227), aborted
+transactions (there are no transactions), topic ids (version 13 on).
 
 Source: Kafka's `FetchResponse.json`.
 """
@@ -118,7 +118,9 @@ def _compact_string(text: str) -> bytes:
 
 
 def _compact_length(length: int) -> bytes:
-    """A length in the flexible form: an unsigned varint of length + 1, because 0 means null (KIP-482)."""
+    """A length in the flexible form: an unsigned varint of length + 1, because 0 means null
+    (KIP-482).
+    """
     value = length + 1
     encoded = bytearray()
     while value > 0x7F:

@@ -1,10 +1,11 @@
 """Every message but Produce's frame and Fetch's response, through kio.
 
-kio knows each message in each version as a frozen dataclass (generated from Kafka's own definitions), reads it in Rust and
-writes it in Python. A message is a few microseconds that way; what makes that cheap enough is batching, which spreads them
-over thousands of records.
+kio knows each message in each version as a frozen dataclass (generated from Kafka's own
+definitions), reads it in Rust and writes it in Python. A message is a few microseconds that way;
+what makes that cheap enough is batching, which spreads them over thousands of records.
 
-The modules of kio are loaded when a message is first needed: a broker starts in a fraction of a second that way.
+The modules of kio are loaded when a message is first needed: a broker starts in a fraction of a
+second that way.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.requests import request_header
 from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
 
-#: A request or response of kio. Their classes differ from version to version, so no static type covers a family.
+#: A request or response of kio. Their classes differ from version to version, so no static type
+#: covers a family.
 Entity = Any
 
 
 @cache
 def _kio() -> ModuleType:
-    """kio's serializers. kio would import the test library hypothesis where that is installed, 0.3 s for nothing."""
+    """Kio's serializers. kio would import the test library hypothesis where that is installed, 0.3
+    s for nothing.
+    """
     hidden = "hypothesis" not in sys.modules
     if hidden:
         sys.modules["hypothesis"] = None  # type: ignore[assignment]
@@ -43,7 +47,9 @@ def _kio() -> ModuleType:
 
 @cache
 def types_of(api_key: ApiKey, version: int, direction: str) -> ModuleType:
-    """The module `kio.schema.<api>.v<version>.<direction>`, direction being "request" or "response"."""
+    """The module `kio.schema.<api>.v<version>.<direction>`, direction being "request" or
+    "response".
+    """
     _kio()
     __import__(name := f"kio.schema.{api_key.name}.v{version}.{direction}")
     return sys.modules[name]
@@ -84,7 +90,9 @@ def _writer(entity_type: type[Any]) -> Callable[[io.BytesIO, Entity], None]:
 
 
 def decode(api_key: ApiKey, version: int, frame: memoryview, at: int = 0) -> Entity:
-    """The request whose body begins at byte `at` of `frame`. Raises FrameError when the bytes are no such request."""
+    """The request whose body begins at byte `at` of `frame`. Raises FrameError when the bytes are
+    no such request.
+    """
     read = _reader(api_key, version)
     try:
         entity, _ = read(frame.toreadonly(), at)
@@ -142,8 +150,9 @@ def decode_response(api_key: ApiKey, version: int, frame: memoryview) -> tuple[i
 def make(entity_type: type[Any], **values: object) -> Entity:
     """An entity of `entity_type` from those `values` that its version has a field for.
 
-    Versions differ by fields that came and went; a handler names all it knows and this drops what the client's version
-    cannot hold. `throttle_time` is zero unless given: this broker throttles nobody.
+    Versions differ by fields that came and went; a handler names all it knows and this drops what
+    the client's version cannot hold. `throttle_time` is zero unless given: this broker throttles
+    nobody.
     """
     known = entity_type.__dataclass_fields__
     if "throttle_time" in known:

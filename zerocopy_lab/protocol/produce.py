@@ -9,10 +9,11 @@
        records        i32 length, bytes    varint length + 1, bytes; tagged fields
       ]]                                   tagged fields after every topic and at the end
 
-`records` comes out as a view into the receive buffer. It is writable on purpose: the log patches the base offset in
-place (that is outside the CRC) and writes the very same bytes to the file.
+`records` comes out as a view into the receive buffer. It is writable on purpose: the log patches
+the base offset in place (that is outside the CRC) and writes the very same bytes to the file.
 
-Source: Kafka's `ProduceRequest.json`. Versions 0-2 carried older message formats and are refused by dispatch.
+Source: Kafka's `ProduceRequest.json`. Versions 0-2 carried older message formats and are refused by
+dispatch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _FLEXIBLE_FROM = 9
 
 
 class PartitionBatches(NamedTuple):
-    """What one partition is sent: `records` is a view of the receive buffer, None when the client sent null."""
+    """What one partition is sent: `records` is a view of the receive buffer, None when the client
+    sent null.
+    """
 
     topic: str
     partition: int
@@ -44,7 +47,9 @@ class ProduceRequest(NamedTuple):
 
 
 def read_produce_request(frame: memoryview, at: int, version: int) -> ProduceRequest:
-    """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what `version` says."""
+    """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what
+    `version` says.
+    """
     reader = _Reader(frame, at, flexible=version >= _FLEXIBLE_FROM)
     try:
         transactional_id = reader.nullable_string()
@@ -69,7 +74,9 @@ def _partitions(reader: _Reader) -> Iterator[PartitionBatches]:
 
 
 class _Reader:
-    """A position in a frame that moves on with everything read; in the flexible form or the old one."""
+    """A position in a frame that moves on with everything read; in the flexible form or the old
+    one.
+    """
 
     def __init__(self, frame: memoryview, at: int, *, flexible: bool) -> None:
         self.frame, self.at, self.flexible = frame, at, flexible

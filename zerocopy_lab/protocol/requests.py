@@ -8,8 +8,8 @@
     | 8  | client_id: length i16 (-1 = null), UTF-8                  |
     | .. | tagged fields: a count (varint), nothing in practice      |
 
-The tagged fields are there from the version on that made the request flexible (KIP-482). The client id keeps its old form even
-then: Kafka's `RequestHeader.json` says why.
+The tagged fields are there from the version on that made the request flexible (KIP-482). The client
+id keeps its old form even then: Kafka's `RequestHeader.json` says why.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class RequestHeader(NamedTuple):
 
 
 class UnsupportedApiVersions(UnsupportedVersion):
-    """A client newer than us asked ApiVersions in a version we cannot parse; it is told what we have, in version 0."""
+    """A client newer than us asked ApiVersions in a version we cannot parse; it is told what we
+    have, in version 0.
+    """
 
     def __init__(self, header: RequestHeader) -> None:
         super().__init__(f"ApiVersions version {header.api_version}")
@@ -44,8 +46,9 @@ class UnsupportedApiVersions(UnsupportedVersion):
 def read_request_header(frame: memoryview) -> RequestHeader:
     """Read the header at the start of `frame` (without the length in front).
 
-    Raises FrameError for an unknown request, an unsupported version or a cut header: like Kafka, we cannot answer what we
-    cannot parse, so the connection has to end. ApiVersions alone has an answer: UnsupportedApiVersions.
+    Raises FrameError for an unknown request, an unsupported version or a cut header: like Kafka, we
+    cannot answer what we cannot parse, so the connection has to end. ApiVersions alone has an
+    answer: UnsupportedApiVersions.
     """
     try:
         key, version, correlation_id, client_id_length = _FIXED.unpack_from(frame)
@@ -94,7 +97,9 @@ def _client_id(raw: memoryview, length: int) -> str:
 
 
 def read_unsigned_varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The unsigned varint at `at` and the position behind it. Raises FrameError past 5 bytes or the end."""
+    """The unsigned varint at `at` and the position behind it. Raises FrameError past 5 bytes or the
+    end.
+    """
     value = 0
     for shift in range(0, 35, 7):
         if at >= len(view):
@@ -108,7 +113,9 @@ def read_unsigned_varint(view: memoryview, at: int) -> tuple[int, int]:
 
 
 def skip_tagged_fields(view: memoryview, at: int) -> int:
-    """The position behind the tagged fields (KIP-482) that begin at `at`; unknown tags are legal and ignored."""
+    """The position behind the tagged fields (KIP-482) that begin at `at`; unknown tags are legal
+    and ignored.
+    """
     count, at = read_unsigned_varint(view, at)
     if count > len(view) - at:
         raise FrameError(f"{count} tagged fields in {len(view) - at} bytes")

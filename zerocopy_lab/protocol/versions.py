@@ -1,13 +1,16 @@
 """Which requests this broker answers, and in which versions.
 
-A client asks ApiVersions first and then uses the highest version that both sides know, so a broker may legally stop at
-any version. The caps here have reasons:
+A client asks ApiVersions first and then uses the highest version that both sides know, so a broker
+may legally stop at any version. The caps here have reasons:
 
-- Fetch <= 12 and OffsetCommit/OffsetFetch <= 9 keep topics addressed by name; later versions use topic ids.
-- Produce is advertised from 0 although versions 0-2 are refused: librdkafka before 2.11.1 stops compressing when 0 is
-  missing. Kafka 4 does the same. JoinGroup is advertised from 0 for the same client.
+- Fetch <= 12 and OffsetCommit/OffsetFetch <= 9 keep topics addressed by name; later versions use
+  topic ids.
+- Produce is advertised from 0 although versions 0-2 are refused: librdkafka before 2.11.1 stops
+  compressing when 0 is missing. Kafka 4 does the same. JoinGroup is advertised from 0 for the same
+  client.
 
-Source: the `validVersions` of Kafka's message definitions, and what real clients were seen to ask for.
+Source: the `validVersions` of Kafka's message definitions, and what real clients were seen to ask
+for.
 """
 
 from __future__ import annotations
@@ -52,7 +55,9 @@ class ApiKey(IntEnum):
 
 
 class VersionRange(NamedTuple):
-    """Lowest and highest version, both included, and the first one with compact strings and tagged fields (KIP-482)."""
+    """Lowest and highest version, both included, and the first one with compact strings and tagged
+    fields (KIP-482).
+    """
 
     lowest: int
     highest: int
@@ -94,5 +99,6 @@ VERSIONS: dict[ApiKey, VersionRange] = {
     ApiKey.describe_cluster: VersionRange(0, 1, 0),
 }
 
-#: The versions of Produce below this one carry the message formats of before 2017; they are advertised, and refused.
+#: The versions of Produce below this one carry the message formats of before 2017; they are
+#: advertised, and refused.
 LOWEST_PRODUCE_SERVED = 3
