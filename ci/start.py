@@ -1,0 +1,100 @@
+"""Start here: `python3 ci/start.py` opens the labs in your browser.
+
+The first start makes the environment (.venv, a minute or two); later ones take seconds.
+
+    python3 ci/start.py                      JupyterLab on the first lab
+    python3 ci/start.py --no-browser         the same, and you open the address it prints
+    python3 ci/start.py --headless           run every lab without a browser and write a report
+    python3 ci/start.py --headless --fast    the same with less data: four minutes instead of twenty
+
+The process becomes JupyterLab or the runner, so that Ctrl-C and the exit code are theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+import environment
+from environment import ROOT
+
+# What JupyterLab would fetch or ask for: nothing here needs a network, and one Ctrl-C is meant.
+JUPYTERLAB_SETTINGS = (
+    "--ServerApp.answer_yes=True",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--LabApp.news_url=None",
+    "--LabApp.extension_manager=readonly",
+    "--Application.log_level=WARN",
+)
+
+
+def main() -> None:
+    """Prepare the environment, then become what was asked for."""
+    arguments = parse_arguments()
+    python = environment.ready("requirements.txt")
+    os.chdir(ROOT)
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # our kernel, not one of the same name at home
+    if arguments.headless:
+        become(python, "-m", "zerocopy_lab", "labs", "run", *runner_options(arguments))
+    become(python, "-m", "jupyterlab", *jupyterlab_options(arguments))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line; options that do not belong together are refused."""
+    parser = argparse.ArgumentParser(
+        description="Open the labs in JupyterLab, or run them all without a browser."
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    parser.add_argument("--port", type=int, help="JupyterLab's port (8888, or the next free)")
+    parser.add_argument("--headless", action="store_true", help="run every lab, write a report")
+    parser.add_argument("--fast", action="store_true", help="with --headless: less data")
+    parser.add_argument("--out", metavar="DIR", help="with --headless: where the report goes")
+    arguments = parser.parse_args()
+    if arguments.headless and (arguments.no_browser or arguments.port is not None):
+        parser.error("--no-browser and --port are for JupyterLab, --headless runs without it")
+    if not arguments.headless and (arguments.fast or arguments.out):
+        parser.error("--fast and --out need --headless (in a notebook, set FAST and OUT_DIR)")
+    return arguments
+
+
+def runner_options(arguments: argparse.Namespace) -> list[str]:
+    """Options of `zerocopy_lab labs run`. DIR is meant from where the learner stands."""
+    options = ["--fast"] if arguments.fast else []
+    if arguments.out:
+        options += ["--out", os.path.join(START_DIRECTORY, arguments.out)]
+    return options
+
+
+def jupyterlab_options(arguments: argparse.Namespace) -> list[str]:
+    """JupyterLab on the whole project (labs read better beside the code), showing the first lab."""
+    labs = sorted(ROOT.glob("labs/[0-9][0-9]_*.ipynb"))
+    if not labs:
+        environment.fail(f"No labs in {ROOT / 'labs'}: is this checkout complete?")
+    first_lab = labs[0].relative_to(ROOT).as_posix()
+    options = [*JUPYTERLAB_SETTINGS, f"--ServerApp.root_dir={ROOT}"]
+    options += [f"--LabApp.default_url=/lab/tree/{first_lab}"]
+    if arguments.no_browser:
+        options += ["--no-browser"]
+    if arguments.port is not None:
+        options += [f"--ServerApp.port={arguments.port}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options += ["--allow-root"]  # containers; it listens on the loopback address only
+    return options
+
+
+def become(*command: str) -> NoReturn:
+    """Replaces this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(command[0], command)
+
+
+START_DIRECTORY = os.getcwd()
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped.")

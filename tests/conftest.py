@@ -1,0 +1,85 @@
+"""What all tests share: no skip goes unnoticed where everything should run; nothing stays running.
+
+With ZEROCOPY_LAB_NO_SKIP=1 in the environment (continuous integration sets it) a skipped test
+fails and says why it was skipped. What no package can install, because only another kernel could
+do it, is listed below by name; such skips stay skips and are counted at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Generator, Iterator
+
+import psutil
+import pytest
+
+NO_SKIP = os.environ.get("ZEROCOPY_LAB_NO_SKIP") == "1"
+
+# What a kernel may lack: a name, and how the reason of such a skip reads.
+KERNEL_LACKS = {
+    "kernel TLS": re.compile(r"kernel TLS|kTLS|module tls", re.IGNORECASE),
+}
+
+
+def excuse(reason: str) -> str | None:
+    """The name of what the kernel lacks, when that is why a test was skipped."""
+    return next((name for name, reads in KERNEL_LACKS.items() if reads.search(reason)), None)
+
+
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test was skipped; pytest keeps it as (path, line, reason)."""
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Makes a skip a failure, where nothing may be skipped. An expected failure is no skip."""
+    if not (NO_SKIP and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    reason = reason_of(report)
+    if excuse(reason) is None:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and ZEROCOPY_LAB_NO_SKIP=1 forbids that: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The skip of a test."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The skip of a whole module."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says by name what this kernel could not do."""
+    reasons = map(reason_of, terminalreporter.stats.get("skipped", []))
+    lacks = Counter(name for name in map(excuse, reasons) if name is not None)
+    for name, count in lacks.items():
+        terminalreporter.write_line(f"not testable on this kernel: {name} ({count} tests)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_stays_running() -> Iterator[None]:
+    """Fails the last test when a process that some test started is still there."""
+    yield
+    ours = [child for child in psutil.Process().children(recursive=True) if _is_ours(child)]
+    _, still_there = psutil.wait_procs(ours, timeout=5)  # one may just be ending
+    assert not still_there, f"tests left processes running: {still_there}"
+
+
+def _is_ours(child: psutil.Process) -> bool:
+    """Not multiprocessing's own bookkeeper, which lives as long as the interpreter."""
+    try:
+        ended = child.status() == psutil.STATUS_ZOMBIE
+        return not ended and "resource_tracker" not in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:
+        return False
