@@ -1,0 +1,149 @@
+"""Experiments: contestants that take turns, many times, in shuffled order, under checked conditions.
+
+    outcome = run_experiment("64 KiB pieces", [Contestant(...), Contestant(...)], repeats=9)
+    outcome.spread_of("sendfile", "cpu_s").text("s")
+    compare(outcome, "sendfile", "read_then_send", "total_cpu_s").verdict   # cheaper, dearer, ...
+
+In every round each contestant runs once, in an order shuffled from the seed, each time in a new
+process (see `contestant`). Before every round the preconditions are asked again, and the experiment
+is refused the moment one does not hold: a figure measured under wrong conditions is worse than
+none. What comes out is plain data with host, versions and settings; `recorded` saves and loads it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from zerocopy_lab.instruments.host import HostDescription, describe_host, usable_cpus
+from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.workbench.comparison import Comparison, compare_pairs
+from zerocopy_lab.workbench.contestant import Contestant, take_sample
+from zerocopy_lab.workbench.stopwatch import pinning_unavailable
+
+__all__ = [
+    "Comparison", "Contestant", "ExperimentRefused", "Outcome", "Sample", "compare", "run_experiment",
+]  # fmt: skip
+
+Precondition = Callable[[], str | None]
+"""Answers None when the condition holds, or why the experiment must not be run."""
+
+
+class ExperimentRefused(RuntimeError):
+    """Preconditions do not hold; `reasons` says which. Labs show this as "not testable here"."""
+
+    def __init__(self, title: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"'{title}' was not measured: {'; '.join(reasons)}")
+        self.reasons = tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one contestant: its figures by name, units as suffixes."""
+
+    contestant: str
+    round_number: int
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that an experiment found, and under which circumstances."""
+
+    title: str
+    samples: tuple[Sample, ...]
+    contestants: Mapping[str, Mapping[str, Any]]
+    """name -> settings, in the order of a table"""
+    settings: Mapping[str, Any]
+    """repeats, warm_ups, seed, the processor that the work was pinned to (None: not pinned)"""
+    notes: tuple[str, ...]
+    """what a reader should know, for instance why nothing was pinned"""
+    host: HostDescription
+    versions: Mapping[str, str]
+    measured_at: str
+    recorded: bool = False
+    """True: loaded from a file, and perhaps measured on another machine. Say so."""
+
+    def values(self, contestant: str, figure: str) -> list[float]:
+        """One figure of one contestant, round by round. KeyError names what there is."""
+        samples = [sample for sample in self.samples if sample.contestant == contestant]
+        if not samples:
+            raise KeyError(f"no contestant {contestant!r}; there are {list(self.contestants)}")
+        if figure not in samples[0].figures:
+            raise KeyError(f"{contestant} has no figure {figure!r}, but {list(samples[0].figures)}")
+        return [sample.figures[figure] for sample in samples]
+
+    def spread_of(self, contestant: str, figure: str) -> Spread:
+        """Median and range of one figure of one contestant."""
+        return spread(self.values(contestant, figure))
+
+    def provenance(self) -> str:
+        """Where the figures come from, for captions."""
+        said = "RECORDED, not measured here" if self.recorded else "measured"
+        return f"{said}: {self.measured_at} on {self.host.text()}"
+
+
+def run_experiment(
+    title: str,
+    contestants: Sequence[Contestant],
+    *,
+    repeats: int = 9,
+    warm_ups: int = 1,
+    seed: int = 1,
+    preconditions: Sequence[Precondition] = (),
+    timeout_s: float = 120.0,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Measure all contestants `repeats` times (>= 7 for a test, 3 in fast mode).
+
+    `timeout_s` is for one run with its warm-ups; `progress` is told each step in words.
+    Raises ExperimentRefused, ContestantFailed, ValueError for names that occur twice.
+    """
+    if len({contestant.name for contestant in contestants}) < len(contestants):
+        raise ValueError(f"contestants share a name: {[each.name for each in contestants]}")
+    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    no_pinning = pinning_unavailable()
+    cpu = None if no_pinning else usable_cpus()[-1]  # the first one serves most interrupts
+    order, samples = random.Random(seed), []
+    for round_number in range(1, repeats + 1):
+        _refuse_if_needed(title, preconditions)
+        for contestant in order.sample(contestants, len(contestants)):
+            if progress is not None:
+                progress(f"round {round_number} of {repeats}: {contestant.name}")
+            figures = take_sample(contestant, warm_ups=warm_ups, cpu=cpu, timeout_s=timeout_s)
+            samples.append(Sample(contestant.name, round_number, figures))
+    return Outcome(
+        title,
+        tuple(samples),
+        {contestant.name: dict(contestant.settings) for contestant in contestants},
+        {"repeats": repeats, "warm_ups": warm_ups, "seed": seed, "pinned_to_cpu": cpu},
+        (f"not pinned: {no_pinning}",) if no_pinning else (),
+        describe_host(),
+        _versions(),
+        measured_at,
+    )
+
+
+def compare(outcome: Outcome, first: str, second: str, figure: str = "cpu_s") -> Comparison:
+    """Is `first` cheaper or dearer than `second` in `figure`, or is it inconclusive?"""
+    pairs = zip(outcome.values(first, figure), outcome.values(second, figure), strict=True)
+    return compare_pairs(first, second, figure, list(pairs))
+
+
+def _refuse_if_needed(title: str, preconditions: Sequence[Precondition]) -> None:
+    reasons = [reason for precondition in preconditions if (reason := precondition()) is not None]
+    if reasons:
+        raise ExperimentRefused(title, reasons)
+
+
+def _versions() -> dict[str, str]:
+    try:
+        package = metadata.version("zerocopy_lab")
+    except metadata.PackageNotFoundError:
+        package = "source tree"
+    return {"zerocopy_lab": package, "user": "root" if os.geteuid() == 0 else "ordinary user"}
