@@ -12,8 +12,8 @@ as below, whatever the noise looks like: the shuffling sees to that.
 | 3 to 6 | no test can be that sure with so few: the two ranges must lie apart by a gap at      |
 |        | least as wide as the wider range; the median ratio is off by at least 10 %           |
 
-Otherwise the verdict is *inconclusive*, which is not "equal". The level of the test bounds the false
-verdicts at 2 % for any noise; the least effect keeps out differences that are real but come
+Otherwise the verdict is *inconclusive*, which is not "equal". The level of the test bounds the
+false verdicts at 2 % for any noise; the least effect keeps out differences that are real but come
 from the layout of memory rather than from the work.
 
 Source of the test: F. Wilcoxon, "Individual comparisons by ranking methods", 1945; the exact
@@ -85,7 +85,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     up = sum(rank for rank, value in zip(ranks, moved, strict=True) if value > 0)
     smaller = math.ceil(min(up, sum(ranks) - up))
     ways = _ways_to_reach_rank_sums(len(moved))
-    return min(1.0, 2 * sum(ways[: smaller + 1]) / 2 ** len(moved))
+    return min(1.0, 2 * sum(ways[: smaller + 1]) / (1 << len(moved)))
 
 
 def _doubt(pairs: Sequence[tuple[float, float]], ratio: Spread) -> str | None:

@@ -32,7 +32,7 @@ Work = Callable[..., Mapping[str, float] | None]
 
 
 class ContestantFailed(RuntimeError):
-    """A contestant's process ended with an error or not in time; the message holds its last words."""
+    """A contestant's process failed, or was not ready in time; the message has its last words."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Experiments: contestants that take turns, many times, in shuffled order, under checked conditions.
+"""Experiments: contestants take turns, many times, in shuffled order, under checked conditions.
 
     outcome = run_experiment("64 KiB pieces", [Contestant(...), Contestant(...)], repeats=9)
     outcome.spread_of("sendfile", "cpu_s").text("s")
@@ -26,9 +26,7 @@ from zerocopy_lab.workbench.comparison import Comparison, compare_pairs
 from zerocopy_lab.workbench.contestant import Contestant, take_sample
 from zerocopy_lab.workbench.stopwatch import pinning_unavailable
 
-__all__ = [
-    "Comparison", "Contestant", "ExperimentRefused", "Outcome", "Sample", "compare", "run_experiment",
-]  # fmt: skip
+__all__ = ["Comparison", "Contestant", "ExperimentRefused", "Outcome", "compare", "run_experiment"]
 
 Precondition = Callable[[], str | None]
 """Answers None when the condition holds, or why the experiment must not be run."""
