@@ -46,7 +46,7 @@ class OpenFile:
 
 
 class FileSlice(NamedTuple):
-    """`length` bytes of `file`, from byte `position` on. Deliberately without a way to read them."""
+    """`length` bytes of `file` from byte `position` on, deliberately without a way to read them."""
 
     file: OpenFile
     position: int

@@ -28,7 +28,7 @@ class Deferred(Generic[T]):
         self._lock = Lock()
         self._done = False
         self._value: T | None = None
-        self._callback: Callable[[T], None] | None = None
+        self._callback: Callable[[T], object] | None = None
 
     @property
     def done(self) -> bool:
@@ -52,7 +52,7 @@ class Deferred(Generic[T]):
             callback(value)
         return True
 
-    def on_complete(self, callback: Callable[[T], None]) -> None:
+    def on_complete(self, callback: Callable[[T], object]) -> None:
         """Have `callback(value)` called when the value is known: now, if it is. There is one
         listener, the network.
         """

@@ -63,7 +63,7 @@ class Listener:
             self._on_connect(sock, address[0], address[1])
 
     def _turn_away(self, failure: OSError) -> None:
-        """Out of descriptors: give up the spare one, so that the caller can be accepted and hung up on.
+        """Out of descriptors: use the spare one to accept the caller, and hang up.
 
         Left waiting, it would wake the selector at once, again and again.
         """

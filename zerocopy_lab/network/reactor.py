@@ -36,7 +36,7 @@ class Reactor:
             end.setblocking(False)
         self.watch(self._wake_receiver, READ, self._on_wake)
 
-    # -- sockets -----------------------------------------------------------------
+    # Sockets
 
     def watch(self, sock: socket.socket, events: int, on_ready: OnReady) -> None:
         """Call `on_ready` whenever `sock` is ready for one of `events`."""
@@ -50,7 +50,7 @@ class Reactor:
         """Stop watching."""
         self._selector.unregister(sock)
 
-    # -- calls -------------------------------------------------------------------
+    # Calls
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` in the reactor's thread after the current one."""
@@ -74,12 +74,10 @@ class Reactor:
     def _on_wake(self, _events: int) -> None:
         self._wake_receiver.recv(4096)
 
-    # -- the loop
-    # --------------------------------------------------------------------------------------------------
+    # The loop
 
     def run(self) -> None:
-        """Serve until `stop()`. An exception in a callback is logged and ends that callback alone.
-        """
+        """Serve until `stop()`; a callback that raises is logged and ends alone."""
         self._thread_id = threading.get_ident()
         select, soon = self._selector.select, self._soon
         while not self._stopping:
@@ -97,6 +95,5 @@ class Reactor:
     def _run(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
-        except Exception:  # a bug of ours must not end everybody's service; the traceback is the
-        log line
+        except Exception:  # a bug of ours must not end everybody's service
             log.exception("a callback of the network thread failed")

@@ -24,7 +24,7 @@ from zerocopy_lab.protocol.framing import Pieces
 
 @dataclass(slots=True)
 class Client:
-    """One connection, as far as the broker may know it: `id` is unique for the life of the broker."""
+    """One connection, as far as the broker may know it; `id` is never used again."""
 
     id: int
     host: str
@@ -38,7 +38,7 @@ class Client:
 class Later(Protocol):
     """A response that is not there yet."""
 
-    def on_complete(self, callback: Callable[[Pieces | None], None]) -> None:
+    def on_complete(self, callback: Callable[[Pieces | None], object]) -> None:
         """Call `callback` with the response once it is there, at once if it is; from any thread."""
 
     def abandon(self) -> None:

@@ -24,7 +24,7 @@ Source: Kafka's `FetchResponse.json`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import NamedTuple
 
@@ -51,6 +51,8 @@ class FetchedPartition(NamedTuple):
 
 
 class FetchedTopic(NamedTuple):
+    """The answers for the partitions of one topic."""
+
     topic: str
     partitions: Sequence[FetchedPartition]
 
@@ -59,11 +61,11 @@ def fetch_response(
     correlation_id: int, version: int, topics: Sequence[FetchedTopic], error_code: int = 0
 ) -> list[Piece]:
     """The whole response, frame length included, as pieces in the order of the wire."""
-    if version >= _FLEXIBLE_FROM:
-        head, array_length, string, tags = _NO_TAGS, _compact_length, _compact_string, _NO_TAGS
-    else:
-        head, array_length, string, tags = b"", _I32.pack, _string, b""
-    made = bytearray(_TWO_I32.pack(0, correlation_id) + head + _I32.pack(0))
+    flexible = version >= _FLEXIBLE_FROM
+    array_length: Callable[[int], bytes] = _compact_length if flexible else _I32.pack
+    string = _compact_string if flexible else _string
+    tags = _NO_TAGS if flexible else b""
+    made = bytearray(_TWO_I32.pack(0, correlation_id) + tags + _I32.pack(0))
     if version >= 7:
         made += _I16.pack(error_code) + _I32.pack(0)
     made += array_length(len(topics))

@@ -84,7 +84,7 @@ def _reader(api_key: ApiKey, version: int) -> Callable[[memoryview, int], tuple[
 
 
 @cache
-def _writer(entity_type: type[Any]) -> Callable[[io.BytesIO, Entity], None]:
+def _writer(entity_type: Any) -> Callable[[io.BytesIO, Entity], None]:
     writer: Callable[[io.BytesIO, Entity], None] = _kio().entity_writer(entity_type)
     return writer
 

@@ -1,4 +1,4 @@
-"""A Produce request as views: the one request whose body is large, so the one that is not copied while it is parsed.
+"""A Produce request as views: the one request with a large body is the one that is not copied.
 
     version 3-8                            version 9 (flexible)
     transactional_id  nullable string      nullable compact string
@@ -40,6 +40,8 @@ class PartitionBatches(NamedTuple):
 
 
 class ProduceRequest(NamedTuple):
+    """A whole Produce request; its partitions in the order of the wire."""
+
     transactional_id: str | None
     acks: int
     timeout_ms: int

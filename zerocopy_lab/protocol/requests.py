@@ -24,7 +24,7 @@ _FIXED = Struct(">hhih")
 
 
 class RequestHeader(NamedTuple):
-    """What a request says of itself; `body_at` is the position in the frame where its body begins."""
+    """What a request says of itself; `body_at` is where in the frame its body begins."""
 
     api_key: ApiKey
     api_version: int

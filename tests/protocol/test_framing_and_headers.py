@@ -1,0 +1,131 @@
+"""Frames and request headers: tables of bytes and what they mean, and bytes from strangers."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zerocopy_lab.errors import FrameError
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import frame_length, framed
+from zerocopy_lab.protocol.requests import (
+    UnsupportedApiVersions,
+    read_request_header,
+    read_unsigned_varint,
+    request_header,
+    skip_tagged_fields,
+)
+from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+
+
+@pytest.mark.parametrize(
+    ("prefix", "length"),
+    [(b"\0\0\0\0", 0), (b"\0\0\0\x10", 16), (b"\0\0\x03\xe8", 1000)],
+)
+def test_a_length_within_the_limit(prefix: bytes, length: int) -> None:
+    assert frame_length(prefix, limit_bytes=1000) == length
+
+
+@pytest.mark.parametrize(
+    ("prefix", "complaint"),
+    [
+        (b"\xff\xff\xff\xff", "negative length -1"),
+        (b"\x80\0\0\0", "negative length -2147483648"),
+        (b"\0\0\x03\xe9", "1001 bytes, over socket.request.max.bytes=1000"),
+    ],
+)
+def test_a_length_that_is_refused(prefix: bytes, complaint: str) -> None:
+    with pytest.raises(FrameError, match=complaint):
+        frame_length(prefix, limit_bytes=1000)
+
+
+def test_framed_puts_the_length_in_front() -> None:
+    assert framed(b"abc") == b"\0\0\0\x03abc"
+
+
+@pytest.mark.parametrize("client_id", [None, "", "kcat", "größe"])
+@pytest.mark.parametrize(("key", "version"), [(k, v.highest) for k, v in VERSIONS.items()])
+def test_a_header_survives_the_round_trip(key: ApiKey, version: int, client_id: str | None) -> None:
+    raw = request_header(key, version, 77, client_id)
+    header = read_request_header(memoryview(raw + b"body"))
+    assert header == (key, version, 77, client_id, len(raw))
+
+
+def test_our_header_is_kios_header() -> None:
+    """The hand-made header against the library that was generated from Kafka's definitions."""
+    import io
+
+    from kio.schema.request_header.v2.header import RequestHeader
+    from kio.serial import entity_writer
+
+    sink = io.BytesIO()
+    theirs = RequestHeader(
+        request_api_key=3, request_api_version=12, correlation_id=9, client_id="me"
+    )
+    entity_writer(RequestHeader)(sink, theirs)
+    assert request_header(ApiKey.metadata, 12, 9, "me") == sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("frame", "complaint"),
+    [
+        (b"", "0 bytes, too short"),
+        (b"\0\x03\0\x09\0\0", "6 bytes, too short"),
+        (struct.pack(">hhih", 999, 0, 1, -1), "request 999"),
+        (struct.pack(">hhih", -1, 0, 1, -1), "request -1"),
+        (struct.pack(">hhih", 3, 99, 1, -1), "metadata version 99"),
+        (struct.pack(">hhih", 1, 3, 1, -1), "fetch version 3"),
+        (struct.pack(">hhih", 3, 0, 1, 10) + b"abc", "client id of 10 bytes"),
+        (struct.pack(">hhih", 3, 0, 1, 2) + b"\xff\xfe", "not UTF-8"),
+        (struct.pack(">hhih", 3, 9, 1, -1), "varint"),
+        (struct.pack(">hhih", 3, 9, 1, -1) + b"\x7f", "127 tagged fields"),
+    ],
+)
+def test_a_header_that_is_refused(frame: bytes, complaint: str) -> None:
+    with pytest.raises(FrameError, match=complaint):
+        read_request_header(memoryview(frame))
+
+
+def test_a_newer_client_is_told_the_versions() -> None:
+    with pytest.raises(UnsupportedApiVersions) as caught:
+        read_request_header(memoryview(struct.pack(">hhih", 18, 99, 5, -1) + b"whatever"))
+    assert caught.value.header.correlation_id == 5
+
+
+def test_unknown_tagged_fields_are_skipped() -> None:
+    two_fields = b"\x02" + b"\x00\x03abc" + b"\x81\x01\x00" + b"rest"
+    assert two_fields[skip_tagged_fields(memoryview(two_fields), 0) :] == b"rest"
+
+
+@given(st.binary(max_size=64))
+def test_strangers_get_a_frame_error_or_a_header(frame: bytes) -> None:
+    try:
+        header = read_request_header(memoryview(frame))
+    except (FrameError, UnsupportedApiVersions):
+        return
+    assert header.body_at <= len(frame)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_varints(value: int) -> None:
+    from zerocopy_lab.protocol.fetch import _compact_length
+
+    raw = _compact_length(value - 1) if value else b"\0"
+    assert read_unsigned_varint(memoryview(raw), 0) == (value, len(raw))
+
+
+@given(st.sampled_from(list(VERSIONS)), st.data())
+def test_a_strangers_body_causes_nothing_but_a_frame_error(
+    key: ApiKey, data: st.DataObject
+) -> None:
+    from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED
+
+    lowest = LOWEST_PRODUCE_SERVED if key is ApiKey.produce else VERSIONS[key].lowest
+    version = data.draw(st.integers(lowest, VERSIONS[key].highest))
+    body = data.draw(st.binary(max_size=200))
+    with suppress(FrameError):
+        messages.decode(key, version, memoryview(body))

@@ -1,0 +1,86 @@
+"""Produce requests as views: equal to what kio reads, never copied, and safe from strangers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zerocopy_lab.errors import FrameError
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.produce import read_produce_request
+from zerocopy_lab.protocol.requests import read_request_header
+from zerocopy_lab.protocol.versions import ApiKey
+
+VERSIONS = range(3, 10)
+
+
+def request_frame(
+    version: int, topics: dict[str, list[tuple[int, bytes | None]]], **top: Any
+) -> bytes:
+    types = messages.types_of(ApiKey.produce, version, "request")
+    entity = messages.make(
+        types.ProduceRequest,
+        **{"transactional_id": None, "acks": -1, "timeout": timedelta(seconds=30), **top},
+        topic_data=tuple(
+            types.TopicProduceData(
+                name=name,
+                partition_data=tuple(
+                    types.PartitionProduceData(index=index, records=records)
+                    for index, records in partitions
+                ),
+            )
+            for name, partitions in topics.items()
+        ),
+    )
+    return messages.encode_request(version, 1, "test", entity)[4:]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_says_the_same(version: int) -> None:
+    frame = request_frame(
+        version,
+        {"flights": [(0, b"batch zero"), (7, b"batch seven")], "other": [(1, None)]},
+        acks=1,
+        timeout=timedelta(milliseconds=1234),
+        transactional_id="tx",
+    )
+    header = read_request_header(memoryview(frame))
+    request = read_produce_request(memoryview(frame), header.body_at, version)
+    assert (request.transactional_id, request.acks, request.timeout_ms) == ("tx", 1, 1234)
+    found = [(t, p, None if r is None else bytes(r)) for t, p, r in request.partitions]
+    assert found == [
+        ("flights", 0, b"batch zero"),
+        ("flights", 7, b"batch seven"),
+        ("other", 1, None),
+    ]
+
+
+def test_records_are_views_into_the_frame_and_writable() -> None:
+    buffer = bytearray(request_frame(9, {"t": [(0, b"0123456789")]}))
+    header = read_request_header(memoryview(buffer))
+    (batches,) = read_produce_request(memoryview(buffer), header.body_at, 9).partitions
+    assert batches.records is not None
+    batches.records[0:2] = b"XY"
+    assert b"XY23456789" in buffer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_cut_anywhere_it_is_a_frame_error(version: int) -> None:
+    frame = request_frame(version, {"flights": [(0, b"batch zero"), (1, b"one")]})
+    body_at = read_request_header(memoryview(frame)).body_at
+    for end in range(body_at, len(frame)):
+        with pytest.raises(FrameError):
+            read_produce_request(memoryview(frame)[:end], body_at, version)
+
+
+@given(st.binary(max_size=100), st.sampled_from(list(VERSIONS)))
+def test_strangers(body: bytes, version: int) -> None:
+    try:
+        request = read_produce_request(memoryview(body), 0, version)
+    except FrameError:
+        return
+    assert sum(len(p.records or b"") for p in request.partitions) <= len(body)
