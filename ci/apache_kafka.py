@@ -1,10 +1,9 @@
 """A real Apache Kafka, wherever Java and Maven are: fetched once, then started, asked and stopped.
 
-    python3 ci/apache_kafka.py fetch                         the jars of a version into this user's
-    cache python3 ci/apache_kafka.py run DIR [--set name=value]    one broker on 127.0.0.1, until
-    Ctrl-C python3 ci/apache_kafka.py dump DIR                      DumpLogSegments, deep, over
-    every partition below DIR python3 ci/apache_kafka.py tool kafka-topics --bootstrap-server
-    127.0.0.1:9092 --list
+    python3 ci/apache_kafka.py fetch                        the jars, into this user's cache
+    python3 ci/apache_kafka.py run DIR [--set NAME=VALUE]   one broker on 127.0.0.1, until Ctrl-C
+    python3 ci/apache_kafka.py dump DIR                     DumpLogSegments over all that DIR holds
+    python3 ci/apache_kafka.py tool kafka-topics --bootstrap-server 127.0.0.1:9092 --list
 
 `--version 3.9.1` behind the action chooses another Kafka. Maven resolves the jars from wherever it
 is set up to, so nothing here names a host. Standard library only.
@@ -62,17 +61,30 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 # The scripts of Kafka's bin directory and the class that each of them starts. Which package a class
-lives in # changed between versions, so that is looked up in the jars. _TOOLS = { "kafka-acls":
-"AclCommand", "kafka-broker-api-versions": "BrokerApiVersionsCommand", "kafka-configs":
-"ConfigCommand", "kafka-console-consumer": "ConsoleConsumer", "kafka-console-producer":
-"ConsoleProducer", "kafka-consumer-groups": "ConsumerGroupCommand", "kafka-consumer-perf-test":
-"ConsumerPerformance", "kafka-delete-records": "DeleteRecordsCommand", "kafka-dump-log":
-"DumpLogSegments", "kafka-e2e-latency": "EndToEndLatency", "kafka-get-offsets": "GetOffsetShell",
-"kafka-leader-election": "LeaderElectionCommand", "kafka-log-dirs": "LogDirsCommand", "kafka-
-metadata-quorum": "MetadataQuorumCommand", "kafka-producer-perf-test": "ProducerPerformance",
-"kafka-reassign-partitions": "ReassignPartitionsCommand", "kafka-storage": "StorageTool", "kafka-
-topics": "TopicCommand", "kafka-transactions": "TransactionsCommand", "kafka-verifiable-consumer":
-"VerifiableConsumer", "kafka-verifiable-producer": "VerifiableProducer", }
+# lives in changed between versions, so that is looked up in the jars.
+_TOOLS = {
+    "kafka-acls": "AclCommand",
+    "kafka-broker-api-versions": "BrokerApiVersionsCommand",
+    "kafka-configs": "ConfigCommand",
+    "kafka-console-consumer": "ConsoleConsumer",
+    "kafka-console-producer": "ConsoleProducer",
+    "kafka-consumer-groups": "ConsumerGroupCommand",
+    "kafka-consumer-perf-test": "ConsumerPerformance",
+    "kafka-delete-records": "DeleteRecordsCommand",
+    "kafka-dump-log": "DumpLogSegments",
+    "kafka-e2e-latency": "EndToEndLatency",
+    "kafka-get-offsets": "GetOffsetShell",
+    "kafka-leader-election": "LeaderElectionCommand",
+    "kafka-log-dirs": "LogDirsCommand",
+    "kafka-metadata-quorum": "MetadataQuorumCommand",
+    "kafka-producer-perf-test": "ProducerPerformance",
+    "kafka-reassign-partitions": "ReassignPartitionsCommand",
+    "kafka-storage": "StorageTool",
+    "kafka-topics": "TopicCommand",
+    "kafka-transactions": "TransactionsCommand",
+    "kafka-verifiable-consumer": "VerifiableConsumer",
+    "kafka-verifiable-producer": "VerifiableProducer",
+}
 
 
 class KafkaUnavailable(RuntimeError):
@@ -118,9 +130,7 @@ def _fetch(version: str, directory: Path) -> None:
 
 
 def class_of(tool: str, version: str = VERSION) -> str:
-    """The Java class behind a script of Kafka's `bin` directory. Raises KeyError for an unknown
-    one.
-    """
+    """The Java class behind a script of Kafka's `bin` directory. Raises KeyError for others."""
     name = _TOOLS[tool.removesuffix(".sh")]
     found = [
         entry.removesuffix(".class").replace("/", ".")
@@ -128,9 +138,7 @@ def class_of(tool: str, version: str = VERSION) -> str:
         for entry in zipfile.ZipFile(jar).namelist()
         if re.fullmatch(rf"(org/apache/)?kafka/(tools|admin)/([a-z]+/)*{name}\.class", entry)
     ]
-    return max(
-        found, key=lambda entry: entry.startswith("org.")
-    )  # the newer place, if it is in two
+    return max(found, key=lambda entry: entry.startswith("org."))  # in two? then the newer place
 
 
 def java_command(main_class: str, arguments: Sequence[str], version: str = VERSION) -> list[str]:
@@ -138,9 +146,7 @@ def java_command(main_class: str, arguments: Sequence[str], version: str = VERSI
     log_level = "info" if main_class == "kafka.Kafka" else "error"
     return [
         "java",
-        "-Xmx512m",
-        "-XX:+UseSerialGC",  # small machine, short life
-        "-XX:TieredStopAtLevel=1",
+        "-Xmx1g",  # as in Kafka's own start script; the default would be a quarter of the memory
         f"-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}",
         "-cp",
         f"{jars(version)}/*",
@@ -158,13 +164,13 @@ def run_tool(
 
 
 class Kafka(NamedTuple):
-    """A running broker."""
+    """A running broker; its partitions are in `log_dir`, what it says is in `log_file`."""
 
     host: str
     port: int
     pid: int
-    log_dir: Path  # where its partitions are
-    log_file: Path  # what it says
+    log_dir: Path
+    log_file: Path
 
     @property
     def bootstrap(self) -> str:
@@ -175,8 +181,7 @@ class Kafka(NamedTuple):
 def running_kafka(
     directory: Path, settings: Mapping[str, str] | None = None, version: str = VERSION
 ) -> Iterator[Kafka]:
-    """A broker with its files below `directory`, for as long as the block lasts; stopped cleanly at
-    its end.
+    """A broker with its files below `directory`, stopped cleanly when the block ends.
 
     `directory/data` keeps its partitions and may be given again. Raises KafkaUnavailable,
     RuntimeError.
