@@ -4,9 +4,18 @@ A function takes what was measured or counted, and returns a `Picture`: a matplo
 notebook shows as it is, with the same content in words as its `alt`. No picture measures, decides
 or claims anything: titles come from the caller, who has the verdict.
 
-| module         | draws                                                                       |
-|----------------|-----------------------------------------------------------------------------|
-| `theme`        | hues, sizes, footer: what all of them share                                 |
-| `comparison`   | strategies side by side; predicted against measured                         |
-| `alias_proof`  | which bytes arrived after the file had been overwritten                     |
+| module             | draws                                                                    |
+|--------------------|--------------------------------------------------------------------------|
+| `theme`            | hues, sizes, footer, where figures come from: what all of them share     |
+| `comparison`       | strategies side by side; predicted against measured                      |
+| `alias_proof`      | which bytes arrived after the file had been overwritten                  |
+| `copy_ledger`      | who moved each byte, on which path, and how we know                      |
+| `chunk_cost`       | what a loop costs by chunk size: calls and copies                        |
+| `cost_curves`      | cost by message size; latency against throughput                         |
+| `byte_map`         | a batch in its segment, byte by byte, beside its index entry             |
+| `segment_map`      | segments under the limits of retention                                   |
+| `residency_map`    | which pages of the segments are in memory, and who reads where           |
+| `memory_over_time` | dirty pages rising, and being flushed                                    |
+| `replica_map`      | which broker stores which replica                                        |
+| `ladder`           | mechanisms taken away one at a time                                      |
 """

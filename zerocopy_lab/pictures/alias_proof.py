@@ -23,6 +23,8 @@ from zerocopy_lab.pictures.theme import (
     Origin,
     Picture,
     byte_count,
+    in_words,
+    legend_above,
     new_picture,
     readable_on,
     say_that_nothing_is_there,
@@ -60,7 +62,7 @@ def alias_proof(
     """Cells for the pages as they arrived, per strategy; the verdict in words at the end of each
     row.
     """
-    picture = new_picture(0.95 + 0.4 * max(len(rows), 1) + 0.25 * bool(title), title, origin.text())
+    picture = new_picture(0.95 + 0.4 * max(len(rows), 1), title, origin.text())
     picture.alt = _in_words(rows, title)
     axes = picture.subplots()
     if not rows:
@@ -83,7 +85,7 @@ def alias_proof(
         Patch(facecolor=_FILLS[a], hatch=_HATCHES[a], edgecolor=QUIET, label=_MEANS[a])
         for a in seen
     ]
-    axes.legend(handles=keys, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
+    legend_above(axes, keys, columns=2)
     return picture
 
 
@@ -159,6 +161,4 @@ def _in_words(rows: Sequence[AliasRow], title: str) -> str:
         + "."
         for row in rows
     ]
-    return " ".join(
-        [title + "." if title else "", "Which bytes arrived after the file was overwritten.", *told]
-    ).strip()
+    return in_words(title, "Which bytes arrived after the file was overwritten.", *told)

@@ -20,10 +20,14 @@ from zerocopy_lab.pictures.theme import (
     TOTAL,
     Origin,
     Picture,
+    in_words,
+    legend_above,
     new_picture,
     say_that_nothing_is_there,
+    say_why_a_row_is_empty,
     significant,
     themed,
+    whiskers,
 )
 
 
@@ -66,7 +70,7 @@ def strategies_side_by_side(
     """
     ran = [row for row in rows if isinstance(row, Contestant)]
     picture = new_picture(
-        1.25 + 0.46 * max(len(rows), 1) + 0.25 * bool(title),
+        1.25 + 0.46 * max(len(rows), 1),
         title,
         origin.text(value for row in ran for value in row[1:]),
     )
@@ -76,77 +80,43 @@ def strategies_side_by_side(
         for axes in (cpu, rate):
             say_that_nothing_is_there(axes, "no strategy ran")
         return picture
-    places = range(len(rows))
-    for place, row in zip(places, rows, strict=True):
+    for place, row in enumerate(rows):
         if isinstance(row, Missing):
-            cpu.text(
-                0.01,
-                place,
-                f"not here: {row.why}",
-                color=QUIET,
-                va="center",
-                fontsize=8,
-                transform=cpu.get_yaxis_transform(),
-            )
-    ran_at = [place for place in places if isinstance(rows[place], Contestant)]
-    _bars(
-        cpu, [at - 0.19 for at in ran_at], [r.sender_s_per_gib for r in ran], SENDER, 0.36, "sender"
-    )
-    _bars(
-        cpu,
-        [at + 0.19 for at in ran_at],
-        [r.total_s_per_gib for r in ran],
-        TOTAL,
-        0.36,
-        "sender and receiver together",
-    )
-    _bars(rate, ran_at, [r.gib_per_s for r in ran], RATE, 0.5, "throughput")
-    cpu.set_yticks(list(places), [row.name for row in rows])
+            say_why_a_row_is_empty(cpu, place, row.why)
+    at = [place for place, row in enumerate(rows) if isinstance(row, Contestant)]
+    upper, lower = [place - 0.19 for place in at], [place + 0.19 for place in at]
+    _bars(cpu, upper, [row.sender_s_per_gib for row in ran], SENDER, "sender")
+    _bars(cpu, lower, [row.total_s_per_gib for row in ran], TOTAL, "sender and receiver together")
+    _bars(rate, at, [row.gib_per_s for row in ran], RATE, "throughput")
+    cpu.set_yticks(range(len(rows)), [row.name for row in rows])
     cpu.set_ylim(len(rows) - 0.45, -0.55)  # first row on top
     cpu.set_xlabel("CPU, seconds per GiB (shorter is cheaper)")
     rate.set_xlabel("throughput, GiB per second (longer is faster)")
     rate.tick_params(axis="y", length=0, labelleft=False)
-    cpu.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.2
-    )
+    legend_above(cpu)
     return picture
 
 
 def _bars(
-    axes: Axes,
-    places: Sequence[float],
-    values: Sequence[Spread],
-    hue: str,
-    height: float,
-    label: str,
+    axes: Axes, places: Sequence[float], values: Sequence[Spread], hue: str, label: str
 ) -> None:
-    """Bars to the medians, whiskers over the ranges, and the median in figures where the whisker
-    ends.
-    """
-    axes.barh(places, [v.median for v in values], height=height, color=hue, label=label)
-    below = [v.median - v.low for v in values]
-    above = [v.high - v.median for v in values]
+    """Bars to the medians, whiskers over the ranges, the median in figures where they end."""
+    medians = [value.median for value in values]
+    axes.barh(places, medians, height=0.36, color=hue, label=label)
     axes.errorbar(
-        [v.median for v in values],
-        places,
-        xerr=[below, above],
-        fmt="none",
-        ecolor=INK,
-        elinewidth=1.0,
-        capsize=2,
+        medians, places, xerr=whiskers(values), fmt="none", ecolor=INK, elinewidth=1, capsize=2
     )
     for place, value in zip(places, values, strict=True):
         axes.annotate(
             significant(value.median),
-            (max(value.high, value.median), place),
+            (value.high, place),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
         )
-    axes.set_xlim(
-        0, max(axes.get_xlim()[1], 1.14 * max(v.high for v in values))
-    )  # room for the figures
+    room = 1.14 * max(value.high for value in values)  # for the figures
+    axes.set_xlim(0, max(axes.get_xlim()[1], room))
     axes.grid(True, axis="x")
 
 
@@ -158,9 +128,7 @@ def _strategies_in_words(rows: Sequence[Contestant | Missing], title: str) -> st
         else f"{row.name}: did not run here, {row.why}."
         for row in rows
     ]
-    return " ".join(
-        [title + "." if title else "", "CPU and throughput per strategy.", *told]
-    ).strip()
+    return in_words(title, "CPU and throughput per strategy.", *told)
 
 
 @themed
@@ -174,7 +142,7 @@ def predicted_against_measured(
     the smallest.
     """
     picture = new_picture(
-        1.05 + 0.5 * max(len(guesses), 1) + 0.25 * bool(title),
+        1.05 + 0.5 * max(len(guesses), 1),
         title,
         origin.text(guess.measured for guess in guesses),
     )
@@ -188,7 +156,7 @@ def predicted_against_measured(
     figures = [f for g in guesses for f in (g.predicted, g.measured.low, g.measured.high) if f]
     if figures and min(figures) > 0 and max(figures) > 20 * min(figures):
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: significant(value))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         axes.set_xlim(min(figures) / 1.6, max(figures) * 1.6)
     else:
         axes.set_xlim(0, 1.1 * max([*figures, 1e-12]))
@@ -196,7 +164,7 @@ def predicted_against_measured(
     axes.set_ylim(len(guesses) - 0.5, -0.5)
     axes.set_xlabel(unit)
     axes.grid(True, axis="x")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2)
+    legend_above(axes)
     return picture
 
 
@@ -206,7 +174,7 @@ def _one_guess(axes: Axes, place: int, guess: Guess, *, first: bool) -> None:
     axes.errorbar(
         [value.median],
         [place],
-        xerr=[[value.median - value.low], [value.high - value.median]],
+        xerr=whiskers([value]),
         fmt="o",
         color=SENDER,
         ecolor=SENDER,
@@ -248,8 +216,9 @@ def _factor(guess: Guess) -> str:
 
 def _guesses_in_words(guesses: Sequence[Guess], unit: str, title: str) -> str:
     told = [
-        f"{g.question}: predicted {'nothing' if g.predicted is None else significant(g.predicted)}, "
-        f"measured {g.measured.text(unit)}: {_factor(g)}."
-        for g in guesses
+        f"{guess.question}: "
+        + ("" if guess.predicted is None else f"predicted {significant(guess.predicted)}, ")
+        + f"measured {guess.measured.text(unit)}: {_factor(guess)}."
+        for guess in guesses
     ]
-    return " ".join([title + "." if title else "", "Predicted against measured.", *told]).strip()
+    return in_words(title, "Predicted against measured.", *told)

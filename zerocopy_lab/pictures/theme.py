@@ -19,10 +19,11 @@ from __future__ import annotations
 import contextlib
 import io
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -161,7 +162,9 @@ def new_picture(height_inches: float, title: str, footer: str) -> Picture:
     """An empty picture of notebook width; `title` is the caller's finding, or empty: a picture
     claims nothing itself.
     """
+    title_lines = textwrap.wrap(title, 88)
     footer_lines = textwrap.wrap(footer, 128)
+    height_inches += 0.22 * len(title_lines)
     footer_inches = 0.1 + 0.15 * len(footer_lines)
     picture = Picture(figsize=(WIDTH_INCHES, height_inches + footer_inches), dpi=DOTS_PER_INCH)
     bottom = footer_inches / (height_inches + footer_inches)
@@ -175,9 +178,26 @@ def new_picture(height_inches: float, title: str, footer: str) -> Picture:
         va="bottom",
         ha="left",
     )
-    if title:
-        picture.suptitle(textwrap.fill(title, 88), x=0.012, ha="left", fontsize=11, weight="bold")
+    if title_lines:
+        picture.suptitle("\n".join(title_lines), x=0.012, ha="left", fontsize=11, weight="bold")
     return picture
+
+
+def legend_above(
+    axes: Axes, handles: Sequence[Artist] | None = None, *, columns: int = 4, gap: float = 0.2
+) -> None:
+    """The legend over the axes, where no data can be; `gap` in letters' heights."""
+    if handles is None:
+        handles = axes.get_legend_handles_labels()[0]
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=columns,
+        borderaxespad=gap,
+        handlelength=1.4,
+        columnspacing=1.6,
+    )
 
 
 def say_that_nothing_is_there(axes: Axes, words: str) -> None:
@@ -186,6 +206,34 @@ def say_that_nothing_is_there(axes: Axes, words: str) -> None:
     """
     axes.set_axis_off()
     axes.text(0.5, 0.5, words, ha="center", va="center", color=QUIET, transform=axes.transAxes)
+
+
+def say_why_a_row_is_empty(axes: Axes, row: float, why: str) -> None:
+    """In place of a bar that could not be measured on this machine."""
+    axes.text(
+        0.01,
+        row,
+        f"not here: {why}",
+        color=QUIET,
+        va="center",
+        fontsize=8,
+        transform=axes.get_yaxis_transform(),
+    )
+
+
+def whiskers(values: Sequence[Spread]) -> list[list[float]]:
+    """What matplotlib wants for error bars: how far each range reaches below and above its
+    median.
+    """
+    return [[v.median - v.low for v in values], [v.high - v.median for v in values]]
+
+
+def in_words(title: str, *sentences: str) -> str:
+    """The description of a picture: its title as a sentence, then the others, empty ones left
+    out.
+    """
+    head = f"{title.rstrip('.')}." if title else ""
+    return " ".join(sentence for sentence in (head, *sentences) if sentence)
 
 
 def readable_on(fill: str) -> str:

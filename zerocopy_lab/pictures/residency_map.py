@@ -1,0 +1,205 @@
+"""Where the bytes of a partition are: its segments as cells of pages that are in memory, dirty, on
+their way out, or absent.
+
+A cell stands for a fixed number of pages, and is filled in proportion: with 64 of 256 pages
+resident it is a quarter full. So nothing is rounded to "resident" or "absent", and the counts that
+went in can be read back. Marks show who is where: the producer at the end, a reader that keeps up
+just behind it, a late reader far back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from zerocopy_lab.pictures.theme import (
+    ABSENT,
+    DIRTY,
+    INK,
+    PAPER,
+    RESIDENT,
+    RULE,
+    WRITEBACK,
+    Origin,
+    Picture,
+    byte_count,
+    in_words,
+    legend_above,
+    new_picture,
+    say_that_nothing_is_there,
+    themed,
+)
+
+_STATES: Final = (
+    ("writeback", WRITEBACK, "", "on its way to the disk"),
+    ("dirty", DIRTY, "....", "dirty: only in memory"),
+    ("clean", RESIDENT, "", "resident and clean"),
+)
+_ROW_HEIGHT: Final = 0.5
+
+
+class PageCell(NamedTuple):
+    """Some consecutive pages of a file, and how many of them are in which state (dirty and
+    writeback are resident too).
+    """
+
+    pages: int
+    resident: int
+    dirty: int = 0
+    writeback: int = 0
+
+    def shares(self) -> dict[str, float]:
+        """Fractions of the cell: writeback, dirty (and not yet on its way), clean. What is left is
+        absent.
+        """
+        waiting = max(0, self.dirty - self.writeback)
+        clean = max(0, self.resident - self.writeback - waiting)
+        return {
+            "writeback": self.writeback / self.pages,
+            "dirty": waiting / self.pages,
+            "clean": clean / self.pages,
+        }
+
+
+class SegmentPages(NamedTuple):
+    """One file as a row of cells; all cells of a picture cover `cell_bytes`, the last one of a file
+    maybe less.
+    """
+
+    name: str
+    cells: tuple[PageCell, ...]
+
+
+class Mark(NamedTuple):
+    """Somebody's place: in which row, at which byte of that file."""
+
+    who: str
+    row: int
+    position_bytes: int
+
+
+@themed
+def residency_map(
+    segments: Sequence[SegmentPages],
+    *,
+    cell_bytes: int,
+    origin: Origin,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+) -> Picture:
+    """Rows of cells, oldest segment on top, and the marks under the rows they belong to."""
+    marks_in_a_row = max((sum(m.row == mark.row for m in marks) for mark in marks), default=0)
+    row_inches = 0.5 + 0.2 * max(0, marks_in_a_row - 1)
+    picture = new_picture(1.1 + row_inches * max(len(segments), 1), title, origin.text())
+    picture.alt = _map_in_words(segments, marks, title)
+    axes = picture.subplots()
+    if not any(segment.cells for segment in segments):
+        say_that_nothing_is_there(axes, "no pages: the files are empty")
+        return picture
+    longest = max(len(segment.cells) for segment in segments)
+    scale, unit = (1 << 20, "MiB") if longest * cell_bytes >= 1 << 20 else (1 << 10, "KiB")
+    width = cell_bytes / scale
+    for row, segment in enumerate(segments):
+        _draw_row(axes, row, segment, width)
+    _draw_marks(axes, marks, scale, longest * width)
+    axes.set_xlim(0, longest * width)
+    axes.set_ylim(len(segments) - 0.7 + 0.2 * max(1, marks_in_a_row), -0.4)
+    axes.set_yticks(range(len(segments)), [segment.name for segment in segments])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"position in the file, {unit} (a cell is {byte_count(cell_bytes)})")
+    legend_above(axes, _keys())
+    return picture
+
+
+def _keys() -> list[Patch]:
+    return [
+        Patch(facecolor=ABSENT, edgecolor=RULE, label="absent"),
+        *(
+            Patch(facecolor=hue, hatch=hatch, edgecolor=PAPER, lw=0, label=means)
+            for _, hue, hatch, means in reversed(_STATES)
+        ),
+    ]
+
+
+def _draw_row(axes: Axes, row: int, segment: SegmentPages, width: float) -> None:
+    """The states stacked from the bottom of the row; the y axis points down, so heights are
+    subtracted.
+    """
+    starts = [number * width for number in range(len(segment.cells))]
+    floor = row + _ROW_HEIGHT / 2
+    axes.bar(
+        starts,
+        [-_ROW_HEIGHT] * len(starts),
+        width,
+        floor,
+        align="edge",
+        color=ABSENT,
+        edgecolor=RULE,
+        lw=0.4,
+    )
+    bottoms = [floor] * len(starts)
+    for state, hue, hatch, _ in _STATES:
+        heights = [-_ROW_HEIGHT * cell.shares()[state] for cell in segment.cells]
+        if any(heights):
+            axes.bar(
+                starts,
+                heights,
+                width,
+                bottoms,
+                align="edge",
+                color=hue,
+                hatch=hatch,
+                edgecolor=PAPER,
+                lw=0.3,
+                label=state,
+            )
+        bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+
+
+def _draw_marks(axes: Axes, marks: Sequence[Mark], scale: int, end: float) -> None:
+    """Triangles under their rows, with the name on whichever side has room.
+
+    Two in one row hang at different depths, the one that its name points away from higher up: so
+    no line crosses a name, however close the two are.
+    """
+    depths: dict[int, int] = {}
+    for mark in sorted(marks, key=lambda mark: abs(end / 2 - mark.position_bytes / scale)):
+        depth = depths.get(mark.row, 0)
+        depths[mark.row] = depth + 1
+        at = mark.position_bytes / scale
+        floor = mark.row + _ROW_HEIGHT / 2
+        tip = floor + 0.09 + 0.2 * depth
+        axes.plot([at, at], [floor, tip], color=INK, lw=1, clip_on=False, zorder=3)
+        axes.plot([at], [tip], marker="^", color=INK, markersize=6, clip_on=False, zorder=3)
+        left = at > end / 2
+        axes.annotate(
+            mark.who,
+            (at, tip),
+            xytext=(-6 if left else 6, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
+        )
+
+
+def _map_in_words(segments: Sequence[SegmentPages], marks: Sequence[Mark], title: str) -> str:
+    told = []
+    for segment in segments:
+        pages, resident, dirty, writeback = (
+            sum(getattr(cell, count) for cell in segment.cells) for count in PageCell._fields
+        )
+        told.append(
+            f"{segment.name}: {resident} of {pages} pages resident, {dirty} dirty, "
+            f"{writeback} under writeback."
+        )
+    told += [
+        f"{mark.who} is in {segments[mark.row].name} at byte {mark.position_bytes}."
+        for mark in marks
+    ]
+    return in_words(title, "Pages in memory, segment by segment.", *told)
