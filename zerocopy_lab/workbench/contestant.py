@@ -1,38 +1,34 @@
-"""A contestant of an experiment, and how one sample of it is taken in a process of its own.
+"""A contestant of an experiment, and the process in which it runs.
 
 A contestant is a function at the top level of a module, called as `work(stopwatch, **settings)`. It
-may return further figures by name (bytes sent, for instance), which become part of the sample. Each
-sample starts a *new* process: a process keeps the luck of its memory layout for life, so two
-samples from one process are less independent than they look, and two identical contestants with
-one process each would differ systematically.
+prepares, brackets what counts with `with stopwatch:`, tidies up, and may return further figures by
+name (bytes sent, for instance), which become part of the sample.
 
-The process is an ordinary command that one can run by hand. It reads its orders from stdin and
-writes the figures to stdout, both JSON:
+Its process is an ordinary command that one can try by hand. It takes its orders from the first line
+of stdin, warms up, says `ready`, and then answers every further line with the figures of one run:
 
-    echo '{"work": "my_module:my_function", "settings": {}, "warm_ups": 1, "cpu": null}' |
-        python -m zerocopy_lab.workbench.contestant
+    (echo '{"work": "my_module:my_function", "settings": {}, "warm_ups": 1, "cpu": null}'; echo run)
+    | python -m zerocopy_lab.workbench.contestant
+
+The other end of that conversation is `entrant`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from zerocopy_lab.workbench.stopwatch import Stopwatch
 
 Work = Callable[..., Mapping[str, float] | None]
 
-
-class ContestantFailed(RuntimeError):
-    """A contestant's process failed, or was not ready in time; the message has its last words."""
+READY: Final = "ready"
 
 
 @dataclass(frozen=True)
@@ -66,64 +62,29 @@ def run_command(stopwatch: Stopwatch, command: Sequence[str]) -> None:
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
-def take_sample(
-    contestant: Contestant, *, warm_ups: int, cpu: int | None, timeout_s: float
-) -> dict[str, float]:
-    """The figures of one run, after `warm_ups` runs that are not counted, in a new process.
-
-    Raises ContestantFailed. Whatever happens, no process is left behind.
-    """
-    orders = {
-        "work": contestant.reference,
-        "settings": dict(contestant.settings),
-        "warm_ups": warm_ups,
-        "cpu": cpu,
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        start_new_session=True,  # so that the receivers it starts can be ended with it
-    )
-    try:
-        figures, complaints = process.communicate(json.dumps(orders), timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise ContestantFailed(f"{contestant.name} did not end within {timeout_s:.0f} s") from None
-    finally:
-        _end_session(process)
-    if process.returncode != 0:
-        raise ContestantFailed(f"{contestant.name} failed:\n{complaints[-2000:]}")
-    return {name: float(value) for name, value in json.loads(figures).items()}
-
-
-def _end_session(process: subprocess.Popen[str]) -> None:
-    """End what the contestant left running, if anything; its session holds nobody else."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, as it should be
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _run_orders() -> None:
-    """The other side: what the new process does."""
-    answer = os.fdopen(os.dup(1), "w")
+def _follow_orders() -> None:
+    """What the process does. An exception ends it, and its traceback on stderr is the answer."""
+    answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the work prints must not be mistaken for figures
-    orders = json.load(sys.stdin)
+    orders = json.loads(sys.stdin.readline())
     module, _colon, function = orders["work"].partition(":")
     work: Work = getattr(importlib.import_module(module), function)
     for _ in range(orders["warm_ups"]):
-        work(Stopwatch(orders["cpu"]), **orders["settings"])
+        _run_once(work, orders)
+    print(READY, file=answers, flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(_run_once(work, orders)), file=answers, flush=True)
+
+
+def _run_once(work: Work, orders: dict[str, Any]) -> dict[str, float]:
     stopwatch = Stopwatch(orders["cpu"])
     returned = dict(work(stopwatch, **orders["settings"]) or {})
     if not stopwatch.figures:
         raise ValueError(f"{orders['work']} measured nothing: it needs a `with stopwatch:`")
     if doubled := returned.keys() & stopwatch.figures.keys():
         raise ValueError(f"{orders['work']} returns figures of the stopwatch: {sorted(doubled)}")
-    with answer:
-        json.dump({**stopwatch.figures, **returned}, answer)
+    return {**stopwatch.figures, **returned}
 
 
 if __name__ == "__main__":
-    _run_orders()
+    _follow_orders()

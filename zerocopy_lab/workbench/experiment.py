@@ -4,14 +4,21 @@
     outcome.spread_of("sendfile", "cpu_s").text("s")
     compare(outcome, "sendfile", "read_then_send", "total_cpu_s").verdict   # cheaper, dearer, ...
 
-In every round each contestant runs once, in an order shuffled from the seed, each time in a new
-process (see `contestant`). Before every round the preconditions are asked again, and the experiment
+A round starts a new process per contestant, warms all up, and then lets them take turns: each runs
+`runs` times, in an order shuffled from the seed. The round's figures of a contestant are those of
+its least disturbed run, because the same work never becomes cheaper by accident: what disturbs it
+(a neighbour on the sibling hardware thread may double it) only adds. Taking turns within a fraction
+of a second gives all the same neighbours.
+
+Before every round the preconditions are asked again, and the experiment
 is refused the moment one does not hold: a figure measured under wrong conditions is worse than
 none. What comes out is plain data with host, versions and settings; `recorded` saves and loads it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +30,19 @@ from typing import Any
 from zerocopy_lab.instruments.host import HostDescription, describe_host, usable_cpus
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.workbench.comparison import Comparison, compare_pairs
-from zerocopy_lab.workbench.contestant import Contestant, take_sample
+from zerocopy_lab.workbench.contestant import Contestant
+from zerocopy_lab.workbench.entrant import ContestantFailed, Entrant
 from zerocopy_lab.workbench.stopwatch import pinning_unavailable
 
-__all__ = ["Comparison", "Contestant", "ExperimentRefused", "Outcome", "compare", "run_experiment"]
+__all__ = [
+    "Comparison",
+    "Contestant",
+    "ContestantFailed",
+    "ExperimentRefused",
+    "Outcome",
+    "compare",
+    "run_experiment",
+]
 
 Precondition = Callable[[], str | None]
 """Answers None when the condition holds, or why the experiment must not be run."""
@@ -58,7 +74,9 @@ class Outcome:
     contestants: Mapping[str, Mapping[str, Any]]
     """name -> settings, in the order of a table"""
     settings: Mapping[str, Any]
-    """repeats, warm_ups, seed, the processor that the work was pinned to (None: not pinned)"""
+    """repeats, warm_ups, runs, seed, the processor that the work was pinned to (None:
+    not pinned)
+    """
     notes: tuple[str, ...]
     """what a reader should know, for instance why nothing was pinned"""
     host: HostDescription
@@ -92,15 +110,16 @@ def run_experiment(
     *,
     repeats: int = 9,
     warm_ups: int = 1,
+    runs: int = 3,
     seed: int = 1,
     preconditions: Sequence[Precondition] = (),
     timeout_s: float = 120.0,
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Measure all contestants `repeats` times (>= 7 for a test, 3 in fast mode).
+    """Measure all contestants in `repeats` rounds (>= 7 for a test, 3 in fast mode).
 
-    `timeout_s` is for one run with its warm-ups; `progress` is told each step in words.
-    Raises ExperimentRefused, ContestantFailed, ValueError for names that occur twice.
+    `timeout_s` is for one run (or all warm-ups of one round); `progress` is told each round in
+    words. Raises ExperimentRefused, ContestantFailed, ValueError for names that occur twice.
     """
     if len({contestant.name for contestant in contestants}) < len(contestants):
         raise ValueError(f"contestants share a name: {[each.name for each in contestants]}")
@@ -110,21 +129,41 @@ def run_experiment(
     order, samples = random.Random(seed), []
     for round_number in range(1, repeats + 1):
         _refuse_if_needed(title, preconditions)
-        for contestant in order.sample(contestants, len(contestants)):
-            if progress is not None:
-                progress(f"round {round_number} of {repeats}: {contestant.name}")
-            figures = take_sample(contestant, warm_ups=warm_ups, cpu=cpu, timeout_s=timeout_s)
-            samples.append(Sample(contestant.name, round_number, figures))
+        if progress is not None:
+            progress(f"round {round_number} of {repeats}")
+        with contextlib.ExitStack() as stack:
+            entrants = {
+                contestant.name: stack.enter_context(Entrant(contestant, warm_ups, cpu, timeout_s))
+                for contestant in contestants
+            }
+            samples += _take_turns(round_number, entrants, runs, order)
     return Outcome(
         title,
         tuple(samples),
         {contestant.name: dict(contestant.settings) for contestant in contestants},
-        {"repeats": repeats, "warm_ups": warm_ups, "seed": seed, "pinned_to_cpu": cpu},
+        {
+            "repeats": repeats,
+            "warm_ups": warm_ups,
+            "runs": runs,
+            "seed": seed,
+            "pinned_to_cpu": cpu,
+        },
         (f"not pinned: {no_pinning}",) if no_pinning else (),
         describe_host(),
         _versions(),
         measured_at,
     )
+
+
+def _take_turns(
+    round_number: int, entrants: Mapping[str, Entrant], runs: int, order: random.Random
+) -> list[Sample]:
+    taken: dict[str, list[dict[str, float]]] = {name: [] for name in entrants}
+    for _ in range(runs):
+        for name in order.sample(list(entrants), len(entrants)):
+            taken[name].append(entrants[name].run())
+    least_disturbed = operator.itemgetter("total_cpu_s")
+    return [Sample(name, round_number, min(taken[name], key=least_disturbed)) for name in entrants]
 
 
 def compare(outcome: Outcome, first: str, second: str, figure: str = "cpu_s") -> Comparison:
