@@ -24,7 +24,12 @@ __all__ = ["MOST_BYTES_PER_CALL", "Transfer", "make", "strategies"]
 
 _CLASS_NAMES = {
     "read_then_send": "ReadThenSend",
+    "mmap_then_send": "MmapThenSend",
     "sendfile": "Sendfile",
+    "splice_through_pipe": "SpliceThroughPipe",
+    "send_with_msg_zerocopy": "SendWithMsgZerocopy",
+    "encrypt_then_send": "EncryptThenSend",
+    "sendfile_over_kernel_tls": "SendfileOverKernelTls",
 }
 """In the order of the labs' tables. A module is imported when asked for: a broker needs one."""
 

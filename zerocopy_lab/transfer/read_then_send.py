@@ -32,7 +32,7 @@ class ReadThenSend(Transfer):
         self._unsent_from: tuple[OpenFile, int] | None = None  # file and position of its first byte
 
     def send(self, sock: socket.socket, piece: FileSlice, sent_bytes: int) -> int:
-        """A preadv(2), unless bytes of the last one are still unsent; then one send(2)."""
+        """Read a chunk, unless bytes of the last one are still unsent; then send."""
         if sent_bytes >= piece.length:
             return 0
         here = piece.position + sent_bytes

@@ -42,6 +42,12 @@ class Transfer(ABC):
 
     default_chunk_bytes: ClassVar[int] = MOST_BYTES_PER_CALL
 
+    tcp_only: ClassVar[bool] = False
+    """True: not for unix sockets."""
+
+    needs_tls: ClassVar[bool] = False
+    """True: for `ssl.SSLSocket` alone; False: for plain sockets alone."""
+
     def __init__(self, chunk_bytes: int | None = None) -> None:
         """`chunk_bytes`: the most that one round of system calls moves; None: a default."""
         if chunk_bytes is not None and not 1 <= chunk_bytes <= MOST_BYTES_PER_CALL:

@@ -1,0 +1,190 @@
+"""The tools of the conformance checks: connections, files, careful sending, and a child to try it
+in.
+
+Every check runs in a forked child of its own. A strategy that maps a file that shrinks may die of
+SIGBUS, one that loops may never come back: that must not happen to the notebook that asks. The
+child says in words what it found, or dies; its parent waits at most `CHECK_LIMIT_S`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import select
+import signal
+import socket
+import ssl
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.file_slice import FileSlice, OpenFile
+from zerocopy_lab.transfer.connections import Family, Pair, connected_pair
+from zerocopy_lab.transfer.strategy import Transfer
+
+PATIENCE_S = 10.0
+"""How long a connection may stand still before the strategy is said to hang."""
+
+CHECK_LIMIT_S = 100.0
+
+
+class NotConforming(Exception):
+    """A strategy broke a promise of `Transfer`; the message says which, with figures."""
+
+
+class Trial(NamedTuple):
+    """One strategy on one kind of socket, with a directory (and so a file system) for its files."""
+
+    strategy: type[Transfer]
+    family: Family
+    directory: Path
+
+    def pair(self, buffer_bytes: int | None = None) -> Pair:
+        """A connection such as the strategy needs."""
+        plain = connected_pair(self.family, buffer_bytes)
+        if not self.strategy.needs_tls:
+            return plain
+        from zerocopy_lab.transfer.anonymous_tls import encrypted
+
+        return encrypted(plain)
+
+    def file_of(self, content: bytes) -> OpenFile:
+        """A new file with this content. Its name is gone already: nothing is left to clean up."""
+        fd, path = tempfile.mkstemp(dir=self.directory)
+        os.unlink(path)
+        assert os.pwrite(fd, content, 0) == len(content)
+        return OpenFile(fd, Path(path))
+
+
+def in_a_child(check: Callable[[Trial], None], trial: Trial) -> str | None:
+    """Run the check in a forked child: None, or what is wrong, in words."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        faulthandler.disable()  # a death is told in one line, by the parent
+        try:
+            _speak(write_end, check, trial)
+        finally:
+            os._exit(0)  # not sys.exit: the parent's clean-up is none of the child's business
+    os.close(write_end)
+    try:
+        words = _words_before_the_end(read_end)
+        if words is None:
+            os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(read_end)
+        _, status = os.waitpid(child, 0)
+    if words is None:
+        return f"did not come back within {CHECK_LIMIT_S} s"
+    if os.WIFSIGNALED(status):
+        return f"died of {signal.Signals(os.WTERMSIG(status)).name}"
+    return words or None
+
+
+def _speak(write_end: int, check: Callable[[Trial], None], trial: Trial) -> None:
+    try:
+        check(trial)
+    except NotConforming as broken:
+        os.write(write_end, str(broken).encode())
+    except BaseException:  # whatever a strategy raises is a finding, KeyboardInterrupt included
+        os.write(write_end, traceback.format_exc(limit=-3).encode())
+
+
+def _words_before_the_end(read_end: int) -> str | None:
+    """All that the child writes until it ends; None when it takes too long."""
+    words = b""
+    while select.select([read_end], [], [], CHECK_LIMIT_S)[0]:
+        more = os.read(read_end, 65_536)
+        if not more:
+            return words.decode(errors="replace")
+        words += more
+    return None
+
+
+def require(kept: bool, problem: str) -> None:
+    """Raise NotConforming unless `kept`."""
+    if not kept:
+        raise NotConforming(problem)
+
+
+def require_same(received: bytes, expected: bytes, what: str) -> None:
+    """Equal, or say where the first difference is."""
+    require(len(received) == len(expected), f"{what}: {len(received)} bytes, not {len(expected)}")
+    if received != expected:
+        wrong = next(at for at, byte in enumerate(received) if byte != expected[at])
+        raise NotConforming(f"{what}: of {len(expected)} bytes, number {wrong} is the first wrong")
+
+
+def some_bytes(count: int, seed: int = 5) -> bytes:
+    """Bytes without a pattern, so that a piece in the wrong place shows."""
+    return random.Random(seed).randbytes(count)
+
+
+def send_once(transfer: Transfer, sender: socket.socket, piece: FileSlice, sent_bytes: int) -> int:
+    """One call of `send`, with its result checked."""
+    left_bytes = piece.length - sent_bytes
+    moved_bytes = transfer.send(sender, piece, sent_bytes)
+    require(
+        1 <= moved_bytes <= left_bytes or moved_bytes == left_bytes == 0,
+        f"send() returned {moved_bytes} with {left_bytes} bytes left to send",
+    )
+    return moved_bytes
+
+
+def send_until_full(
+    transfer: Transfer, sender: socket.socket, piece: FileSlice, sent_bytes: int
+) -> int:
+    """Send on, to the end of the piece or the first BlockingIOError; returns all sent so far."""
+    while sent_bytes < piece.length:
+        try:
+            sent_bytes += send_once(transfer, sender, piece, sent_bytes)
+        except BlockingIOError:
+            break
+    return sent_bytes
+
+
+def receive(receiver: socket.socket, most_bytes: int) -> bytes:
+    """What has arrived, waiting for the first byte; b"" at the end of the stream."""
+    receiver.settimeout(PATIENCE_S)
+    try:
+        return receiver.recv(most_bytes)
+    except TimeoutError:
+        raise NotConforming(f"nothing arrived for {PATIENCE_S} s, yet not all was sent") from None
+
+
+def carry(transfer: Transfer, pair: Pair, piece: FileSlice, take_bytes: int = 1 << 20) -> bytes:
+    """The whole piece through a sender that does not block, received only when that is full."""
+    pair.sender.setblocking(False)
+    received = carry_on(transfer, pair, piece, 0, take_bytes)
+    send_once(transfer, pair.sender, piece, piece.length)
+    return received
+
+
+def carry_on(
+    transfer: Transfer, pair: Pair, piece: FileSlice, sent_bytes: int, take_bytes: int
+) -> bytes:
+    """Send what is left and receive all of the piece, also what was sent before."""
+    received = bytearray()
+    while len(received) < piece.length:
+        before_bytes = sent_bytes
+        sent_bytes = send_until_full(transfer, pair.sender, piece, sent_bytes)
+        taken = _take_now(pair.receiver, take_bytes)
+        received += taken
+        if not taken and sent_bytes == before_bytes:
+            senders = [pair.sender] if sent_bytes < piece.length else []
+            ready = select.select([pair.receiver], senders, [], PATIENCE_S)
+            require(ready != ([], [], []), f"stands still after {sent_bytes} of {piece}")
+    return bytes(received)
+
+
+def _take_now(receiver: socket.socket, most_bytes: int) -> bytes:
+    receiver.setblocking(False)
+    try:
+        taken = receiver.recv(most_bytes)
+    except (BlockingIOError, ssl.SSLWantReadError):  # with TLS: not yet a whole record
+        return b""
+    require(taken != b"", "the stream ended before its time")
+    return taken
