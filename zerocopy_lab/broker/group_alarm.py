@@ -20,7 +20,7 @@ class CoordinatorLock:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._answers: list[Callable[[], None]] = []
+        self._answers: list[Callable[[], object]] = []
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -34,7 +34,7 @@ class CoordinatorLock:
             for answer in answers:
                 answer()
 
-    def afterwards(self, answer: Callable[[], None]) -> None:
+    def afterwards(self, answer: Callable[[], object]) -> None:
         """Have `answer()` called when the lock is free. Only for its holder."""
         assert self._lock.locked(), "nobody holds the lock, so nobody would send this"
         self._answers.append(answer)

@@ -67,8 +67,8 @@ class SyncResult(NamedTuple):
     assignment: bytes = b""
 
 
-JoinReply = Callable[[JoinResult], None]
-SyncReply = Callable[[SyncResult], None]
+JoinReply = Callable[[JoinResult], object]
+SyncReply = Callable[[SyncResult], object]
 
 
 @dataclass(slots=True, eq=False)

@@ -1,10 +1,15 @@
 """The records of `__consumer_offsets`, byte for byte as Kafka writes them. All numbers are
 big-endian.
 
-| record | key | value |
-|---|---|---|
-| committed offset | version i16 = 1, group, topic, partition i32 | version i16 = 3, offset i64, leader epoch i32, metadata, commit time i64 |
-| group | version i16 = 2, group | version i16 = 3, protocol type, generation i32, protocol?, leader?, state time i64, members |
+| record | key |
+|---|---|
+| committed offset | version i16 = 1, group, topic, partition i32 |
+| group | version i16 = 2, group |
+
+| record | value |
+|---|---|
+| committed offset | version i16 = 3, offset i64, leader epoch i32, metadata, commit time i64 |
+| group | version i16 = 3, protocol type, generation i32, protocol?, leader?, since i64, members |
 
 A member is: member id, instance id?, client id, client host, rebalance timeout i32, session timeout
 i32, subscription, assignment. A string is a length i16 and UTF-8 (length -1, where marked with ?:
@@ -175,7 +180,7 @@ def encode_group_value(group: Group) -> bytes:
 
 
 def decode_key(key: bytes) -> OffsetKey | GroupKey | None:
-    """What a record is about; None for a kind that this broker does not have. Raises InvalidRecord."""
+    """What a record is about; None for a kind that is unknown here. Raises InvalidRecord."""
     reader = _Reader(key)
     if reader.version <= OFFSET_KEY_VERSION:
         return OffsetKey(reader.string(), reader.string(), reader.int32())

@@ -14,8 +14,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from zerocopy_lab.log.directories import LogDirectories
-
 from zerocopy_lab.broker.group import Group
 from zerocopy_lab.broker.group_records import (
     CommittedOffset,
@@ -36,6 +34,7 @@ from zerocopy_lab.errors import (
     MessageTooLarge,
     RecordListTooLarge,
 )
+from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.log.keyed_log import Entry, KeyedLog
 
 _log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Restored(NamedTuple):
 
 
 class GroupStore:
-    """The topic `__consumer_offsets` of `logs`. The topic is made when something is first written."""
+    """The topic `__consumer_offsets` of `logs`, made when something is first written."""
 
     def __init__(
         self, logs: LogDirectories, *, partition_count: int = 1, segment_bytes: int = 1 << 20
@@ -63,7 +62,7 @@ class GroupStore:
         self._overrides = {"cleanup.policy": "compact", "segment.bytes": str(segment_bytes)}
 
     def restore(self) -> Restored:
-        """Read the whole topic. A record that cannot be read is passed over with a line in the log."""
+        """Read the whole topic. What cannot be read is passed over, with a line in the log."""
         restored = Restored({}, {})
         topic = self._logs.topics().get(OFFSETS_TOPIC)
         for partition in range(topic.partitions if topic else 0):

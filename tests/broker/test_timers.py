@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import threading
+
+from zerocopy_lab.broker.deferred import Deferred
+from zerocopy_lab.broker.timers import ManualTimers, TimerThread
+
+
+def test_timers_ring_in_order_and_at_their_own_moment() -> None:
+    timers = ManualTimers()
+    rung: list[tuple[str, float]] = []
+    timers.call_later(2, lambda: rung.append(("late", timers.now())))
+    timers.call_later(1, lambda: rung.append(("early", timers.now())))
+    cancelled = timers.call_later(1.5, lambda: rung.append(("never", timers.now())))
+    cancelled.cancel()
+    timers.advance(0.5)
+    assert rung == []
+    timers.advance(10)
+    assert rung == [("early", 1), ("late", 2)]
+
+
+def test_a_timer_set_by_a_timer_rings_in_the_same_advance() -> None:
+    timers = ManualTimers()
+    rung: list[float] = []
+    timers.call_later(1, lambda: timers.call_later(1, lambda: rung.append(timers.now())))
+    timers.advance(2)
+    assert rung == [2]
+
+
+def test_cancelled_timers_do_not_pile_up() -> None:
+    timers = ManualTimers()
+    for _ in range(10_000):
+        timers.call_later(3600, lambda: None).cancel()
+    assert len(timers._queue) < 1000
+
+
+def test_the_thread_wakes_up_for_an_earlier_timer_and_survives_a_failing_one() -> None:
+    timers = TimerThread()
+    try:
+        done = threading.Event()
+        timers.call_later(3600, lambda: None)
+        timers.call_later(0, lambda: 1 // 0)
+        timers.call_later(0.001, done.set)
+        assert done.wait(30)
+    finally:
+        timers.close()
+
+
+def test_only_the_first_value_of_a_deferred_counts() -> None:
+    heard: list[int] = []
+    deferred: Deferred[int] = Deferred()
+    deferred.on_complete(heard.append)
+    assert deferred.complete(1)
+    assert not deferred.complete(2)
+    assert heard == [1]
+
+
+def test_a_deferred_that_is_complete_answers_its_listener_at_once() -> None:
+    heard: list[int] = []
+    deferred: Deferred[int] = Deferred()
+    deferred.complete(1)
+    deferred.on_complete(heard.append)
+    assert heard == [1]
+
+
+def test_an_abandoned_deferred_tells_whoever_prepares_its_value() -> None:
+    stopped: list[bool] = []
+    deferred: Deferred[int] = Deferred(on_abandon=lambda: stopped.append(True))
+    deferred.abandon()
+    assert stopped == [True]
+    assert not deferred.complete(1)

@@ -1,0 +1,52 @@
+"""A small table that survives, kept in a partition's log: each change is a record, and the last one
+of a key counts.
+
+Kafka keeps the committed offsets of consumer groups like this. Reading the whole log gives the
+table back; compaction removes what was overwritten, so that the log stays about as large as the
+table.
+
+Bytes come from the broker itself, go to the log as one batch for each change, and are read again
+when the broker starts. Left out: nothing is compressed, a few dozen bytes would not gain from it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from zerocopy_lab.log.partition_log import PartitionLog
+from zerocopy_lab.records.batch import iterate_headers
+from zerocopy_lab.records.record import Record, build_batch, read_records
+
+_READ_BYTES = 1 << 20
+
+Entry = tuple[bytes, bytes | None]  # key and value; no value: the key is no more
+
+
+class KeyedLog:
+    """Keys and values in `log`, whose cleanup.policy should be compact."""
+
+    def __init__(self, log: PartitionLog) -> None:
+        self._log = log
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Write the entries as one batch: after a crash all of them are there, or none.
+
+        Raises KafkaError when the log refuses the batch, MessageTooLarge for one.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        records = [Record(i, now_ms, key, value) for i, (key, value) in enumerate(entries)]
+        self._log.append(memoryview(bytearray(build_batch(records))))
+
+    def replay(self) -> Iterator[Entry]:
+        """Every entry that is still in the log, in the order of writing."""
+        offset = self._log.log_start_offset
+        while (piece := self._log.read(offset, _READ_BYTES)) is not None:
+            chunk = memoryview(os.pread(piece.file.fd, piece.length, piece.position))
+            for position, header in iterate_headers(chunk, may_be_cut=True):
+                batch = chunk[position : position + header.total_bytes]
+                for record in read_records(batch):
+                    assert record.key is not None, "compaction refuses records without a key"
+                    yield record.key, record.value
+                offset = header.last_offset + 1
