@@ -15,7 +15,7 @@ from typing import Any
 
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.errors import TransactionalIdAuthorizationFailed
-from zerocopy_lab.log.checkpoints import write_atomically
+from zerocopy_lab.log.atomic_file import replace_file
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -54,7 +54,7 @@ class ProducerIds:
         """An id that nobody has; raises OSError when a new block cannot be recorded."""
         with self._lock:
             if self._next == self._block_end:
-                write_atomically(self._path, f"{self._block_end + BLOCK}\n")
+                replace_file(self._path, b"%d\n" % (self._block_end + BLOCK))
                 self._block_end += BLOCK
             self._next += 1
             return self._next - 1

@@ -1,0 +1,31 @@
+"""Disk: the log of every partition, from file names up to log directories.
+
+Read it bottom-up:
+
+    file_names       what a name says: topic, partition, base offset
+    offset_index     offset -> position         time_index   timestamp -> offset
+    segment_indexes  both, of one segment
+    batch_scan       walking over the batches of a file
+    segment          a .log file and its indexes
+    producer_state, leader_epochs, checkpoints, identity_files, atomic_file    the small files around it
+    partition_log    segments in a row: append, roll, read, flush
+    recovery, loading      opening a directory after a good or a bad end
+    log_directory, log_directories, topic_registry    one log.dir; all of them, and the topics
+
+`errors` go up from here; only recovery swallows a torn tail.
+"""
+
+from zerocopy_lab.log.file_names import TopicPartition
+from zerocopy_lab.log.log_directories import LogDirectories
+from zerocopy_lab.log.partition_log import Appended, PartitionLog
+from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.log.topic_registry import TopicInfo
+
+__all__ = [
+    "Appended",
+    "LogDirectories",
+    "PartitionLog",
+    "TopicInfo",
+    "TopicPartition",
+    "TopicSettings",
+]

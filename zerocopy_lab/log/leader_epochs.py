@@ -1,0 +1,82 @@
+"""`leader-epoch-checkpoint`: which leader wrote which part of a partition.
+
+Every leader of a partition has an epoch, one higher than its predecessor's, and stamps it on every batch. The file holds
+the first offset of each epoch. A follower or a consumer whose last record is of epoch e asks where e ended: if that is
+before its own position, records were lost in between and it must go back (KIP-101, KIP-320).
+
+With one broker there is one leader, but it may still come back with less than it had: after a power cut the log may be
+shorter. So an unclean start begins a new epoch here, and clients that ask can tell.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from zerocopy_lab.log.checkpoints import read_lines, write_lines
+from zerocopy_lab.log.file_names import LEADER_EPOCH_FILE
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class LeaderEpochs:
+    """(epoch, start offset) of every leader, ascending in both."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / LEADER_EPOCH_FILE
+        self.entries: list[tuple[int, int]] = []
+
+    @classmethod
+    def load(cls, directory: Path) -> LeaderEpochs:
+        """What the file says; nothing when it is missing or damaged (which is logged). Raises OSError."""
+        epochs = cls(directory)
+        try:
+            lines = read_lines(epochs.path, fields_per_line=2)
+        except ValueError as error:
+            _LOGGER.warning("%s; its epochs are taken from the batches", error)
+            return epochs
+        for epoch, start_offset in lines:
+            epochs._note(int(epoch), int(start_offset))
+        return epochs
+
+    @property
+    def latest(self) -> int:
+        """The current leader's epoch, -1 before the first."""
+        return self.entries[-1][0] if self.entries else -1
+
+    def begin(self, epoch: int, start_offset: int) -> None:
+        """A leader begins to write at this offset. Writes the file. Raises OSError."""
+        if self._note(epoch, start_offset):
+            self.save()
+
+    def note_batch(self, epoch: int, base_offset: int) -> None:
+        """Recovery has seen a batch: remember its epoch if it is a newer one."""
+        self._note(epoch, base_offset)
+
+    def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int] | None:
+        """(largest epoch <= the asked one, where it ended); None when that is before all that is known."""
+        known = [entry for entry in self.entries if entry[0] <= epoch]
+        if not known:
+            return None
+        later = self.entries[len(known) :]
+        return known[-1][0], later[0][1] if later else log_end_offset
+
+    def cut(self, log_start_offset: int, log_end_offset: int) -> None:
+        """Forget what lies outside the log: epochs that began behind its end, or ended before its start."""
+        entries = [entry for entry in self.entries if entry[1] < log_end_offset]
+        ended = [entry for entry in entries if entry[1] <= log_start_offset]
+        self.entries = entries[max(len(ended) - 1, 0) :]
+        if ended:
+            self.entries[0] = (self.entries[0][0], log_start_offset)
+
+    def save(self) -> None:
+        """Write the file. Raises OSError."""
+        write_lines(self.path, [f"{epoch} {start_offset}" for epoch, start_offset in self.entries])
+
+    def _note(self, epoch: int, start_offset: int) -> bool:
+        if epoch <= self.latest:
+            return False
+        if self.entries and self.entries[-1][1] >= start_offset:
+            self.entries.pop()  # the last leader never wrote anything
+        self.entries.append((epoch, start_offset))
+        return True

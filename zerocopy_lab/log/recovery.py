@@ -1,0 +1,137 @@
+"""After a crash: how much of a log is there?
+
+Everything before the *recovery point* was forced to disk, so it is only checked for being there. Behind it, any page may be
+missing after a power cut, and the last batch may be torn after a `kill -9`:
+
+    segment 0 | segment 4711      | segment 9000
+    ==============|-----------------------------XX
+             recovery point                     torn
+      trusted     | every batch read, CRC checked, indexes built | cut at the first bad batch, later segments dropped
+
+So the time recovery takes depends on what was not flushed, not on how long the log is.
+
+What is cut off behind the recovery point was never promised to be on disk. Damage *before* it is different: somebody's
+good records lie behind, so nothing is cut and CorruptMessage goes up. One exception: a file that simply ends too early has
+nothing behind; its torn last batch is moved to a file of its own and the log goes on. Kafka: `LogLoader.recoverLog`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+
+from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.log.batch_scan import scan_batches
+from zerocopy_lab.log.leader_epochs import LeaderEpochs
+from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.segment_indexes import SegmentIndexes
+from zerocopy_lab.records.batch import HEADER_BYTES, read_header
+
+_LOGGER = logging.getLogger(__name__)
+TORN_SUFFIX = ".torn"
+
+
+def recover(segments: list[Segment], recovery_point: int, epochs: LeaderEpochs) -> int:
+    """Check everything behind the recovery point, cut what is bad. Returns the log end offset.
+
+    Segments that are dropped are removed from the list. Raises CorruptMessage for damage before the recovery point, OSError.
+    """
+    end = segments[0].base_offset
+    for number, segment in enumerate(segments):
+        is_last = number + 1 == len(segments)
+        if not is_last and segments[number + 1].base_offset <= recovery_point:
+            continue
+        end, was_cut = _recover_segment(segment, recovery_point, epochs, is_last=is_last)
+        if not is_last and (was_cut or end < segments[number + 1].base_offset):
+            _drop(segments, number + 1, end)
+            break
+    if end < recovery_point:
+        _LOGGER.error(
+            "%s ends at offset %d although everything before %d was forced to disk: "
+            "records are lost that no crash can have taken",
+            segments[-1].path, end, recovery_point,
+        )  # fmt: skip
+    return end
+
+
+def _recover_segment(
+    segment: Segment, recovery_point: int, epochs: LeaderEpochs, *, is_last: bool
+) -> tuple[int, bool]:
+    """(offset behind the last good batch, whether something was cut off)."""
+    indexes = _trusted_indexes(segment, recovery_point)
+    start = good_end = indexes.offsets.last_position()
+    end = segment.base_offset
+    damage: CorruptMessage | None = None
+    try:
+        for position, header, _ in scan_batches(segment.reader(), start, segment.size_bytes):
+            if header.base_offset < end:
+                raise CorruptMessage(
+                    f"{segment.path} at position {position}: offset {header.base_offset} after {end - 1}"
+                )
+            segment.index_batch(indexes, position, header)
+            epochs.note_batch(header.leader_epoch, header.base_offset)
+            end = header.last_offset + 1
+            good_end = position + header.total_bytes
+    except CorruptMessage as error:
+        damage = error
+        if end < recovery_point:
+            if not (is_last and _ends_early(segment, good_end)):
+                raise
+            _keep_torn(segment, good_end)
+    segment.adopt_indexes(indexes)
+    if damage is not None:
+        _LOGGER.warning(
+            "%s; the log is cut at offset %d, %d bytes go",
+            damage,
+            end,
+            segment.size_bytes - good_end,
+        )
+        segment.cut(good_end)
+    segment.save_indexes()
+    return end, damage is not None
+
+
+def _trusted_indexes(segment: Segment, recovery_point: int) -> SegmentIndexes:
+    """The entries that speak of flushed batches only; none when the files are missing or damaged."""
+    if segment.base_offset >= recovery_point:
+        return SegmentIndexes()
+    try:
+        indexes = SegmentIndexes.load(segment.directory, segment.base_offset, segment.size_bytes)
+    except (ValueError, FileNotFoundError) as error:
+        _LOGGER.warning("%s; reading all of %s", error, segment.path)
+        return SegmentIndexes()
+    indexes.cut(recovery_point - segment.base_offset)
+    return indexes
+
+
+def _ends_early(segment: Segment, position: int) -> bool:
+    """Whether the batch at this position lacks its end because the file has ended."""
+    head = os.pread(segment.reader().fd, HEADER_BYTES, position)
+    if len(head) < HEADER_BYTES:
+        return True
+    try:
+        return position + read_header(memoryview(head)).total_bytes > segment.size_bytes
+    except CorruptMessage:
+        return False
+
+
+def _keep_torn(segment: Segment, position: int) -> None:
+    path = segment.path.with_name(f"{segment.path.name}.{position}{TORN_SUFFIX}")
+    with open(segment.path, "rb") as log, open(path, "wb") as torn:
+        log.seek(position)
+        shutil.copyfileobj(log, torn)
+    _LOGGER.error(
+        "%s was flushed, and yet it is cut short: its torn end is now %s", segment.path, path
+    )
+
+
+def _drop(segments: list[Segment], first: int, end: int) -> None:
+    for segment in segments[first:]:
+        _LOGGER.warning(
+            "%s lies behind the end of the log at offset %d: dropped", segment.path, end
+        )
+        segment.let_go()
+        for path in segment.mark_deleted():
+            path.unlink()
+    del segments[first:]

@@ -1,0 +1,294 @@
+"""One segment: a `.log` file of batches, from a base offset on, and its two indexes.
+
+    append:  view over a batch --pwrite(2)--> end of the .log file, once per batch; an index entry now and then, in memory
+    locate:  offset --known, or index + a short walk over headers--> (position, length) of a batch
+
+The bytes in the file are the bytes of the wire: nothing is wrapped around a batch, so a piece of the file is a piece of a
+fetch response. Only `size_bytes` of the file count. What may lie behind (the torn rest of a write that failed) is never
+shown to anybody and is overwritten by the next batch.
+
+Files are opened when needed and let go when idle (open_files.py); so are the index entries of segments nobody reads.
+Kafka: `LogSegment`, `FileRecords`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.file_slice import OpenFile
+from zerocopy_lab.log.atomic_file import sync_directory
+from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.file_names import DELETED_SUFFIX, LOG_SUFFIX, SEGMENT_SUFFIXES, segment_file
+from zerocopy_lab.log.open_files import OpenFiles
+from zerocopy_lab.log.segment_indexes import SegmentIndexes
+from zerocopy_lab.records.batch import BatchHeader
+
+_LOGGER = logging.getLogger(__name__)
+_MOST_KNOWN_BATCHES = 4096  # some 600 KB of memory per busy segment
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class Found(NamedTuple):
+    """Where a batch is."""
+
+    position: int
+    total_bytes: int
+
+
+class Segment:
+    """A `.log` file and its indexes. One thread at a time may append; any may read meanwhile."""
+
+    __slots__ = (
+        "_indexes",
+        "_known",
+        "_lock",
+        "_open_files",
+        "_reader",
+        "_writer",
+        "base_offset",
+        "created_ms",
+        "directory",
+        "first_timestamp_ms",
+        "has_durable_name",
+        "index_interval_bytes",
+        "is_flushed",
+        "size_bytes",
+        "suffix",
+        "used",
+    )
+
+    def __init__(
+        self,
+        directory: Path,
+        base_offset: int,
+        size_bytes: int,
+        index_interval_bytes: int,
+        open_files: OpenFiles,
+    ) -> None:
+        self.directory = directory
+        self.base_offset = base_offset
+        self.size_bytes = size_bytes
+        self.index_interval_bytes = index_interval_bytes
+        self.suffix = ""  # ".deleted" once it is out of use
+        self.used = False
+        self.is_flushed = False  # meant for segments that are no longer active
+        self.has_durable_name = True
+        self.created_ms = (
+            0  # for rolling by time, as is the first batch's timestamp; 0 and None: not known
+        )
+        self.first_timestamp_ms: int | None = None
+        self._open_files = open_files
+        self._reader: OpenFile | None = None
+        self._writer: OpenFile | None = None
+        # The entries are loaded or rebuilt by whoever needs them first, maybe while another thread appends.
+        self._lock = threading.RLock()
+        self._indexes: SegmentIndexes | None = None
+        # Batches whose place is known by heart: what was just written, and where consumers just were. A consumer
+        # that keeps up, or that asks again, costs neither a bisection nor a system call.
+        self._known: dict[int, Found] = {}
+
+    @classmethod
+    def create(
+        cls, directory: Path, base_offset: int, index_interval_bytes: int, open_files: OpenFiles
+    ) -> Segment:
+        """A new, empty segment with its file. Raises OSError; FileExistsError when the file has content."""
+        segment = cls(directory, base_offset, 0, index_interval_bytes, open_files)
+        writer = OpenFile.open(segment.path, os.O_WRONLY | os.O_CREAT)
+        if os.fstat(writer.fd).st_size:
+            raise FileExistsError(
+                f"{segment.path} already holds records, so it cannot be a new segment"
+            )
+        segment._writer = writer
+        segment.has_durable_name = False
+        segment._indexes = SegmentIndexes()
+        open_files.opened(segment)
+        return segment
+
+    @property
+    def path(self) -> Path:
+        """The `.log` file."""
+        return self.directory / (segment_file(self.base_offset, LOG_SUFFIX) + self.suffix)
+
+    # Reading
+
+    def reader(self) -> OpenFile:
+        """The `.log` file, open for reading. Raises OSError."""
+        self.used = True
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = OpenFile.open(self.path)
+            self._open_files.opened(self)
+        return reader
+
+    def locate(self, offset: int) -> Found | None:
+        """The first batch that ends at or behind the offset; None when all end before it.
+
+        Raises OSError, and CorruptMessage where the log itself is damaged. A damaged index is built anew.
+        """
+        found = self._known.get(offset)
+        if found is not None:
+            return found
+        position = self.indexes().offsets.position_before(offset - self.base_offset)
+        try:
+            found = self._walk_to(offset, position)
+        except CorruptMessage as error:
+            if position == 0:
+                raise
+            _LOGGER.warning("%s: the index led to position %d: %s", self.path, position, error)
+            self.rebuild_indexes()
+            found = self._walk_to(
+                offset, self.indexes().offsets.position_before(offset - self.base_offset)
+            )
+        if found is not None:
+            self._remember(offset, found)
+        return found
+
+    def _walk_to(self, offset: int, start: int) -> Found | None:
+        for position, header in scan_headers(self.reader(), start, self.size_bytes):
+            if position == start > 0 and header.base_offset > offset:
+                raise CorruptMessage(
+                    f"offset {header.base_offset} is there, {offset} must be behind"
+                )
+            if header.last_offset >= offset:
+                return Found(position, header.total_bytes)
+        return None
+
+    def _remember(self, offset: int, found: Found) -> None:
+        if len(self._known) >= _MOST_KNOWN_BATCHES:
+            self._known = {}
+        self._known[offset] = found
+
+    def indexes(self) -> SegmentIndexes:
+        """The indexes, from their files if they are not in memory, from the log if the files are no good."""
+        indexes = self._indexes
+        if indexes is not None:
+            return indexes
+        with self._lock:
+            if self._indexes is None:
+                try:
+                    self._indexes = SegmentIndexes.load(
+                        self.directory, self.base_offset, self.size_bytes
+                    )
+                except (ValueError, FileNotFoundError) as error:
+                    _LOGGER.warning("%s; building the indexes anew from %s", error, self.path)
+                    return self.rebuild_indexes()
+            return self._indexes
+
+    def rebuild_indexes(self) -> SegmentIndexes:
+        """Build both indexes from the batch headers of the log. Raises CorruptMessage, OSError."""
+        with self._lock:
+            indexes = SegmentIndexes()
+            if self.size_bytes:
+                for position, header in scan_headers(self.reader(), 0, self.size_bytes, 1 << 16):
+                    self.index_batch(indexes, position, header)
+            self._indexes = indexes
+            return indexes
+
+    def index_batch(self, indexes: SegmentIndexes, position: int, header: BatchHeader) -> None:
+        """Account in `indexes` for a batch that is in this segment."""
+        indexes.add(
+            header.last_offset - self.base_offset,
+            position,
+            header.total_bytes,
+            header.max_timestamp_ms,
+            self.index_interval_bytes,
+        )
+
+    # Writing
+
+    def append(
+        self, batch: memoryview, base_offset: int, last_offset: int, max_timestamp_ms: int
+    ) -> None:
+        """Write a batch behind the last one. Raises OSError, and then it is as if nothing had been tried."""
+        self.used = True
+        total_bytes = len(batch)
+        with self._lock:
+            indexes = self._indexes or self.indexes()  # before the write: loading them may fail
+            writer = self._writer or self._open_writer()
+            position = self.size_bytes
+            if os.pwrite(writer.fd, batch, position) != total_bytes:
+                self._write_again(writer, batch, position)
+            relative_offset = last_offset - self.base_offset
+            interval_bytes = self.index_interval_bytes
+            indexes.add(relative_offset, position, total_bytes, max_timestamp_ms, interval_bytes)
+            self.size_bytes = position + total_bytes
+        if self.first_timestamp_ms is None:
+            self.first_timestamp_ms = max_timestamp_ms
+        self.is_flushed = False
+        self._remember(base_offset, Found(position, total_bytes))
+
+    def _open_writer(self) -> OpenFile:
+        writer = self._writer = OpenFile.open(self.path, os.O_WRONLY)
+        self._open_files.opened(self)
+        return writer
+
+    def _write_again(self, writer: OpenFile, batch: memoryview, position: int) -> None:
+        """After a short write: usually the disk is full, and the next attempt says so. No half batch may stay."""
+        end = position + len(batch)
+        try:
+            os.ftruncate(writer.fd, position)
+            while position < end:
+                position += os.pwrite(writer.fd, batch[position - end :], position)
+        except OSError:
+            os.ftruncate(writer.fd, end - len(batch))
+            raise
+
+    def cut(self, position: int) -> None:
+        """Drop every byte from `position` on; the indexes must be rebuilt or replaced by the caller. Raises OSError."""
+        writer = self._writer or self._open_writer()
+        os.ftruncate(writer.fd, position)
+        self.size_bytes = position
+        self._known = {}
+
+    def adopt_indexes(self, indexes: SegmentIndexes) -> None:
+        """Use indexes that somebody built while scanning the log."""
+        self._indexes = indexes
+
+    def flush(self) -> None:
+        """Force the log's bytes to disk. Raises OSError."""
+        writer = self._writer or self._open_writer()
+        _fdatasync(writer.fd)
+        if not self.has_durable_name:
+            sync_directory(self.directory)
+            self.has_durable_name = True
+
+    def save_indexes(self, sync: bool = False) -> None:
+        """Write what the index files do not have yet. Raises OSError."""
+        if self._indexes is not None and (sync or not self._indexes.is_saved()):
+            self._indexes.save(self.directory, self.base_offset, sync=sync)
+
+    # Letting go
+
+    def open_count(self) -> int:
+        """How many descriptors it holds."""
+        return (self._reader is not None) + (self._writer is not None)
+
+    def let_go(self) -> None:
+        """Drop the descriptors; whoever is using one keeps it alive until done."""
+        self._reader = None
+        self._writer = None
+
+    def forget(self) -> None:
+        """Drop the descriptors and everything that can be read again. The caller has saved the indexes."""
+        assert self._indexes is None or self._indexes.is_saved(), f"{self.path}: entries not saved"
+        self.let_go()
+        self._open_files.closed(self)
+        self._indexes = None
+        self._known = {}
+
+    def mark_deleted(self) -> list[Path]:
+        """Rename the files to `.deleted`: out of use, but readers go on. Returns the new paths. Raises OSError."""
+        paths = []
+        for suffix in SEGMENT_SUFFIXES:
+            path = self.directory / segment_file(self.base_offset, suffix)
+            deleted = path.with_name(path.name + DELETED_SUFFIX)
+            if path.exists():
+                path.rename(deleted)
+                paths.append(deleted)
+        self.suffix = DELETED_SUFFIX
+        return paths
