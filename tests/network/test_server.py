@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def assert_hung_up(sock: socket.socket) -> None:
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     path = tmp_path / "payload"
-    path.write_bytes(b"".join(struct.pack(">q", n) for n in range(1 << 20)))
+    path.write_bytes(array("q", range(1 << 20)).tobytes())
     handler = Handler(OpenFile.open(path))
     settings = NetworkSettings(
         host="127.0.0.1",

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from zerocopy_lab.broker.waiting import PartitionKey, WaitingFetches
-from zerocopy_lab.errors import FetchSessionIdNotFound, KafkaError, UnknownTopicOrPartition
+from zerocopy_lab.errors import FetchSessionIdNotFound, KafkaError
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Client, Reply
@@ -70,9 +70,7 @@ class FetchHandler:
 
     def _read_partition(self, topic: str, wanted: Any, found: _Found) -> FetchedPartition:
         try:
-            log = self._logs.get(topic, wanted.partition)
-            if log is None:
-                raise UnknownTopicOrPartition(f"{topic}-{wanted.partition}")
+            log = self._logs.find(topic, wanted.partition)
             limit_bytes = min(wanted.partition_max_bytes, found.left_bytes)
             records = log.read(
                 wanted.fetch_offset, max(limit_bytes, 0), at_least_one=not found.bytes

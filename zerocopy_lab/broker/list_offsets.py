@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
-from zerocopy_lab.errors import InvalidRequest, KafkaError, UnknownTopicOrPartition
-from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.log.partition_log import PartitionLog
+from zerocopy_lab.errors import InvalidRequest, KafkaError
+from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -47,9 +46,7 @@ class ListOffsetsHandler:
     def _answer(self, types: Any, topic: str, wanted: Any) -> Any:
         code, offset, timestamp_ms, epoch = 0, _NO_OFFSET, _NO_TIMESTAMP, -1
         try:
-            log = self._logs.get(topic, wanted.partition_index)
-            if log is None:
-                raise UnknownTopicOrPartition(f"{topic}-{wanted.partition_index}")
+            log = self._logs.find(topic, wanted.partition_index)
             offset, timestamp_ms = look_up(log, wanted.timestamp)
             epoch = log.leader_epoch
         except KafkaError as error:

@@ -13,8 +13,7 @@ from uuid import UUID
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import KafkaError, TopicAlreadyExists, UnknownTopicOrPartition
-from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.log.log_directories import TopicInfo
+from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 

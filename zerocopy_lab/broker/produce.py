@@ -27,10 +27,8 @@ from zerocopy_lab.errors import (
     InvalidRequiredAcks,
     KafkaError,
     TransactionalIdAuthorizationFailed,
-    UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.log.partition_log import Appended
+from zerocopy_lab.log import Appended, LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Client, Reply
 from zerocopy_lab.protocol.produce import PartitionBatches, ProduceRequest, read_produce_request
@@ -76,12 +74,9 @@ class ProduceHandler:
                 raise TransactionalIdAuthorizationFailed(
                     "this broker has no transactions; remove transactional.id"
                 )
-            partition_log = self._logs.get(topic, partition)
-            if partition_log is None:
-                raise UnknownTopicOrPartition(f"{topic}-{partition}")
             if not records:
                 raise InvalidRecord("no record batch")
-            appended = partition_log.append(records)
+            appended = self._logs.find(topic, partition).append(records)
         except KafkaError as error:
             return error
         self._waiting.appended((topic, partition))

@@ -124,7 +124,8 @@ def _has_response_tags(api_key: ApiKey, version: int) -> bool:
 def _frame(header: bytes, entity: Entity) -> bytes:
     sink = io.BytesIO(LENGTH.pack(0) + header)
     sink.seek(0, io.SEEK_END)
-    _writer(type(entity))(sink, entity)
+    entity_type: Any = type(entity)
+    _writer(entity_type)(sink, entity)
     length = sink.tell() - LENGTH.size
     sink.seek(0)
     sink.write(LENGTH.pack(length))
