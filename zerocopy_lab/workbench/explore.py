@@ -116,9 +116,10 @@ def panel(
     if button is None:
         for widget in widgets.values():
             widget.observe(redraw, names="value")
+        redraw()
     else:
         trigger.on_click(redraw)
-    redraw()
+        caption.value = f"<p>Choose, then press “{html.escape(button)}”.</p>"
     frame = ipywidgets.Box([image], layout={"height": f"{height_px}px", "overflow": "hidden"})
     top = [*widgets.values()] + ([trigger] if button is not None else [])
     return ipywidgets.VBox([ipywidgets.HBox(top, layout={"flex_flow": "row wrap"}), frame, caption])
