@@ -13,6 +13,7 @@ from typing import Self
 
 from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.fetch import FetchHandler
+from zerocopy_lab.broker.groups import Groups
 from zerocopy_lab.broker.housekeeping import Housekeeping
 from zerocopy_lab.broker.list_offsets import ListOffsetsHandler
 from zerocopy_lab.broker.metadata import MetadataHandler
@@ -38,6 +39,12 @@ class Broker:
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
         self._metadata = MetadataHandler(self.logs, settings)
+        self.groups = Groups(
+            self.logs,
+            self.timers,
+            settings.groups,
+            lambda: (settings.node_id, *self._metadata.address),
+        )
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         self.dispatch = Dispatch(
@@ -45,6 +52,7 @@ class Broker:
                 self._metadata.handlers(),
                 TopicsHandler(self.logs, settings).handlers(),
                 ListOffsetsHandler(self.logs).handlers(),
+                self.groups.handlers(),
                 ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
             ),
             frame_handlers={

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zerocopy_lab.broker.group_coordinator import GroupSettings
 from zerocopy_lab.log.settings import TopicSettings
 
 
@@ -26,6 +27,7 @@ class BrokerSettings:
     auto_create_topics_enable: bool = True
     #: What every topic has unless it says otherwise.
     topic_defaults: TopicSettings = field(default_factory=TopicSettings)
+    groups: GroupSettings = field(default_factory=GroupSettings)
     #: No fetch response is larger, whatever the client asks for (Kafka's default).
     fetch_max_bytes: int = 57_671_680
     log_retention_check_interval_ms: int = 1_000
