@@ -2,13 +2,13 @@
 
 `/proc/PID/io` has six counters, and only three of them are about the device:
 
-| counter                       | what it really counts                                                       |
-|-------------------------------|-----------------------------------------------------------------------------|
-| `read_bytes`                  | bytes fetched from the device, because the page cache did not have them     |
-| `write_bytes`                 | bytes of pages this process made dirty; the device gets them later          |
-| `cancelled_write_bytes`       | of those, bytes that were truncated away before they were written           |
-| `rchar`, `wchar`              | bytes asked for in *some* calls: sendfile adds to both, send, splice and    |
-|                               | mmap to neither                                                             |
+| counter                 | what it really counts                                         |
+|-------------------------|---------------------------------------------------------------|
+| `read_bytes`            | bytes fetched from the device, as the page cache had them not |
+| `write_bytes`           | bytes of pages that became dirty; the device gets them later  |
+| `cancelled_write_bytes` | of those, bytes truncated away before they were written       |
+| `rchar`, `wchar`        | bytes asked for in *some* calls: sendfile adds to both,       |
+|                         | send, splice and mmap to neither                              |
 
 Trap: `rchar` and `wchar` look like a meter of copies and are none, so this module does not even
 return them. A second trap: a fault on a mapped page counts as `read_bytes` too, and readahead is

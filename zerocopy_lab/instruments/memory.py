@@ -1,12 +1,12 @@
 """The memory of the machine: what is free, what still has to reach a device, and how long work
 stood still for it.
 
-| source                 | figure                                                                              |
-|------------------------|-------------------------------------------------------------------------------------|
-| `/proc/meminfo`        | Cached, Dirty, Writeback, MemAvailable: anyone may read it, but it is system-wide   |
-| `cachestat`, per file  | dirty and writeback pages of the files one names                                    |
-| `/proc/sys/vm/dirty_*` | when the kernel starts to write back by itself                                      |
-| `/proc/pressure/*`     | PSI: microseconds in which some, or all, tasks waited for io, memory or cpu         |
+| source                 | figure                                                          |
+|------------------------|-----------------------------------------------------------------|
+| `/proc/meminfo`        | Cached, Dirty, Writeback, MemAvailable; system-wide, for anyone |
+| `cachestat`, per file  | dirty and writeback pages of the files one names                |
+| `/proc/sys/vm/dirty_*` | when the kernel starts to write back by itself                  |
+| `/proc/pressure/*`     | PSI: microseconds in which tasks waited for io, memory or cpu   |
 
 Traps: Dirty falls when writeback *starts* and Writeback when it ends, so only their sum is what a
 power cut would take. PSI counts everybody's waiting; read it before and after on a quiet machine.

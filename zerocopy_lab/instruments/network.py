@@ -21,7 +21,6 @@ from __future__ import annotations
 import array
 import socket
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -68,23 +67,6 @@ def congestion_control_of(sock: socket.socket) -> str | None:
     if option is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     return sock.getsockopt(socket.IPPROTO_TCP, option, 16).rstrip(b"\0").decode()
-
-
-def choose_congestion_control(
-    sock: socket.socket, preferred: Sequence[str] = ("cubic", "reno")
-) -> str | None:
-    """Set the first of the preferred algorithms that the kernel grants; returns what the socket
-    uses afterwards.
-    """
-    option = getattr(socket, "TCP_CONGESTION", None)
-    if option is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        for name in preferred:
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, option, name.encode())
-                break
-            except OSError:
-                continue  # not loaded, or not allowed: the next one, and in the end what the socket has
-    return congestion_control_of(sock)
 
 
 def network_cards() -> list[NetworkCard]:

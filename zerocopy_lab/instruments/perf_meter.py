@@ -55,10 +55,22 @@ def attached(pid: int, report: Path, names: Sequence[str]) -> Iterator[None]:
     """Count a running process during the block. Raises Unavailable when perf may not, or the
     process is gone.
     """
+    with enabled_during([*command(report, names), "-p", str(pid)]):
+        yield
+
+
+@contextlib.contextmanager
+def enabled_during(perf_command: Sequence[str]) -> Iterator[None]:
+    """Run any perf command that is attached to something, with its events enabled during the block
+    only.
+
+    Raises Unavailable when perf does not confirm that it has started.
+    """
     with _Control() as control:
         perf = subprocess.Popen(
-            [*command(report, names), "-p", str(pid), "-D", "-1", "--control", control.option],
+            [*perf_command, "-D", "-1", "--control", control.option],
             pass_fds=control.far_ends,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "LC_ALL": "C"},
@@ -66,10 +78,9 @@ def attached(pid: int, report: Path, names: Sequence[str]) -> Iterator[None]:
         control.close_far_ends()
         try:
             if not control.tell("enable"):
-                said = " ".join((perf.communicate(timeout=_END_TIMEOUT_S)[1] or "").split())[:200]
-                raise Unavailable(
-                    f"perf on process {pid}", f"it did not start ({said})", "Run as root"
-                )
+                said = _in_short(perf.communicate(timeout=_END_TIMEOUT_S)[1])
+                remedy = "Run as root, and check that the process is still alive"
+                raise Unavailable(" ".join(perf_command[:2]), f"it did not start ({said})", remedy)
             yield
             control.tell("disable")
         finally:
@@ -103,7 +114,15 @@ def _exists(tracepoint: str) -> bool:
     """False for a call that this architecture does not have (arm64 has no `poll`): perf would
     refuse the whole list.
     """
-    return not _TRACEPOINTS.is_dir() or (_TRACEPOINTS / f"sys_enter_{tracepoint}").is_dir()
+    if not os.path.isdir(_TRACEPOINTS):  # not mounted, or not ours to see: perf will say so itself
+        return True
+    return os.path.isdir(_TRACEPOINTS / f"sys_enter_{tracepoint}")
+
+
+def _in_short(complaint: str) -> str:
+    """perf explains a refusal on half a page."""
+    words = " ".join(complaint.split())
+    return "no permission to trace" if "permission" in words.lower() else words[:150]
 
 
 class _Control:
