@@ -79,7 +79,7 @@ def _pages(directory: Path) -> list[Capability]:
             "calls all pages of other people's files resident",
         ),
         Capability(
-            "PROVED", "the file is out of memory", "fsync, posix_fadvise, and counting what is left",
+            "PROVED", "a file is out of memory", "fsync, posix_fadvise, counting what is left",
             "the file's owner, root", _why_not(lambda: _evict_a_page(directory)),
             "use a directory on a disk file system (not tmpfs)",
             "only advice: mapped pages stay; and the host may still hold the device in its memory",
@@ -125,7 +125,7 @@ def _machine() -> list[Capability]:
             "a container shows those of the host",
         ),
         Capability(
-            "COUNTED", "time in which work stood still for I/O or memory", "/proc/pressure", "anyone",
+            "COUNTED", "time that work stood still for I/O, memory", "/proc/pressure", "anyone",
             _why_not(lambda: pressure("io")), "use Linux >= 4.20 with PSI (psi=1)",
             "everybody's waiting is in it",
         ),

@@ -60,6 +60,7 @@ def evict(path: Path) -> Eviction:
     finally:
         os.close(fd)
     raise NotEvicted(
-        f"{after.resident} of {after.total} pages of {path} are still resident: it is on tmpfs, or a process has it"
-        " mapped or is reading it. Use a file on a disk file system that nobody has mapped."
+        f"{after.resident} of {after.total} pages of {path} are still resident: it is on tmpfs,"
+        " or a process has it mapped or is reading it. Use a file on a disk file system that nobody"
+        " has mapped."
     )

@@ -36,7 +36,8 @@ class HostDescription:
         virtual = f", virtual machine ({self.virtual_machine})" if self.virtual_machine else ""
         container = f", in {self.container}" if self.container else ""
         cpus = f"{self.usable_cpu_count} x {self.cpu_model or self.architecture}"
-        return f"{self.system} {self.kernel}, {cpus}, {memory}{virtual}{container}, Python {self.python}"
+        machine = f"{self.system} {self.kernel}, {cpus}, {memory}{virtual}{container}"
+        return f"{machine}, Python {self.python}"
 
 
 class FileSystem(NamedTuple):

@@ -33,8 +33,8 @@ _ETHTOOL_GSSET_INFO, _ETHTOOL_GSTRINGS, _ETHTOOL_GFEATURES = 0x37, 0x1B, 0x3A
 _ETH_SS_FEATURES: Final = 4
 _NAME_BYTES: Final = 32
 _ZERO_COPY_FEATURES: Final = (
-    "tx-scatter-gather", "tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-generic-segmentation",
-    "tls-hw-tx-offload", "highdma",
+    "tx-scatter-gather", "tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-tcp-segmentation",
+    "tx-generic-segmentation", "tls-hw-tx-offload", "highdma",
 )  # fmt: skip
 
 

@@ -4,8 +4,9 @@ through the C library.
 cachestat has no wrapper in most C libraries and is called by its number, 451 on every architecture
 but Alpha. Its argument and its answer (include/uapi/linux/mman.h), all unsigned 64-bit:
 
-| struct cachestat_range | `off`, `len` in bytes; a `len` of 0 reaches to the end of the file                       |
-| struct cachestat       | `nr_cache`, `nr_dirty`, `nr_writeback`, `nr_evicted`, `nr_recently_evicted`, in pages     |
+| struct cachestat_range | `off`, `len` in bytes; a `len` of 0 reaches to the end |
+| struct cachestat       | `nr_cache`, `nr_dirty`, `nr_writeback`, `nr_evicted`,  |
+|                        | `nr_recently_evicted`, in pages                        |
 """
 
 from __future__ import annotations

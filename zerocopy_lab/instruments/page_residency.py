@@ -1,12 +1,12 @@
 """Where the bytes of a file are: which of its pages the page cache holds, and which of those the
 device still lacks.
 
-| meter       | answers                                        | needs                          | fails when                      |
-|-------------|------------------------------------------------|--------------------------------|---------------------------------|
-| cachestat(2)| counts for any range: resident, dirty, under   | Linux >= 6.5; file one's own   | the file system stacks on       |
-|             | writeback, evicted                             | or writable (Linux >= 6.14)    | another one (overlay)           |
-| mincore(2)  | one bit per page: resident or not              | Linux; file one's own or       | never, but it knows nothing of  |
-|             |                                                | writable                       | dirty pages                     |
+| meter        | answers                     | needs                   | fails when              |
+|--------------|-----------------------------|-------------------------|-------------------------|
+| cachestat(2) | any range: resident, dirty, | Linux >= 6.5; a file of | the file system stacks  |
+|              | in writeback, evicted       | one's own or writable   | on another (overlay)    |
+| mincore(2)   | a bit per page: resident?   | a file of one's own or  | asked about dirty pages |
+|              |                             | writable                |                         |
 
 cachestat is preferred. Both look without touching: neither brings a page in. (`preadv2` with
 RWF_NOWAIT looks similar but starts readahead on a miss, so it changes what it measures.)
@@ -101,7 +101,8 @@ def why_no_cachestat() -> str | None:
         with open(os.devnull, "rb") as nothing:
             page_calls.cachestat(nothing.fileno(), 0, 0)
     except OSError as error:
-        return f"the kernel refuses it ({error.strerror}); it came with Linux 6.5, this is {os.uname().release}"
+        since = f"it came with Linux 6.5, this is {os.uname().release}"
+        return f"the kernel refuses it ({error.strerror}); {since}"
     return None
 
 
@@ -148,7 +149,7 @@ def _cachestat(file: _Opened, first: int, pages: int) -> PageCounts:
 
 def _mincore(file: _Opened, first: int, pages: int, tried_before: str) -> PageCounts:
     if not file.may_look:
-        why = f"{file.path} belongs to another user, and mincore calls all pages of such files resident"
+        why = f"{file.path} is another user's, and mincore calls all pages of such files resident"
         why += f" ({tried_before})" if tried_before else ""
         raise Unavailable("page residency", why, "Run as the file's owner or as root")
     bits = page_calls.mincore(file.fd, first * PAGE_BYTES, pages * PAGE_BYTES)

@@ -120,7 +120,7 @@ def _exists(tracepoint: str) -> bool:
 
 
 def _in_short(complaint: str) -> str:
-    """perf explains a refusal on half a page."""
+    """A sentence of the half page with which perf explains a refusal."""
     words = " ".join(complaint.split())
     return "no permission to trace" if "permission" in words.lower() else words[:150]
 

@@ -4,12 +4,12 @@ faults.
 This is the core meter of the kit: it needs no privilege and does not disturb what it measures. Take
 a reading before, a reading after, and subtract.
 
-| figure                  | Linux source                           | covers                                      |
-|-------------------------|----------------------------------------|---------------------------------------------|
-| `cpu_s`                 | the process's CPU clock, to the ns     | all threads, also those that have ended     |
-| `user_s`, `system_s`    | `/proc/PID/stat` fields 14 and 15      | the same, but in ticks of 10 ms             |
-| `minor/major_faults`    | `/proc/PID/stat` fields 10 and 12      | all threads, also those that have ended     |
-| `…voluntary_switches`   | `/proc/PID/task/*/status`              | living threads only                         |
+| figure                   | Linux source                       | covers                      |
+|--------------------------|------------------------------------|-----------------------------|
+| `cpu_s`                  | the process's CPU clock, to the ns | all threads, ended ones too |
+| `user_s`, `system_s`     | `/proc/PID/stat` fields 14, 15     | the same, in ticks of 10 ms |
+| `minor_`, `major_faults` | `/proc/PID/stat` fields 10, 12     | all threads, ended ones too |
+| `…voluntary_switches`    | `/proc/PID/task/*/status`          | living threads only         |
 
 Traps: `/proc/PID/status` itself speaks for the *first* thread only, so the switches are added up
 over the threads here, and a thread that ends between two readings takes its switches with it. The

@@ -27,7 +27,7 @@ class Spread(NamedTuple):
     n: int
 
     def text(self, unit: str = "", digits: int = 3) -> str:
-        """For tables and captions: `0.265 s (0.251-0.301, n=7)`, with `digits` significant digits."""
+        """For tables and captions, with significant digits: `0.265 s (0.251-0.301, n=7)`."""
         median, low, high = (_significant(value, digits) for value in self[:3])
         return f"{median}{' ' + unit if unit else ''} ({low}-{high}, n={self.n})"
 
@@ -44,6 +44,8 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def _significant(value: float, digits: int) -> str:
-    """Plain decimal notation: a reader compares 0.0042 and 0.013 faster than 4.2e-03 and 1.3e-02."""
+    """Plain decimals: a reader compares 0.0042 and 0.013 faster than 4.2e-03 and 1.3e-02."""
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
     shown = f"{value:.{digits}g}"
-    return shown if "e" not in shown else f"{float(shown):f}".rstrip("0").rstrip(".")
+    return shown if "e" not in shown else f"{value:.10f}".rstrip("0").rstrip(".")

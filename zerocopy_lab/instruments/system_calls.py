@@ -1,11 +1,9 @@
-"""How many of which system call a process makes: exact counts by name, never together with a
-timing.
+"""How many of which system call a process makes: exact counts, never together with a timing.
 
-| meter                                  | who                     | price                                            |
-|----------------------------------------|-------------------------|--------------------------------------------------|
-| `perf stat -e syscalls:sys_enter_NAME` | root (or CAP_PERFMON)   | cheap for the process; ~40 ms per name at the end |
-| `strace -c -f`                         | own processes           | each call stops the process twice: 0.4 s may      |
-|                                        |                         | become 19 s                                      |
+| meter                     | who           | price                                               |
+|---------------------------|---------------|-----------------------------------------------------|
+| `perf stat -e syscalls:*` | root          | hardly slows the process; 40 ms per name at the end |
+| `strace -c -f`            | own processes | two stops per call: 0.4 s may become 19 s           |
 
 perf is preferred where it is allowed. Because the kernel takes its time to let go of a tracepoint,
 perf counts by name only what one asks for (`names`, by default the calls that move or wait for
@@ -14,7 +12,7 @@ threads and children.
 
 Traps
 - Counting is a pass of its own. Never take a duration from a process that is being counted.
-- Tracepoints carry the names of kernel functions (`sendfile64`, `newfstat`), strace those of the
+- The tracepoints carry the names of kernel functions (`sendfile64`, `newfstat`), strace those of the
   manual. Counts here have the manual's names.
 - `exit` and `exit_group` never return, so strace cannot count them; they are left out of `other`
   with perf too. So is the execve that starts a command.
@@ -45,28 +43,22 @@ MeterName = Literal["perf", "strace"]
 METERS: Final[dict[MeterName, ModuleType]] = {"perf": perf_meter, "strace": strace_meter}
 
 DATA_PATH_CALLS: Final = (
-    "read", "pread64", "readv", "preadv", "write", "pwrite64", "writev", "pwritev", "sendto", "sendmsg", "recvfrom",
-    "recvmsg", "sendfile", "splice", "tee", "vmsplice", "copy_file_range", "mmap", "munmap", "fsync", "fdatasync",
-    "poll", "epoll_wait", "select",
+    "read", "pread64", "readv", "preadv", "write", "pwrite64", "writev", "pwritev",
+    "sendto", "sendmsg", "recvfrom", "recvmsg", "sendfile", "splice", "tee", "vmsplice",
+    "copy_file_range", "mmap", "munmap", "fsync", "fdatasync", "poll", "epoll_wait", "select",
 )  # fmt: skip
-"""The calls that labs ask about: those that move payload, map it, force it to the device, or wait
-for a socket.
-"""
+"""What labs ask about: calls that move payload, map it, force it to the device, or wait."""
 
 
 @dataclass
 class SystemCalls:
-    """Counts by the manual's names, and `other`; filled when the counting has ended. Zeros are left
-    out.
-    """
+    """Counts by the manual's names, and `other`; filled when the counting has ended, without 0s."""
 
     meter: MeterName
     counts: dict[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> int:
-        """How often `name` was called. 0 is a true count here: a meter that cannot count raises
-        Unavailable.
-        """
+        """How often `name` was called. 0 is a true count: meters that cannot count raise."""
         return self.counts.get(name, 0)
 
     @property
