@@ -117,21 +117,12 @@ def _make_venv() -> None:
     if made.returncode:
         fail(f"Could not make {VENV} (see above). Is the directory writable, the disk full?")
     _make_package_importable()
-    _silence_jupyterlab()
 
 
 def _make_package_importable() -> None:
     """Lets `import zerocopy_lab` work from any directory, as an editable installation would."""
     site_packages = VENV / "lib" / f"python{_minor_version()}" / "site-packages"
     (site_packages / "zerocopy_lab.pth").write_text(f"{ROOT}\n", encoding="utf-8")
-
-
-def _silence_jupyterlab() -> None:
-    """Keeps JupyterLab from asking a learner whether it may fetch news from the internet."""
-    page_config = VENV / "etc" / "jupyter" / "labconfig" / "page_config.json"
-    page_config.parent.mkdir(parents=True, exist_ok=True)
-    asks = "@jupyterlab/apputils-extension:announcements"
-    page_config.write_text(json.dumps({"disabledExtensions": {asks: True}}), encoding="utf-8")
 
 
 def _install(requirements: str) -> None:

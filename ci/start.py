@@ -20,14 +20,9 @@ from typing import NoReturn
 import environment
 from environment import ROOT
 
-# What JupyterLab would fetch or ask for: nothing here needs a network, and one Ctrl-C is meant.
-JUPYTERLAB_SETTINGS = (
-    "--ServerApp.answer_yes=True",
-    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-    "--LabApp.news_url=None",
-    "--LabApp.extension_manager=readonly",
-    "--Application.log_level=WARN",
-)
+# Settings that keep JupyterLab from asking for news, updates and extensions (nothing here needs a
+# network), and from asking whether Ctrl-C is meant. A learner's own settings go before them.
+JUPYTERLAB_SETTINGS = ROOT / "ci" / "jupyter"
 
 
 def main() -> None:
@@ -36,6 +31,7 @@ def main() -> None:
     python = environment.ready("requirements.txt")
     os.chdir(ROOT)
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # our kernel, not one of the same name at home
+    os.environ["JUPYTER_CONFIG_PATH"] = str(JUPYTERLAB_SETTINGS)
     if arguments.headless:
         become(python, "-m", "zerocopy_lab", "labs", "run", *runner_options(arguments))
     become(python, "-m", "jupyterlab", *jupyterlab_options(arguments))
@@ -73,8 +69,7 @@ def jupyterlab_options(arguments: argparse.Namespace) -> list[str]:
     if not labs:
         environment.fail(f"No labs in {ROOT / 'labs'}: is this checkout complete?")
     first_lab = labs[0].relative_to(ROOT).as_posix()
-    options = [*JUPYTERLAB_SETTINGS, f"--ServerApp.root_dir={ROOT}"]
-    options += [f"--LabApp.default_url=/lab/tree/{first_lab}"]
+    options = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first_lab}"]
     if arguments.no_browser:
         options += ["--no-browser"]
     if arguments.port is not None:
