@@ -123,7 +123,10 @@ def settle(*clients: Client) -> None:
     # A join after the first begins a rebalance, which the earlier ones have to join again.
     for _ in clients:
         for client in clients:
-            if client.generation_id != clients[0].stage.group().generation_id or client.heartbeat() == 27:
+            if (
+                client.generation_id != clients[0].stage.group().generation_id
+                or client.heartbeat() == 27
+            ):
                 client.join()
     for client in clients:
         assignments = {}

@@ -118,9 +118,11 @@ class GroupLife(RuleBasedStateMachine):
         group = self.stage.coordinator.groups.get("g")
         for member in group.members.values() if group else ():
             if member.join_reply is not None:
-                assert group and group.state is GroupState.PREPARING_REBALANCE
+                assert group is not None
+                assert group.state is GroupState.PREPARING_REBALANCE
             elif member.sync_reply is not None:
-                assert group and group.state is GroupState.COMPLETING_REBALANCE
+                assert group is not None
+                assert group.state is GroupState.COMPLETING_REBALANCE
             else:
                 assert member.session is not None, "nobody would notice if it died"
 

@@ -1,4 +1,4 @@
-"""The rules of consumer groups, one scene after the other, with a clock that only the test moves."""
+"""The rules of consumer groups, scene by scene, with a clock that only the test moves."""
 
 from __future__ import annotations
 

@@ -22,7 +22,11 @@ def test_timers_ring_in_order_and_at_their_own_moment() -> None:
 def test_a_timer_set_by_a_timer_rings_in_the_same_advance() -> None:
     timers = ManualTimers()
     rung: list[float] = []
-    timers.call_later(1, lambda: timers.call_later(1, lambda: rung.append(timers.now())))
+
+    def set_another() -> None:
+        timers.call_later(1, lambda: rung.append(timers.now()))
+
+    timers.call_later(1, set_another)
     timers.advance(2)
     assert rung == [2]
 
@@ -35,11 +39,14 @@ def test_cancelled_timers_do_not_pile_up() -> None:
 
 
 def test_the_thread_wakes_up_for_an_earlier_timer_and_survives_a_failing_one() -> None:
+    def fail() -> None:
+        raise ValueError("a callback with a bug")
+
     timers = TimerThread()
     try:
         done = threading.Event()
         timers.call_later(3600, lambda: None)
-        timers.call_later(0, lambda: 1 // 0)
+        timers.call_later(0, fail)
         timers.call_later(0.001, done.set)
         assert done.wait(30)
     finally:

@@ -55,7 +55,6 @@ class CommittedOffsets:
         group = groups.get(group_id)
         if group is None:
             group = groups[group_id] = Group(group_id)
-            group.state_since_ms = _now_ms()
         return group
 
     def commit(

@@ -72,7 +72,8 @@ class GroupStore:
                     _apply(restored, key, value)
                 except (InvalidRecord, UnicodeDecodeError) as cause:
                     _log.warning("%s-%d: record passed over: %s", OFFSETS_TOPIC, partition, cause)
-        return restored
+        with_offsets = {group_id: known for group_id, known in restored.offsets.items() if known}
+        return restored._replace(offsets=with_offsets)
 
     def save_group(self, group: Group) -> None:
         """Write the group's members and generation. Raises KafkaError."""

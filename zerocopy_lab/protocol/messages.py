@@ -171,14 +171,18 @@ def error_code(code: int) -> Any:
 
 def make_failure(entity_type: type[Any], error: KafkaError) -> Entity:
     """A response that carries `error` and is empty otherwise."""
-    empty: dict[str, object] = {
-        name: () if "tuple" in str(field.type) else "" if field.type is str else -1
+    values: dict[str, object] = {
+        name: _nothing(field.type)
         for name, field in entity_type.__dataclass_fields__.items()
         if field.default is MISSING and field.default_factory is MISSING
     }
-    return make(
-        entity_type,
-        **{**empty, "throttle_time": timedelta(0)},
-        error_code=error_code(error.code),
-        error_message=str(error),
-    )
+    values["throttle_time"] = timedelta(0)
+    values["error_code"] = error_code(error.code)
+    values["error_message"] = str(error)
+    return make(entity_type, **values)
+
+
+def _nothing(field_type: Any) -> object:
+    if "tuple" in str(field_type):
+        return ()
+    return field_type() if field_type in (str, bytes) else -1

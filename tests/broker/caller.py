@@ -1,0 +1,58 @@
+"""Requests to a broker without a socket: entity -> frame -> broker -> frame -> entity, as a network
+thread does it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client
+from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+
+
+def every_version(*keys: ApiKey) -> list[tuple[ApiKey, int]]:
+    """Each request in each version that is advertised, for parametrize."""
+    return [(k, v) for k in keys for v in range(VERSIONS[k].lowest, VERSIONS[k].highest + 1)]
+
+
+class Caller:
+    """One client of `broker`."""
+
+    def __init__(self, broker: Broker, client_id: str = "caller") -> None:
+        self.broker = broker
+        self.client_id = client_id
+        self.client = Client(1, "127.0.0.1", 4711)
+        self._correlation_id = 0
+
+    def types(self, key: ApiKey, version: int) -> Any:
+        """The classes that a request of this version is made of."""
+        return messages.types_of(key, version, "request")
+
+    def call(self, key: ApiKey, version: int, /, **values: object) -> Any:
+        """The response, which has to be there at once."""
+        answers = self.start(key, version, **values)
+        assert answers, f"{key.name} waits for something"
+        return answers[0]
+
+    def start(self, key: ApiKey, version: int, /, **values: object) -> list[Any]:
+        """A list that the response is put in, now or later."""
+        self._correlation_id += 1
+        entity = messages.make(messages.request_type(key, version), **values)
+        frame = messages.encode_request(version, self._correlation_id, self.client_id, entity)
+        reply: Any = self.broker.handle(memoryview(frame)[4:], self.client)
+        answers: list[Any] = []
+
+        def take(pieces: Any) -> None:
+            whole = b"".join(pieces)
+            assert int.from_bytes(whole[:4], "big") == len(whole) - 4
+            number, response = messages.decode_response(key, version, memoryview(whole)[4:])
+            assert number == self._correlation_id
+            answers.append(response)
+
+        if isinstance(reply, (list, tuple)):
+            take(reply)
+        else:
+            reply.on_complete(take)
+        return answers
