@@ -13,6 +13,8 @@ import socket
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from zerocopy_lab.transfer.strategy import Transfer
+
 Family = Literal["tcp", "unix"]
 
 
@@ -50,6 +52,16 @@ def connected_pair(family: Family, buffer_bytes: int | None = None) -> Pair:
         pair = Pair(listener.accept()[0], receiver)
     set_steady_congestion_control(pair.sender)
     return pair
+
+
+def pair_for(strategy: type[Transfer], family: Family, buffer_bytes: int | None = None) -> Pair:
+    """A connected pair such as the strategy needs: under (anonymous) TLS, or plain."""
+    plain = connected_pair(family, buffer_bytes)
+    if not strategy.needs_tls:
+        return plain
+    from zerocopy_lab.transfer.anonymous_tls import encrypted  # costs the import of ssl
+
+    return encrypted(plain)
 
 
 def set_steady_congestion_control(sock: socket.socket) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.transfer.connections import Family, Pair, connected_pair
+from zerocopy_lab.transfer.connections import Family, Pair, pair_for
 from zerocopy_lab.transfer.strategy import Transfer
 
 PATIENCE_S = 10.0
@@ -44,12 +44,7 @@ class Trial(NamedTuple):
 
     def pair(self, buffer_bytes: int | None = None) -> Pair:
         """A connection such as the strategy needs."""
-        plain = connected_pair(self.family, buffer_bytes)
-        if not self.strategy.needs_tls:
-            return plain
-        from zerocopy_lab.transfer.anonymous_tls import encrypted
-
-        return encrypted(plain)
+        return pair_for(self.strategy, self.family, buffer_bytes)
 
     def file_of(self, content: bytes) -> OpenFile:
         """A new file with this content. Its name is gone already: nothing is left to clean up."""
