@@ -70,6 +70,7 @@ def jupyterlab_options(arguments: argparse.Namespace) -> list[str]:
         environment.fail(f"No labs in {ROOT / 'labs'}: is this checkout complete?")
     first_lab = labs[0].relative_to(ROOT).as_posix()
     options = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first_lab}"]
+    options += ["--Application.log_level=WARN"]  # the address, and what goes wrong
     if arguments.no_browser:
         options += ["--no-browser"]
     if arguments.port is not None:
