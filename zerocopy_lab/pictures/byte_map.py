@@ -191,9 +191,10 @@ def _draw_cells(
         field = owners.get(at)
         _cell(axes, column, row, octet, KINDS[field.kind] if field else PAPER)
         if field and at == field.position:
-            axes.plot(
-                [column, column], [row - 0.44, row + 0.44], color=INK, lw=1.8, solid_capstyle="butt"
-            )
+            for hue, width in ((PAPER, 3.6), (INK, 1.5)):  # dark fields need the light rim
+                edge = Line2D([column, column], [row - 0.44, row + 0.44], color=hue, lw=width)
+                edge.set_solid_capstyle("butt")
+                axes.add_line(edge)
     for row in range(-(-len(octets) // BYTES_PER_ROW)):
         position = first_position + row * BYTES_PER_ROW
         axes.text(-0.75, row, f"{position:,}", ha="right", va="center", fontsize=8, color=QUIET)

@@ -52,7 +52,7 @@ RESIDENT: Final = "#56B4E9"
 DIRTY: Final = "#D55E00"
 WRITEBACK: Final = "#6A1B4D"
 
-SERIES: Final = ("#0060A0", "#D55E00", "#14213D", "#56B4E9", "#2A9D7A", "#F2B33D", "#7F7F7F")
+SERIES: Final = ("#0060A0", "#D55E00", "#14213D", "#56B4E9", "#2A9D7A", "#F2B33D", "#4D4D4D")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 

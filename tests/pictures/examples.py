@@ -1,0 +1,253 @@
+"""One realistic example of every picture, and its smallest and largest sensible cases, for the
+tests of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
+from zerocopy_lab.pictures.byte_map import IndexEntry, batch_fields, byte_map, record_fields
+from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
+from zerocopy_lab.pictures.comparison import (
+    Contestant,
+    Guess,
+    Missing,
+    predicted_against_measured,
+    strategies_side_by_side,
+)
+from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
+from zerocopy_lab.pictures.cost_curves import (
+    Curve,
+    Setting,
+    crossover,
+    latency_against_throughput,
+)
+from zerocopy_lab.pictures.ladder import Rung, ladder
+from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
+from zerocopy_lab.pictures.replica_map import replica_map
+from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
+from zerocopy_lab.pictures.segment_map import SegmentSpan, segment_map
+from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.records.record import Record, build_batch
+
+TIMED = Origin("TIMED", "Linux 6.18, 2 cores (virtual), 7 GiB, Python 3.11, TCP loopback, reno")
+COUNTED = Origin("COUNTED", "Linux 6.18, 2 cores (virtual), 7 GiB", recorded=True)
+COMPUTED = Origin("COMPUTED")
+LONG_TITLE = "What a reader of the article may have expected was contradicted here: " * 2
+
+
+def around(median: float, n: int = 7) -> Spread:
+    return Spread(median, median * 0.85, median * 1.2, n)
+
+
+CONTESTANTS: list[Contestant | Missing] = [
+    Contestant("read_then_send 4 KiB", around(1.06), around(1.53), around(0.87)),
+    Contestant("sendfile", around(0.066, n=3), around(0.22), around(6.2)),
+    Missing("sendfile_over_kernel_tls", "the kernel has no module tls"),
+]
+ALIAS_ROWS = [
+    AliasRow("read_then_send", (OLD, OLD)),
+    AliasRow("sendfile", (NEW, NEW)),
+    AliasRow("send_with_msg_zerocopy", (OLD, OLD), "completion says COPIED"),
+    AliasRow("a student's own", (MIXED, NEW)),
+    AliasRow("encrypt_then_send", (NEITHER, NEITHER), "ciphertext"),
+    AliasRow("sendfile_over_kernel_tls", (), "no kernel module tls"),
+]
+GUESSES = [
+    Guess("read_then_send 4 KiB", 0.5, around(1.06)),
+    Guess("sendfile", 0.066, around(0.066)),
+    Guess("user-space TLS", None, around(0.88)),
+]
+STATIONS = ["disk", "page cache", "application", "socket buffers", "network card"]
+PATHS = [
+    BytePath(
+        "fetch, sendfile",
+        (
+            Hop("disk", "page cache", "DMA", "COUNTED", "cold only"),
+            Hop("page cache", "socket buffers", "nobody", "PROVED", "a reference"),
+            Hop("socket buffers", "network card", "DMA", "CITED"),
+        ),
+    ),
+    BytePath(
+        "fetch, TLS in user space",
+        (
+            Hop("page cache", "application", "CPU", "PROVED"),
+            Hop("application", "application", "CPU", "PROVED", "encrypts"),
+            Hop("application", "socket buffers", "CPU", "PROVED"),
+            Hop("socket buffers", "network card", "DMA", "CITED"),
+        ),
+    ),
+]
+CHUNKS = [
+    ChunkCost(4096, around(1.06), 0.62, 0.17),
+    ChunkCost(65536, around(0.4), 0.04, 0.17),
+    ChunkCost(1 << 20, around(0.16), 0.0025, 0.17),
+]
+CURVES = [
+    Curve(name, tuple((1 << k, around(call + byte * (1 << k))) for k in range(6, 21)))
+    for name, call, byte in (("read_then_send", 1.4, 4.5e-4), ("sendfile", 2.6, 9e-5))
+]
+SETTINGS = [
+    Setting("no batch", 9000, around(0.4)),
+    Setting("16 KiB", 300_000, around(1.1)),
+    Setting("1 MiB, 20 ms", 1_100_000, around(22)),
+]
+BATCH = bytes(
+    build_batch(
+        [
+            Record(1_234_500 + n, 1_735_689_600_000 + n, b"UA", b'{"flight":"UA1545"}', ())
+            for n in range(30)
+        ],
+        base_offset=1_234_500,
+    )
+)
+ENTRY = IndexEntry(relative_offset=529, position=4172, base_offset=1_234_000)
+DAY_MS = 86_400_000
+NOW_MS = 20_000 * DAY_MS
+SEGMENTS = [
+    SegmentSpan(
+        0,
+        100 << 20,
+        NOW_MS - 9 * DAY_MS,
+        NOW_MS - 8 * DAY_MS,
+        False,
+        True,
+        "older than retention.ms, every record of it",
+    ),
+    SegmentSpan(
+        120_000,
+        100 << 20,
+        NOW_MS - 8 * DAY_MS,
+        NOW_MS - 6 * DAY_MS,
+        False,
+        False,
+        "its youngest record is young",
+    ),
+    SegmentSpan(240_000, 35 << 20, NOW_MS - 6 * DAY_MS, NOW_MS - DAY_MS, True, False, "active"),
+]
+PAGES = [
+    SegmentPages("00000000000000000000.log", (PageCell(64, 0), PageCell(64, 16), PageCell(64, 64))),
+    SegmentPages("00000000000000250000.log", (PageCell(64, 64, 64, 0), PageCell(64, 64, 32, 32))),
+]
+MARKS = [
+    Mark("producer", 1, 500_000),
+    Mark("tail reader", 1, 480_000),
+    Mark("late reader", 0, 70_000),
+]
+SAMPLES = [MemorySample(n * 0.5, min(n, 20) << 20, (n % 3) << 20) for n in range(40)]
+REPLICAS = {p: [(p + k) % 6 for k in range(3)] for p in range(10)}
+RACKS = {broker: f"rack {'ABC'[broker % 3]}" for broker in range(6)}
+RUNGS = [
+    Rung("everything on", around(1.2e6)),
+    Rung("without batching", around(9e4)),
+    Rung("without sendfile", around(8.5e4)),
+    Rung("without the page cache", None, "this file system refuses O_DIRECT"),
+    Rung("flushed every message", around(3e3)),
+]
+
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "strategies": lambda: strategies_side_by_side(CONTESTANTS, origin=TIMED, title=LONG_TITLE),
+    "strategies, one": lambda: strategies_side_by_side(CONTESTANTS[:1], origin=TIMED),
+    "strategies, many": lambda: strategies_side_by_side(
+        [Contestant(f"strategy {n}", *[around(n + 1)] * 3) for n in range(16)], origin=TIMED
+    ),
+    "strategies, all missing": lambda: strategies_side_by_side(CONTESTANTS[2:], origin=TIMED),
+    "alias": lambda: alias_proof(
+        ALIAS_ROWS, page_bytes=4096, origin=COUNTED, title="Copies or not"
+    ),
+    "alias, one": lambda: alias_proof(ALIAS_ROWS[1:2], page_bytes=4096, origin=COUNTED),
+    "alias, 32 pages": lambda: alias_proof(
+        [AliasRow("sendfile", (NEW,) * 32)], page_bytes=4096, origin=COUNTED
+    ),
+    "guesses": lambda: predicted_against_measured(GUESSES, unit="s/GiB", origin=TIMED),
+    "guesses, one": lambda: predicted_against_measured(
+        GUESSES[:1], unit="s/GiB", origin=TIMED, title="Off"
+    ),
+    "ledger": lambda: copy_ledger(PATHS, stations=STATIONS, origin=COUNTED, title="Who moves it"),
+    "ledger, one": lambda: copy_ledger(PATHS[1:], stations=STATIONS, origin=COUNTED),
+    "chunks": lambda: cost_by_chunk(
+        CHUNKS, origin=TIMED, beside=Benchmark("sendfile", around(0.066)), title="Calls"
+    ),
+    "chunks, one": lambda: cost_by_chunk(CHUNKS[:1], origin=TIMED),
+    "crossover": lambda: crossover(
+        CURVES, unit="µs", origin=TIMED, between=(2048, 4096), title="Calls, copies"
+    ),
+    "crossover, one": lambda: crossover(CURVES[:1], unit="µs", origin=TIMED),
+    "latency": lambda: latency_against_throughput(SETTINGS, origin=TIMED, title="Company costs"),
+    "latency, one": lambda: latency_against_throughput(SETTINGS[:1], origin=TIMED),
+    "bytes": lambda: byte_map(
+        BATCH,
+        batch_fields(BATCH) + record_fields(BATCH),
+        first_position=4172,
+        origin=COUNTED,
+        entry=ENTRY,
+        title="Found",
+    ),
+    "bytes, header": lambda: byte_map(
+        BATCH[:61], batch_fields(BATCH), first_position=0, origin=COUNTED
+    ),
+    "bytes, one": lambda: byte_map(b"\x02", [], first_position=16, origin=COUNTED),
+    "segments": lambda: segment_map(
+        SEGMENTS,
+        now_ms=NOW_MS,
+        retention_ms=7 * DAY_MS,
+        retention_bytes=150 << 20,
+        origin=COUNTED,
+        title="Kept",
+    ),
+    "segments, one, far limits": lambda: segment_map(
+        SEGMENTS[2:],
+        now_ms=NOW_MS,
+        retention_ms=700 * DAY_MS,
+        retention_bytes=1 << 40,
+        origin=COUNTED,
+    ),
+    "segments, many, no limits": lambda: segment_map(
+        [SEGMENTS[1]._replace(base_offset=n * 1000) for n in range(24)],
+        now_ms=NOW_MS,
+        retention_ms=-1,
+        retention_bytes=-1,
+        origin=COUNTED,
+    ),
+    "residency": lambda: residency_map(
+        PAGES, cell_bytes=64 * 4096, origin=COUNTED, marks=MARKS, title="Where"
+    ),
+    "residency, one": lambda: residency_map(PAGES[:1], cell_bytes=4096, origin=COUNTED),
+    "memory": lambda: memory_over_time(
+        SAMPLES,
+        origin=COUNTED,
+        moments=[Moment(9, "acknowledged"), Moment(9.5, "flush begins"), Moment(10, "on disk")],
+    ),
+    "memory, one": lambda: memory_over_time([MemorySample(0, 4096)], origin=COUNTED),
+    "replicas": lambda: replica_map(
+        REPLICAS, brokers=range(6), racks=RACKS, origin=COMPUTED, title="Ten partitions"
+    ),
+    "replicas, one": lambda: replica_map({0: [0]}, brokers=[0], origin=COMPUTED),
+    "replicas, 200 partitions": lambda: replica_map(
+        {p: [p % 12, (p + 1) % 12] for p in range(200)}, brokers=range(12), origin=COMPUTED
+    ),
+    "ladder": lambda: ladder(RUNGS, unit="messages per second", origin=TIMED, title="Batching"),
+    "ladder, one": lambda: ladder(RUNGS[:1], unit="messages per second", origin=TIMED),
+}
+
+EMPTY: dict[str, Callable[[], Picture]] = {
+    "strategies": lambda: strategies_side_by_side([], origin=TIMED),
+    "alias": lambda: alias_proof([], page_bytes=4096, origin=COUNTED),
+    "guesses": lambda: predicted_against_measured([], unit="s", origin=TIMED),
+    "ledger": lambda: copy_ledger([], stations=STATIONS, origin=COUNTED),
+    "chunks": lambda: cost_by_chunk([], origin=TIMED),
+    "crossover": lambda: crossover([Curve("sendfile", ())], unit="µs", origin=TIMED),
+    "latency": lambda: latency_against_throughput([], origin=TIMED),
+    "bytes": lambda: byte_map(b"", [], first_position=0, origin=COUNTED),
+    "segments": lambda: segment_map(
+        [], now_ms=0, retention_ms=1, retention_bytes=1, origin=COUNTED
+    ),
+    "residency": lambda: residency_map(
+        [SegmentPages("0.log", ())], cell_bytes=4096, origin=COUNTED
+    ),
+    "memory": lambda: memory_over_time([], origin=COUNTED),
+    "replicas": lambda: replica_map({}, brokers=[0, 1], origin=COMPUTED),
+    "ladder": lambda: ladder([Rung("all", None, "not here")], unit="1/s", origin=TIMED),
+}
