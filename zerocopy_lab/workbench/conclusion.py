@@ -9,6 +9,7 @@ The file `conclusion.json` is what the report, the verdict lab and the tests rea
 | host | the machine, in words |
 | invariants | name -> true/false: what had to hold whatever the machine's speed |
 | findings | per claim: verdict, evidence, words, quantities with low, high and n, source |
+| figures | quantities that belong to no claim |
 | predictions | question -> guess and measured |
 | exercises | id -> state |
 
@@ -43,8 +44,15 @@ class InvariantBroken(AssertionError):
     """Something that must hold on every machine did not; the lab's findings are void."""
 
 
-def conclude(findings: Sequence[Finding], invariants: Mapping[str, bool]) -> None:
+def conclude(
+    findings: Sequence[Finding],
+    invariants: Mapping[str, bool],
+    figures: Sequence[Quantity] = (),
+) -> None:
     """Writes the running lab's conclusion down and shows it.
+
+    `figures` are quantities that belong to no claim (a calibration). A claim may have several
+    findings, about different parts of it.
 
     Findings come from `evidence.finding()`. Raises NoEvidence when there is nothing to show at
     all, ValueError when the findings are not about the claims that the list of labs promises,
@@ -53,13 +61,17 @@ def conclude(findings: Sequence[Finding], invariants: Mapping[str, bool]) -> Non
     lab = running_lab()
     if not invariants:
         raise NoEvidence(f"lab {lab.entry.id} checks nothing: name at least one invariant")
-    promised, concluded = list(lab.entry.claims), [f.claim_id for f in findings]
-    if sorted(promised) != sorted(concluded):
-        raise ValueError(f"lab {lab.entry.id} promises {promised} and concludes on {concluded}")
+    promised, concluded = set(lab.entry.claims), {found.claim_id for found in findings}
+    if promised != concluded:
+        raise ValueError(
+            f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
+        )
     path = lab.out_dir / CONCLUSION_FILE
-    path.write_text(json.dumps(conclusion_of(lab, findings, invariants), indent=1) + "\n")
+    path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
     for found in findings:
         _show(found)
+    if figures:
+        box("plain", "Measured here", [f"{each.name}: {each.in_words()}" for each in figures])
     broken = [name for name, holds in invariants.items() if not holds]
     if broken:
         raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")
@@ -67,7 +79,10 @@ def conclude(findings: Sequence[Finding], invariants: Mapping[str, bool]) -> Non
 
 
 def conclusion_of(
-    lab: Lab, findings: Sequence[Finding], invariants: Mapping[str, bool]
+    lab: Lab,
+    findings: Sequence[Finding],
+    invariants: Mapping[str, bool],
+    figures: Sequence[Quantity],
 ) -> dict[str, Any]:
     """The conclusion as plain values, ready for JSON."""
     return {
@@ -80,6 +95,7 @@ def conclusion_of(
         "host": host_facts(lab.out_dir),
         "invariants": dict(invariants),
         "findings": [_plain(found) for found in findings],
+        "figures": [_plain_quantity(figure) for figure in figures],
         "predictions": dict(lab.predictions),
         "exercises": dict(lab.exercises),
     }
@@ -99,7 +115,8 @@ def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
 
 
 def _show(found: Finding) -> None:
-    label = f"{found.claim_id}: {found.verdict} · {found.evidence}"
+    part = f" ({found.part})" if found.part else ""
+    label = f"{found.claim_id}{part}: {found.verdict} · {found.evidence}"
     figures = [f"{quantity.name}: {quantity.in_words()}" for quantity in found.quantities]
     source = [f"Source: {found.source}"] if found.source else []
     said = f"The claim: {claim(found.claim_id).says}"

@@ -57,7 +57,11 @@ class Quantity(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a lab found out about one claim. Built with `finding()`, which checks it."""
+    """What a lab found out about one claim. Built with `finding()`, which checks it.
+
+    `part` names what of the claim this is about, where a claim is true in one part and not in
+    another.
+    """
 
     claim_id: str
     verdict: Verdict
@@ -65,6 +69,7 @@ class Finding(NamedTuple):
     words: str
     quantities: tuple[Quantity, ...]
     source: str
+    part: str
 
 
 def finding(
@@ -74,6 +79,7 @@ def finding(
     words: str,
     *quantities: Quantity,
     source: str = "",
+    part: str = "",
 ) -> Finding:
     """A finding that has shown its evidence; NoEvidence says what is missing, KeyError an unknown
     claim.
@@ -86,7 +92,7 @@ def finding(
     missing = _what_is_missing(verdict, evidence, words, quantities, source)
     if missing:
         raise NoEvidence(f"the conclusion on {claim_id} ({verdict}, {evidence}) needs {missing}")
-    return Finding(claim_id, verdict, evidence, words, quantities, source)
+    return Finding(claim_id, verdict, evidence, words, quantities, source, part)
 
 
 def _what_is_missing(

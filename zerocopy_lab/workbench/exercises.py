@@ -63,7 +63,7 @@ def failed(hint: str) -> Grade:
     return Grade(State.FAILED, hint)
 
 
-NOT_ATTEMPTED = Grade(State.NOT_ATTEMPTED, "Put your answer where None is and run the cell again.")
+NOT_ATTEMPTED = Grade(State.NOT_ATTEMPTED, "Put your answer where None is, and run it again.")
 
 
 def check(exercise_id: str, answer: object, *, raising: bool = False) -> State:

@@ -38,7 +38,7 @@ class NotDelivered(RuntimeError):
     """Messages did not get through; the message says how many and why."""
 
 
-def repeated_events(count: int) -> Iterator[bytes]:
+def repeated(count: int) -> Iterator[bytes]:
     """`count` events; the file starts over when it ends."""
     return itertools.islice(itertools.cycle(flight_events()), count)
 

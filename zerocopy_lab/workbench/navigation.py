@@ -10,7 +10,9 @@ from __future__ import annotations
 from zerocopy_lab.workbench.manifest import LabEntry, labs, neighbours
 
 BOOTSTRAP = """\
-import pathlib, sys
+import pathlib
+import sys
+
 here = pathlib.Path.cwd().resolve()
 sys.path[:0] = [str(p) for p in (here, *here.parents) if (p / "zerocopy_lab").is_dir()][:1]
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,3 +76,17 @@ def show_picture(name: str, picture: Picture, words: str, directory: Path) -> No
 def png_dimensions_px(png: bytes) -> tuple[int, int]:
     """Width and height from a PNG's header (PNG specification, IHDR: bytes 16 to 23)."""
     return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Shows rows of words."""
+    cell = "text-align:left;padding:.25em 1em .25em 0;vertical-align:top"
+    head = "".join(f"<th style='{cell}'>{html.escape(text)}</th>" for text in headings)
+    body = "".join(
+        "<tr>" + "".join(f"<td style='{cell}'>{html.escape(text)}</td>" for text in row) + "</tr>"
+        for row in rows
+    )
+    show_html(
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        plain="\n".join(" | ".join(row) for row in [headings, *rows]),
+    )
