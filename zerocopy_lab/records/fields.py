@@ -59,6 +59,11 @@ class Field(NamedTuple):
     value: int | bytes
     meaning: str = ""  # in words, where the value alone does not tell
 
+    @property
+    def told(self) -> str:
+        """The meaning, or the number where that says it all."""
+        return self.meaning or (str(self.value) if isinstance(self.value, int) else "")
+
 
 def layout_bytes(layout: Layout) -> int:
     """How many bytes a layout takes."""
@@ -86,7 +91,7 @@ def record_fields(plain: memoryview, position: int) -> list[Field]:
     """The fields of the record at a position of *uncompressed* records. Raises InvalidRecord."""
     walk = _Walk(plain, position)
     end = walk.number("length") + walk.position
-    walk.content("attributes", 1)
+    walk.octet("attributes")
     walk.number("timestampDelta", INT64_VARINT_BYTES)
     walk.number("offsetDelta")
     walk.sized("key")
@@ -116,12 +121,11 @@ class _Walk:
         self._add(name, end, value, meaning)
         return value
 
+    def octet(self, name: str) -> None:
+        self._add(name, self._end_of(name, 1), self.plain[self.position], "")
+
     def content(self, name: str, length: int) -> None:
-        end = self.position + length
-        if length < 0 or end > len(self.plain):
-            raise InvalidRecord(
-                f"{name} of {length} bytes at position {self.position} of {len(self.plain)}"
-            )
+        end = self._end_of(name, length)
         octets = bytes(self.plain[self.position : end])
         self._add(name, end, octets, ascii(octets.decode("utf-8", "backslashreplace"))[1:-1])
 
@@ -129,6 +133,14 @@ class _Walk:
         length = self.number(f"{name}Length")
         if length != -1 and length != 0:
             self.content(name, length)
+
+    def _end_of(self, name: str, length: int) -> int:
+        end = self.position + length
+        if length < 0 or end > len(self.plain):
+            raise InvalidRecord(
+                f"{name} of {length} bytes at position {self.position} of {len(self.plain)}"
+            )
+        return end
 
     def _add(self, name: str, end: int, value: int | bytes, meaning: str) -> None:
         self.fields.append(Field(name, self.position, end - self.position, value, meaning))
