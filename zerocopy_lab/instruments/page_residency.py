@@ -118,7 +118,10 @@ class _Opened:
         self.path = path
         self.fd = os.open(path, os.O_RDONLY)
         self.length = os.fstat(self.fd).st_size
-        self.may_look = os.geteuid() in (0, os.fstat(self.fd).st_uid) or os.access(path, os.W_OK)
+        # What counts is as whom this process acts; plain access(2) asks who started it.
+        self.may_look = os.geteuid() in (0, os.fstat(self.fd).st_uid) or os.access(
+            path, os.W_OK, effective_ids=True
+        )
 
     def __enter__(self) -> _Opened:
         return self
@@ -149,7 +152,7 @@ def _cachestat(file: _Opened, first: int, pages: int) -> PageCounts:
 
 def _mincore(file: _Opened, first: int, pages: int, tried_before: str) -> PageCounts:
     if not file.may_look:
-        why = f"{file.path} is another user's, and mincore calls all pages of such files resident"
+        why = f"{file.path} belongs to another user, so mincore would call all pages resident"
         why += f" ({tried_before})" if tried_before else ""
         raise Unavailable("page residency", why, "Run as the file's owner or as root")
     bits = page_calls.mincore(file.fd, first * PAGE_BYTES, pages * PAGE_BYTES)

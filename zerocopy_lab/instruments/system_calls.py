@@ -12,7 +12,7 @@ threads and children.
 
 Traps
 - Counting is a pass of its own. Never take a duration from a process that is being counted.
-- The tracepoints carry the names of kernel functions (`sendfile64`, `newfstat`), strace those of the
+- The tracepoints carry names of kernel functions (`sendfile64`, `newfstat`), strace those of the
   manual. Counts here have the manual's names.
 - `exit` and `exit_group` never return, so strace cannot count them; they are left out of `other`
   with perf too. So is the execve that starts a command.
