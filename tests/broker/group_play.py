@@ -4,6 +4,7 @@ they were told.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zerocopy_lab.broker.group import Group
@@ -104,16 +105,22 @@ class Client:
 
     def heartbeat(self) -> int:
         """The error code that the heartbeat is answered with."""
-        try:
-            self.stage.coordinator.heartbeat(
-                "g", self.member_id, self.instance_id, self.generation_id
-            )
-        except KafkaError as error:
-            return error.code
-        return 0
+        who = "g", self.member_id, self.instance_id, self.generation_id
+        return code_of(lambda: self.stage.coordinator.heartbeat(*who))
 
-    def leave(self) -> None:
-        self.stage.coordinator.leave("g", self.member_id, self.instance_id)
+    def leave(self) -> int:
+        """The error code that the member's leaving is answered with."""
+        who = "g", self.member_id, self.instance_id
+        return code_of(lambda: self.stage.coordinator.leave(*who))
+
+
+def code_of(action: Callable[[], object]) -> int:
+    """0, or the code of the error that `action` raises."""
+    try:
+        action()
+    except KafkaError as error:
+        return error.code
+    return 0
 
 
 def settle(*clients: Client) -> None:

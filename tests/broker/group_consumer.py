@@ -1,0 +1,143 @@
+"""A consumer in a process of its own, to be killed: one line of JSON for everything that happens to
+it.
+
+    python group_consumer.py LIBRARY BOOTSTRAP GROUP TOPIC
+
+    {"assigned": [0, 3]}   {"read": [partition, offset, "value"]}   {"committed": {"0": 17}}
+
+"committed" is printed after the broker has acknowledged it, "read" before the commit that covers
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+SESSION_MS = 6_000
+HEARTBEAT_MS = 1_000
+
+
+def say(**event: object) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def read_all(messages: Iterable[tuple[Any, Any, Any]]) -> dict[int, int]:
+    """Say what was read; the offsets to commit, by partition."""
+    upto: dict[int, int] = {}
+    for partition, offset, value in messages:
+        say(read=[partition, offset, value.decode()])
+        upto[partition] = offset + 1
+    return upto
+
+
+def confluent(bootstrap: str, group: str, topic: str) -> None:
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
+            "reconnect.backoff.max.ms": 500,
+        }
+    )
+    consumer.subscribe(
+        [topic], on_assign=lambda _, parts: say(assigned=[p.partition for p in parts])
+    )
+    while True:
+        batch = [m for m in consumer.consume(50, 0.2) if m.error() is None]
+        upto = read_all((m.partition(), m.offset(), m.value()) for m in batch)
+        if upto:
+            offsets = [TopicPartition(topic, p, o) for p, o in upto.items()]
+            try:
+                consumer.commit(offsets=offsets, asynchronous=False)
+                say(committed=upto)
+            except KafkaException as refused:
+                say(refused=str(refused))
+
+
+def kafka_python(bootstrap: str, group: str, topic: str) -> None:
+    import kafka
+    from kafka.errors import KafkaError
+
+    class Listener(kafka.ConsumerRebalanceListener):  # type: ignore[misc]
+        def on_partitions_assigned(self, assigned: Any) -> None:
+            say(assigned=[p.partition for p in assigned])
+
+        def on_partitions_revoked(self, revoked: Any) -> None:
+            pass
+
+    consumer = kafka.KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        reconnect_backoff_max_ms=500,
+    )
+    consumer.subscribe([topic], listener=Listener())
+    while True:
+        batches = consumer.poll(timeout_ms=200, max_records=50)
+        upto = read_all((m.partition, m.offset, m.value) for ms in batches.values() for m in ms)
+        if upto:
+            offsets = {
+                kafka.TopicPartition(topic, p): kafka.OffsetAndMetadata(o, "", -1)
+                for p, o in upto.items()
+            }
+            try:
+                consumer.commit(offsets)
+                say(committed=upto)
+            except KafkaError as refused:
+                say(refused=str(refused))
+
+
+async def _aiokafka(bootstrap: str, group: str, topic: str) -> None:
+    import aiokafka
+    from aiokafka.errors import KafkaError
+
+    class Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+        async def on_partitions_assigned(self, assigned: Any) -> None:
+            say(assigned=[p.partition for p in assigned])
+
+        async def on_partitions_revoked(self, revoked: Any) -> None:
+            pass
+
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+    )
+    consumer.subscribe([topic], listener=Listener())
+    await consumer.start()
+    while True:
+        batches = await consumer.getmany(timeout_ms=200, max_records=50)
+        upto = read_all((m.partition, m.offset, m.value) for ms in batches.values() for m in ms)
+        if upto:
+            try:
+                await consumer.commit(
+                    {aiokafka.TopicPartition(topic, p): o for p, o in upto.items()}
+                )
+                say(committed=upto)
+            except KafkaError as refused:
+                say(refused=str(refused))
+
+
+LIBRARIES: dict[str, Callable[[str, str, str], None]] = {
+    "confluent-kafka": confluent,
+    "kafka-python": kafka_python,
+    "aiokafka": lambda *where: asyncio.run(_aiokafka(*where)),
+}
+
+if __name__ == "__main__":
+    LIBRARIES[sys.argv[1]](*sys.argv[2:])
