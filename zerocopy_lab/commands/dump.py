@@ -171,7 +171,7 @@ def _index_entries(path: Path) -> Iterator[Entry]:
         if "timestamp" in values:
             line = f"{time_in_words(int(values['timestamp']))} is reached by offset {offset}"
         else:
-            line = f"offset {offset} is the last of the batch at position {values['position']}"
+            line = f"offset {offset} is the last of the batch at position {int(values['position'])}"
         values["offset"] = offset
         yield Entry(fields[0].position, line, values, _located(fields, content))
 

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--advertised-host", metavar="HOST", help="what clients are told (default: --host)")
     option("--send-buffer-bytes", type=int, default=-1, help="SO_SNDBUF; -1: the system decides")
+    option("--congestion-control", metavar="NAME", help="TCP's, e.g. cubic (default: the system's)")
     option(
         "--set",
         action="append",
@@ -87,6 +88,7 @@ def _serve(
         transfer=make_transfer,
         threads=arguments.network_threads,
         send_buffer_bytes=arguments.send_buffer_bytes,
+        congestion_control=arguments.congestion_control,
     )
     try:
         server = NetworkServer(settings, broker.handle)

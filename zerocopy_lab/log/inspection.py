@@ -119,9 +119,9 @@ def index_entries(path: Path) -> Iterator[list[Field]]:
     layout = INDEX_LAYOUTS[path.suffix]
     content = path.read_bytes()
     entry_bytes = layout_bytes(layout)
-    used_bytes = -(-len(content.rstrip(b"\0")) // entry_bytes) * entry_bytes
-    if used_bytes > len(content):
-        raise ValueError(f"the entry at position {used_bytes - entry_bytes} is cut")
+    if cut_bytes := len(content) % entry_bytes:
+        raise ValueError(f"the entry at position {len(content) - cut_bytes} is cut")
+    used_bytes = len(content.rstrip(b"\0"))
     for position in range(0, used_bytes, entry_bytes):
         yield unpack_fields(layout, memoryview(content), position)
 

@@ -125,10 +125,12 @@ class _PartitionCheck:
         walked_bytes = 0
         try:
             for found in stored_batches(path):
-                self._batch(found)
-                self._offset_entry(found, positions.pop(found.position, None))
-                relative_offset = found.header.last_offset - base_offset
-                self._time_entry(found.header, times.pop(relative_offset, None))
+                index_entry = positions.pop(found.position, None)
+                time_entry = times.pop(found.header.last_offset - base_offset, None)
+                if self._is_whole(found):
+                    self._batch(found)
+                    self._offset_entry(found, index_entry)
+                    self._time_entry(found.header, time_entry)
                 walked_bytes = found.position + found.header.total_bytes
         except KafkaError as error:
             self.findings.add(path, walked_bytes, error)
@@ -139,12 +141,17 @@ class _PartitionCheck:
             message = f"no batch ends with offset {base_offset + relative_offset}"
             self._index_fault(TIME_INDEX_SUFFIX, entry, message)
 
-    def _batch(self, found: StoredBatch) -> None:
+    def _is_whole(self, found: StoredBatch) -> bool:
         self.findings.batches += 1
+        if found.damage is None:
+            return True
+        self.findings.add(self.path, found.position, found.damage)
+        if found.header.base_offset == self.next_offset:  # then believe the rest of it, too
+            self.next_offset = found.header.last_offset + 1
+        return False
+
+    def _batch(self, found: StoredBatch) -> None:
         position, header = found.position, found.header
-        if found.damage is not None:
-            self.findings.add(self.path, position, found.damage)
-            return
         self._follows(position, header.base_offset)
         self.next_offset = max(header.last_offset + 1, self.next_offset or 0)
         self._counts(position, header)
