@@ -43,7 +43,7 @@ MeterName = Literal["perf", "strace"]
 METERS: Final[dict[MeterName, ModuleType]] = {"perf": perf_meter, "strace": strace_meter}
 
 DATA_PATH_CALLS: Final = (
-    "read", "pread64", "readv", "preadv", "write", "pwrite64", "writev", "pwritev",
+    "read", "pread64", "readv", "preadv", "preadv2", "write", "pwrite64", "writev", "pwritev",
     "sendto", "sendmsg", "recvfrom", "recvmsg", "sendfile", "splice", "tee", "vmsplice",
     "copy_file_range", "mmap", "munmap", "fsync", "fdatasync", "poll", "epoll_wait", "select",
 )  # fmt: skip
