@@ -1,8 +1,9 @@
 """Walking over the batches of a `.log` file, which is nothing but batch after batch.
 
-A batch says its own length in its header, so a file can be walked without any index: `scan_headers` reads some 60 bytes a
-batch and jumps (look-ups, producer state), `scan_batches` reads everything and checks the CRC (recovery, compaction).
-Where a walk stops at damage, the CorruptMessage names the file and the position, and everything before it was good.
+A batch says its own length in its header, so a file can be walked without any index:
+`scan_headers` reads some 60 bytes a batch and jumps (look-ups, producer state), `scan_batches`
+reads everything and checks the CRC (recovery, compaction). Where a walk stops at damage, the
+CorruptMessage names the file and the position, and everything before it was good.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ _CHUNK_BYTES = 1 << 20
 def scan_headers(
     file: OpenFile, position: int, end: int, window_bytes: int = _HEADER_WINDOW_BYTES
 ) -> Iterator[tuple[int, BatchHeader]]:
-    """Position and header of every batch from `position` (a batch's start) up to `end`, both in bytes.
+    """Position and header of every batch from `position` (a batch's start) up to `end`, both in
+    bytes.
 
-    Raises CorruptMessage at a header that cannot be one, or a batch that goes beyond `end`; OSError.
+    Raises CorruptMessage at a header that cannot be one, or a batch that goes beyond `end`;
+    OSError.
     """
     window = memoryview(b"")
     window_start = position
@@ -44,7 +47,8 @@ def scan_headers(
 def scan_batches(
     file: OpenFile, position: int, end: int
 ) -> Iterator[tuple[int, BatchHeader, memoryview]]:
-    """Position, header and bytes of every batch, each with its CRC checked. Errors as in `scan_headers`.
+    """Position, header and bytes of every batch, each with its CRC checked. Errors as in
+    `scan_headers`.
 
     A view is valid until the next step. Memory: a megabyte, or the largest batch.
     """

@@ -15,8 +15,9 @@
 A partition's own `leader-epoch-checkpoint` has the same frame with lines `epoch startOffset`.
 Source: Kafka's `CheckpointFile`, `OffsetCheckpointFile`.
 
-All of them are hints that can be done without, so a damaged one is reported and ignored: without a recovery point
-recovery reads everything, without a start offset deleted records may be seen again. No record is lost.
+All of them are hints that can be done without, so a damaged one is reported and ignored: without a
+recovery point recovery reads everything, without a start offset deleted records may be seen again.
+No record is lost.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def write_offsets(path: Path, offsets: Mapping[TopicPartition, int]) -> None:
 
 
 def read_offsets(path: Path) -> dict[TopicPartition, int]:
-    """The offsets of a checkpoint file; {} when there is none, or when it is damaged (which is logged)."""
+    """The offsets of a checkpoint file; {} when there is none, or when it is damaged (which is
+    logged).
+    """
     try:
         entries = read_lines(path, fields_per_line=3)
     except ValueError as error:

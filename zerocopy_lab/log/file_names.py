@@ -10,8 +10,8 @@
         flights-1.6f0c...-delete/         a partition that was deleted, until its files are gone
         meta.properties  recovery-point-offset-checkpoint  ...
 
-Twenty zero-padded digits make the alphabetical order of the names the order of the offsets. A base offset is in no file's
-content: lose the name and you lose the offsets of the index.
+Twenty zero-padded digits make the alphabetical order of the names the order of the offsets. A base
+offset is in no file's content: lose the name and you lose the offsets of the index.
 
 Source: Kafka's `LogFileUtils`, `LocalLog.parseTopicPartitionName`, `Topic.validate`.
 """

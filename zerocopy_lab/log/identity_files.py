@@ -1,20 +1,21 @@
 """Two small files that say who something is.
 
-`<log.dir>/meta.properties`, Java's properties format: which cluster and which broker a directory belongs to, so that a disk
-that was plugged into the wrong machine is noticed.
+`<log.dir>/meta.properties`, Java's properties format: which cluster and which broker a directory
+belongs to, so that a disk that was plugged into the wrong machine is noticed.
 
     version=1
     cluster.id=7u6Y0pVRQ3mBcQ4m1W7b8g
     node.id=0
     directory.id=1C2v9r0QSxOiVj4uY2o3Hw
 
-`<log.dir>/<topic>-<partition>/partition.metadata`: which topic the directory belongs to; a topic that is deleted and created again
-has the same name but another id.
+`<log.dir>/<topic>-<partition>/partition.metadata`: which topic the directory belongs to; a topic
+that is deleted and created again has the same name but another id.
 
     version: 0
     topic_id: Wn3cX2GXRkyw4sS0m4W1ZQ
 
-Ids are UUIDs in URL-safe base64 without padding (Kafka's `Uuid.toString`). Sources: `MetaProperties`, `PartitionMetadataFile`.
+Ids are UUIDs in URL-safe base64 without padding (Kafka's `Uuid.toString`). Sources:
+`MetaProperties`, `PartitionMetadataFile`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def parse_id(text: str) -> UUID:
 
 
 def new_id() -> str:
-    """A random id whose text is easy on command lines: it does not begin with a dash, as Kafka's never do."""
+    """A random id whose text is easy on command lines: it does not begin with a dash, as Kafka's
+    never do.
+    """
     while (text := format_id(uuid.uuid4())).startswith("-"):
         pass
     return text

@@ -1,11 +1,13 @@
 """`leader-epoch-checkpoint`: which leader wrote which part of a partition.
 
-Every leader of a partition has an epoch, one higher than its predecessor's, and stamps it on every batch. The file holds
-the first offset of each epoch. A follower or a consumer whose last record is of epoch e asks where e ended: if that is
-before its own position, records were lost in between and it must go back (KIP-101, KIP-320).
+Every leader of a partition has an epoch, one higher than its predecessor's, and stamps it on every
+batch. The file holds the first offset of each epoch. A follower or a consumer whose last record is
+of epoch e asks where e ended: if that is before its own position, records were lost in between and
+it must go back (KIP-101, KIP-320).
 
-With one broker there is one leader, but it may still come back with less than it had: after a power cut the log may be
-shorter. So an unclean start begins a new epoch here, and clients that ask can tell.
+With one broker there is one leader, but it may still come back with less than it had: after a
+power cut the log may be shorter. So an unclean start begins a new epoch here, and clients that ask
+can tell.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class LeaderEpochs:
 
     @classmethod
     def load(cls, directory: Path) -> LeaderEpochs:
-        """What the file says; nothing when it is missing or damaged (which is logged). Raises OSError."""
+        """What the file says; nothing when it is missing or damaged (which is logged). Raises
+        OSError.
+        """
         epochs = cls(directory)
         try:
             lines = read_lines(epochs.path, fields_per_line=2)
@@ -54,7 +58,9 @@ class LeaderEpochs:
         self._note(epoch, base_offset)
 
     def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int] | None:
-        """(largest epoch <= the asked one, where it ended); None when that is before all that is known."""
+        """(largest epoch <= the asked one, where it ended); None when that is before all that is
+        known.
+        """
         known = [entry for entry in self.entries if entry[0] <= epoch]
         if not known:
             return None
@@ -62,12 +68,16 @@ class LeaderEpochs:
         return known[-1][0], later[0][1] if later else log_end_offset
 
     def cut(self, log_start_offset: int, log_end_offset: int) -> None:
-        """Forget what lies outside the log: epochs that began behind its end, or ended before its start."""
+        """Forget what lies outside the log: epochs that began behind its end, or ended before its
+        start. Raises OSError.
+        """
         entries = [entry for entry in self.entries if entry[1] < log_end_offset]
-        ended = [entry for entry in entries if entry[1] <= log_start_offset]
-        self.entries = entries[max(len(ended) - 1, 0) :]
-        if ended:
-            self.entries[0] = (self.entries[0][0], log_start_offset)
+        begun = [entry for entry in entries if entry[1] <= log_start_offset]
+        if begun:
+            entries[: len(begun)] = [(begun[-1][0], log_start_offset)]
+        if entries != self.entries:
+            self.entries = entries
+            self.save()
 
     def save(self) -> None:
         """Write the file. Raises OSError."""

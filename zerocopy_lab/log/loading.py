@@ -6,8 +6,8 @@
     otherwise   recovery (recovery.py) reads everything behind the recovery point, and cuts the log at the first bad batch
     producers   the latest snapshot, and the batches behind it
 
-What cannot be put right without losing records is not put right: DamagedLog says which file and which position, and that
-partition alone stays offline. Kafka: `LogLoader`.
+What cannot be put right without losing records is not put right: DamagedLog says which file and
+which position, and that partition alone stays offline. Kafka: `LogLoader`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from pathlib import Path
 from uuid import UUID
 
 from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.log.atomic_file import TEMPORARY_SUFFIX
 from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.compaction import finish_swaps
 from zerocopy_lab.log.file_names import (
     CLEANED_SUFFIX,
     DELETED_SUFFIX,
     LOG_SUFFIX,
     SNAPSHOT_SUFFIX,
+    SWAP_SUFFIX,
     TopicPartition,
     parse_segment_file,
     segment_file,
@@ -42,10 +45,15 @@ from zerocopy_lab.log.settings import TopicSettings
 
 _LOGGER = logging.getLogger(__name__)
 _TAIL_BYTES = 1 << 20
+# Their deletion was decided, or they were never finished. (A .swap that is still there has lost
+# its log.)
+_WORTHLESS = (DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX)
 
 
 class DamagedLog(Exception):
-    """A partition's directory that cannot be opened without losing records. The message says where and why."""
+    """A partition's directory that cannot be opened without losing records. The message says where
+    and why.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Checkpoints:
     was_clean: bool  # the broker stopped in good order
     recovery_point: int = 0
     log_start_offset: int = 0
-    may_have_gaps: bool = False  # compaction has been here: offsets are missing for a reason
+    cleaned_offset: int | None = None  # compaction has been through everything before it
 
 
 def load_partition(
@@ -70,6 +78,12 @@ def load_partition(
     clock_ms: Callable[[], int] = wall_clock_ms,
 ) -> PartitionLog:
     """The log in a partition's directory, which may be empty. Raises DamagedLog, OSError."""
+    try:
+        finish_swaps(directory)
+    except CorruptMessage as error:
+        raise DamagedLog(
+            f"{error}. Remove the .swap files: the segments they replace are there"
+        ) from None
     names = _tidy(directory)
     segments = [
         Segment(directory, base_offset, size_bytes, settings.index_interval_bytes, open_files)
@@ -78,22 +92,23 @@ def load_partition(
     if not segments:
         start = checkpoints.log_start_offset
         segments = [Segment.create(directory, start, settings.index_interval_bytes, open_files)]
+    may_have_gaps = settings.compacts or checkpoints.cleaned_offset is not None
     epochs = LeaderEpochs.load(directory)
     try:
         if checkpoints.was_clean:
             end = _end_of(segments[-1])
         else:
-            end = recover(segments, checkpoints.recovery_point, epochs)
+            end = recover(segments, checkpoints.recovery_point, epochs, may_have_gaps)
     except CorruptMessage as error:
         raise DamagedLog(_advice(checkpoints, str(error))) from None
-    if not checkpoints.may_have_gaps:
+    if not may_have_gaps:
         _check_no_gap(segments)
     log_start = max(checkpoints.log_start_offset, segments[0].base_offset)
     if log_start > end:
         segments, end = _start_anew(segments, log_start, end, checkpoints, settings, open_files)
         log_start = segments[0].base_offset
     epochs.cut(log_start, end)
-    producers = _load_producers(directory, names.snapshots, segments, end)
+    producers, snapshot_offset = _load_producers(directory, names.snapshots, segments, end)
     return PartitionLog(
         directory,
         key,
@@ -107,6 +122,8 @@ def load_partition(
         log_start_offset=log_start,
         log_end_offset=end,
         recovery_point=end if checkpoints.was_clean else min(checkpoints.recovery_point, end),
+        snapshot_offset=snapshot_offset,
+        cleaned_offset=min(checkpoints.cleaned_offset or 0, end),
         open_files=open_files,
         on_failure=on_failure,
         clock_ms=clock_ms,
@@ -128,8 +145,8 @@ def _tidy(directory: Path) -> _Names:
     with os.scandir(directory) as entries:
         for entry in entries:
             parsed = parse_segment_file(entry.name)
-            if entry.name.endswith((DELETED_SUFFIX, CLEANED_SUFFIX)):
-                os.unlink(entry.path)  # its deletion was decided, or its compaction never finished
+            if entry.name.endswith(_WORTHLESS):
+                os.unlink(entry.path)
             elif parsed is None:
                 continue  # a checkpoint, or a stranger's file: none of our business
             elif parsed[1] == LOG_SUFFIX:
@@ -229,8 +246,8 @@ def _start_anew(
 
 def _load_producers(
     directory: Path, snapshots: list[int], segments: list[Segment], end: int
-) -> ProducerStates:
-    """The latest snapshot that is whole, and every batch behind it."""
+) -> tuple[ProducerStates, int]:
+    """The latest snapshot that is whole and every batch behind it; and that snapshot's offset."""
     states, position = ProducerStates(), segments[0].base_offset
     for offset in reversed([offset for offset in snapshots if offset <= end]):
         path = directory / segment_file(offset, SNAPSHOT_SUFFIX)
@@ -248,7 +265,7 @@ def _load_producers(
     for segment, later in zip_longest(segments, segments[1:]):
         if later is None or later.base_offset > position:
             _replay(states, segment, position)
-    return states
+    return states, position
 
 
 def _replay(states: ProducerStates, segment: Segment, offset: int) -> None:
@@ -261,7 +278,9 @@ def _replay(states: ProducerStates, segment: Segment, offset: int) -> None:
 
 
 def _remember_tail(states: ProducerStates, segments: list[Segment], offset: int) -> None:
-    """A snapshot knows each producer's last batch only; the megabyte before it knows the four before."""
+    """A snapshot knows each producer's last batch only; the megabyte before it knows the four
+    before.
+    """
     segment = next((s for s in reversed(segments) if s.base_offset < offset), segments[0])
     if not segment.size_bytes:
         return

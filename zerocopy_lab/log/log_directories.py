@@ -3,10 +3,11 @@
     topics.json: "flights" has 2 partitions ----> /disk1/flights-0   /disk2/flights-1
     a new partition goes to the directory that has the fewest, whatever their sizes (Kafka's rule)
 
-Finding a partition (`get`) is a dictionary look-up. Everything else here is rare and takes one lock.
+Finding a partition (`get`) is a dictionary look-up. Everything else here is rare and takes one
+lock.
 
-What cannot be used goes offline alone, with a reason: a directory (`offline`), or a partition whose files are damaged
-(`refused`). Kafka: `LogManager`.
+What cannot be used goes offline alone, with a reason: a directory (`offline`), or a partition
+whose files are damaged (`refused`). Kafka: `LogManager`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import resource
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +34,7 @@ from zerocopy_lab.errors import (
     UnknownTopicOrPartition,
 )
 from zerocopy_lab.log.atomic_file import sync_directory
+from zerocopy_lab.log.compaction import compact, dirty_ratio
 from zerocopy_lab.log.file_names import (
     DELETED_DIRECTORY_SUFFIX,
     TopicPartition,
@@ -42,12 +45,14 @@ from zerocopy_lab.log.identity_files import MetaProperties, load_topic_id, new_i
 from zerocopy_lab.log.loading import Checkpoints, DamagedLog, load_partition
 from zerocopy_lab.log.log_directory import DirectoryUnusable, LogDirectory
 from zerocopy_lab.log.open_files import OpenFiles
-from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
+from zerocopy_lab.log.partition_log import FULL_DISK, PartitionLog, wall_clock_ms
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.topic_registry import TopicInfo, read_topics, write_topics
 
 _LOGGER = logging.getLogger(__name__)
-# KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and its files are not all segments.
+# KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and its files are not all
+# segments.
+CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
 _NOT_A_TOPIC = "__cluster_metadata"
 
 
@@ -71,6 +76,8 @@ class LogDirectories:
         self._revision = 0
         self._topics: dict[str, TopicInfo] = {}
         self._logs: dict[tuple[str, int], PartitionLog] = {}
+        self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
+        self._last_checkpoint_ms = clock_ms()
 
     @classmethod
     def open(
@@ -85,7 +92,8 @@ class LogDirectories:
     ) -> Self:
         """Take the directories and open every log in them, recovering those that were not closed.
 
-        A directory that cannot be used is in `offline` afterwards. Raises KafkaStorageError when none can be used.
+        A directory that cannot be used is in `offline` afterwards. Raises KafkaStorageError when
+        none can be used.
         """
         limit = max_open_files or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
         logs = cls(defaults or TopicSettings(), limit, clock_ms)
@@ -102,17 +110,21 @@ class LogDirectories:
         logs._revision, logs._topics = read_topics(logs._directories, logs.defaults)
         for directory in list(logs._directories.values()):
             logs._load_all(directory)
-        logs._create_missing()
+        logs._after_loading()
         return logs
 
     # Finding
 
     def get(self, topic: str, partition: int) -> PartitionLog | None:
-        """The log of a partition, None when there is none (or none that can be used: see `why_offline`)."""
+        """The log of a partition, None when there is none (or none that can be used: see
+        `find`).
+        """
         return self._logs.get((topic, partition))
 
     def find(self, topic: str, partition: int) -> PartitionLog:
-        """The log of a partition. Raises UnknownTopicOrPartition, KafkaStorageError (known, but unusable: why)."""
+        """The log of a partition. Raises UnknownTopicOrPartition, KafkaStorageError (known, but
+        unusable: why).
+        """
         found = self._logs.get((topic, partition))
         if found is not None:
             return found
@@ -150,7 +162,9 @@ class LogDirectories:
     def create_topic(
         self, topic: str, partition_count: int, overrides: Mapping[str, str] | None = None
     ) -> TopicInfo:
-        """Make a topic. Raises InvalidTopic, TopicAlreadyExists, InvalidPartitions, InvalidConfig, KafkaStorageError."""
+        """Make a topic. Raises InvalidTopic, TopicAlreadyExists, InvalidPartitions, InvalidConfig,
+        KafkaStorageError.
+        """
         check_topic_name(topic)
         if partition_count < 1:
             raise InvalidPartitions(
@@ -165,7 +179,9 @@ class LogDirectories:
             return info
 
     def add_partitions(self, topic: str, new_total: int) -> TopicInfo:
-        """Give a topic more partitions. Raises UnknownTopicOrPartition, InvalidPartitions, KafkaStorageError."""
+        """Give a topic more partitions. Raises UnknownTopicOrPartition, InvalidPartitions,
+        KafkaStorageError.
+        """
         with self._lock:
             known = self._known(topic)
             if new_total <= known.partitions:
@@ -191,7 +207,9 @@ class LogDirectories:
             return info
 
     def delete_topic(self, topic: str) -> None:
-        """Remove a topic: for clients at once, its files after `file.delete.delay.ms`. Raises UnknownTopicOrPartition."""
+        """Remove a topic: for clients at once, its files after `file.delete.delay.ms`. Raises
+        UnknownTopicOrPartition.
+        """
         with self._lock:
             known = self._known(topic)
             rest = {name: info for name, info in self._topics.items() if name != topic}
@@ -201,6 +219,9 @@ class LogDirectories:
                 log = self._logs.pop((topic, partition), None)
                 if log is not None:
                     self._remove(log)
+            for directory in self._directories.values():
+                with _logged(f"writing checkpoints in {directory.path}"):
+                    directory.write_checkpoints(_inside(directory, self.logs()))
 
     def _known(self, topic: str) -> TopicInfo:
         known = self._topics.get(topic)
@@ -217,6 +238,8 @@ class LogDirectories:
         except OSError as error:
             for key in [key for key in self._logs if key[1] >= _count(before, key[0])]:
                 self._remove(self._logs.pop(key))
+            with _logged(f"taking back: {action}"):
+                self._write_topics(before)
             self._topics = before
             raise KafkaStorageError(f"cannot {action}: {error}") from error
 
@@ -253,7 +276,17 @@ class LogDirectories:
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
             topic_id = topic_id or (known.topic_id if known else uuid.uuid4())
             self._adopt(key, topic_id)
-            self._open_partition(directory, key, topic_id)
+            self._open_partition(
+                directory,
+                key,
+                topic_id,
+                Checkpoints(
+                    directory.was_clean,
+                    directory.recovery_points.get(key, 0),
+                    directory.log_starts.get(key, 0),
+                    directory.cleaned.get(key),
+                ),
+            )
         except (DamagedLog, ValueError) as error:
             _LOGGER.error("%s stays offline: %s", key, error)
             self._refused[key] = str(error)
@@ -264,34 +297,49 @@ class LogDirectories:
         if key.partition >= known.partitions:
             self._topics[key.topic] = replace(known, partitions=key.partition + 1)
 
-    def _open_partition(self, directory: LogDirectory, key: TopicPartition, topic_id: UUID) -> None:
+    def _open_partition(
+        self, directory: LogDirectory, key: TopicPartition, topic_id: UUID, checkpoints: Checkpoints
+    ) -> None:
         path = directory.path / str(key)
         self._logs[key] = load_partition(
             path,
             key,
             topic_id,
             self._topics[key.topic].settings,
-            Checkpoints(
-                directory.was_clean,
-                directory.recovery_points.get(key, 0),
-                directory.log_starts.get(key, 0),
-                key in directory.cleaned,
-            ),
+            checkpoints,
             open_files=self.open_files,
             on_failure=lambda error: self._take_offline(directory.path, str(error)),
             clock_ms=self._clock_ms,
         )
 
+    def _after_loading(self) -> None:
+        """Partitions that are announced but not there; and checkpoints that fit what is there."""
+        for key in self._missing():
+            if self._offline:
+                self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
+            else:
+                _LOGGER.warning("%s has no directory: made anew, and empty", key)
+        self._create_missing()
+        logs = self.logs()
+        for directory in list(self._directories.values()):
+            if not directory.was_clean:  # recovery may have found less than they promise
+                with _logged(f"writing checkpoints in {directory.path}"):
+                    directory.write_checkpoints(_inside(directory, logs))
+
+    def _missing(self) -> list[TopicPartition]:
+        announced = (
+            TopicPartition(topic, partition)
+            for topic, info in self._topics.items()
+            for partition in range(info.partitions)
+        )
+        return [key for key in announced if key not in self._logs and key not in self._refused]
+
     def _create_missing(self) -> None:
-        """Make the partitions that are announced but not there, unless they may be in an offline directory."""
-        for topic, info in self._topics.items():
-            for partition in range(info.partitions):
-                key = TopicPartition(topic, partition)
-                if key not in self._logs and key not in self._refused:
-                    self._create_partition(key, info)
+        for key in self._missing():
+            self._create_partition(key, self._topics[key.topic])
 
     def _create_partition(self, key: TopicPartition, info: TopicInfo) -> None:
-        counts = {path: 0 for path in self._directories}
+        counts = dict.fromkeys(self._directories, 0)
         for log in self._logs.values():
             if log.directory.parent in counts:
                 counts[log.directory.parent] += 1
@@ -300,14 +348,17 @@ class LogDirectories:
         path.mkdir(exist_ok=True)
         save_topic_id(path, info.topic_id)
         sync_directory(directory.path)
-        self._open_partition(directory, key, info.topic_id)
+        # A new one: what the checkpoint files say of an older topic of this name does not apply.
+        self._open_partition(directory, key, info.topic_id, Checkpoints(was_clean=True))
 
     def _remove(self, log: PartitionLog) -> None:
         """Put a partition's directory aside; housekeeping removes it after the delay."""
         log.go_offline(UnknownTopicOrPartition(f"{log.topic}-{log.partition} was deleted"))
         aside = f".{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
         name = f"{log.topic[: 255 - len(aside) - 12]}-{log.partition}{aside}"
-        log.directory.rename(log.directory.with_name(name))
+        aside_path = log.directory.with_name(name)
+        log.directory.rename(aside_path)
+        self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside_path))
 
     # Running and stopping
 
@@ -323,24 +374,88 @@ class LogDirectories:
                     log.go_offline(KafkaStorageError(f"log directory {path} is offline: {why}"))
 
     def housekeeping(self, now_ms: int) -> None:
-        """What has to be done from time to time; to be called about every second."""
+        """Flush by time, delete, compact, write checkpoints; to be called about every second.
+
+        What goes wrong with one partition is logged and does not keep the others waiting.
+        """
+        logs = self.logs()
+        for log in logs:
+            with _logged(f"looking after {log.topic}-{log.partition}"):
+                log.look_after(now_ms)
+        self._compact_dirtiest([log for log in logs if log.settings.compacts], now_ms)
+        self._write_checkpoints(logs, now_ms)
+        self._remove_directories(now_ms)
         self.open_files.close_idle()
+
+    def _compact_dirtiest(self, logs: list[PartitionLog], now_ms: int) -> None:
+        """One partition a round, as a Kafka with one cleaner thread does."""
+        due = []
+        for log in logs:
+            with _logged(f"looking at {log.topic}-{log.partition}"), log.storage_errors("look at"):
+                ratio = dirty_ratio(log, now_ms)
+                if ratio > 0 and ratio >= log.settings.min_cleanable_dirty_ratio:
+                    due.append((ratio, log))
+        if due:
+            log = max(due, key=lambda candidate: candidate[0])[1]
+            with _logged(f"compacting {log.topic}-{log.partition}"):
+                compact(log, now_ms)
+
+    def _write_checkpoints(self, logs: list[PartitionLog], now_ms: int) -> None:
+        is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
+        for directory in list(self._directories.values()):
+            inside = _inside(directory, logs)
+            with _logged(f"writing checkpoints in {directory.path}"), self._failing(directory.path):
+                directory.write_checkpoints(inside, all_of_them=is_due)
+        if is_due:
+            self._last_checkpoint_ms = now_ms
+
+    def _remove_directories(self, now_ms: int) -> None:
+        with self._lock:
+            due = [path for due_ms, path in self._condemned if due_ms <= now_ms]
+            self._condemned = [item for item in self._condemned if item[0] > now_ms]
+        for path in due:
+            with _logged(f"removing {path}"), self._failing(path.parent):
+                shutil.rmtree(path)
+
+    @contextmanager
+    def _failing(self, path: Path) -> Iterator[None]:
+        """An error of the disk takes the directory offline; a full disk only has to wait."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                self._take_offline(path, str(error))
+            raise
 
     def close(self) -> None:
         """Force everything to disk and mark the directories as in order."""
         with self._lock:
-            for path, directory in list(self._directories.items()):
-                logs = [log for log in self._logs.values() if log.directory.parent == path]
-                try:
-                    for log in logs:
-                        log.close()
-                    directory.write_checkpoints(logs)
-                    directory.mark_clean()
-                except OSError as error:
-                    _LOGGER.error("%s could not be closed in good order: %s", path, error)
+            directories, self._directories = list(self._directories.values()), {}
+        logs = self.logs()  # not under the lock: a log that fails wants it
+        for directory in directories:
+            inside = _inside(directory, logs)
+            try:
+                for log in inside:
+                    log.close()
+                directory.write_checkpoints(inside)
+                directory.mark_clean()
+            except OSError as error:
+                _LOGGER.error("%s could not be closed in good order: %s", directory.path, error)
+            finally:
                 directory.release()
-            self._directories.clear()
-            self._logs.clear()
+        self._logs.clear()
+
+
+@contextmanager
+def _logged(action: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        _LOGGER.error("%s: %s", action, error)
+
+
+def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:
+    return [log for log in logs if log.directory.parent == directory.path]
 
 
 def _count(topics: Mapping[str, TopicInfo], topic: str) -> int:

@@ -5,8 +5,9 @@
     .kafka_cleanshutdown   there while nobody uses it and everything in it is in order
     *-offset-checkpoint    per partition: recovery point, log start offset, high watermark, compaction
 
-A directory that cannot be used (its disk is gone, another broker has it, it belongs elsewhere) goes offline alone; the
-partitions in the others are served on. Kafka: `LogManager`, `CleanShutdownFileHandler`, KIP-112.
+A directory that cannot be used (its disk is gone, another broker has it, it belongs elsewhere)
+goes offline alone; the partitions in the others are served on. Kafka: `LogManager`,
+`CleanShutdownFileHandler`, KIP-112.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from zerocopy_lab.log import checkpoints
@@ -26,6 +27,8 @@ from zerocopy_lab.log.partition_log import PartitionLog
 _LOGGER = logging.getLogger(__name__)
 CLEAN_SHUTDOWN_FILE = ".kafka_cleanshutdown"
 LOCK_FILE = ".lock"
+
+Offsets = dict[TopicPartition, int]
 
 
 class DirectoryUnusable(Exception):
@@ -42,6 +45,7 @@ class LogDirectory:
         self.recovery_points = checkpoints.read_offsets(path / checkpoints.RECOVERY_POINT_FILE)
         self.log_starts = checkpoints.read_offsets(path / checkpoints.LOG_START_FILE)
         self.cleaned = checkpoints.read_offsets(path / checkpoints.CLEANER_FILE)
+        self._high_watermarks = checkpoints.read_offsets(path / checkpoints.HIGH_WATERMARK_FILE)
         self._lock_fd: int | None = lock_fd
 
     @classmethod
@@ -55,22 +59,43 @@ class LogDirectory:
             os.close(lock_fd)
             raise
 
-    def write_checkpoints(self, logs: Iterable[PartitionLog]) -> None:
-        """Write down, for every partition in it, how far things are. Raises OSError."""
+    def write_checkpoints(self, logs: Iterable[PartitionLog], *, all_of_them: bool = True) -> None:
+        """Write down, for every partition in it, how far things are. Raises OSError.
+
+        Start offsets and compaction are written whenever they have changed: a client that had
+        records deleted should not see them again. The others can wait, they only spare the next
+        start some work.
+        """
         named = {TopicPartition(log.topic, log.partition): log for log in logs}
-        recovery_points = {key: log.recovery_point for key, log in named.items()}
         starts = {
             key: log.log_start_offset
             for key, log in named.items()
             if log.log_start_offset > log.segments_start_offset
         }
-        high_watermarks = {key: log.high_watermark for key, log in named.items()}
-        for name, offsets in (
-            (checkpoints.RECOVERY_POINT_FILE, recovery_points),
-            (checkpoints.LOG_START_FILE, starts),
-            (checkpoints.HIGH_WATERMARK_FILE, high_watermarks),
-        ):
+        cleaned = {key: log.cleaned_offset for key, log in named.items() if log.cleaned_offset}
+        self.log_starts = self._update(checkpoints.LOG_START_FILE, self.log_starts, starts, named)
+        self.cleaned = self._update(checkpoints.CLEANER_FILE, self.cleaned, cleaned, named)
+        if all_of_them:
+            points = {key: log.recovery_point for key, log in named.items()}
+            name = checkpoints.RECOVERY_POINT_FILE
+            self.recovery_points = self._update(name, self.recovery_points, points, named)
+            marks = {key: log.high_watermark for key, log in named.items()}
+            name = checkpoints.HIGH_WATERMARK_FILE
+            self._high_watermarks = self._update(name, self._high_watermarks, marks, named)
+
+    def _update(
+        self, name: str, before: Offsets, offsets: Offsets, named: Container[TopicPartition]
+    ) -> Offsets:
+        """Write a checkpoint file if it changes. Partitions that could not be opened keep theirs."""
+        closed = {
+            key: offset
+            for key, offset in before.items()
+            if key not in named and (self.path / str(key)).is_dir()
+        }
+        offsets = {**closed, **offsets}
+        if offsets != before or not (self.path / name).exists():
             checkpoints.write_offsets(self.path / name, offsets)
+        return offsets
 
     def mark_clean(self) -> None:
         """Say that everything in it is in order. Raises OSError."""

@@ -5,13 +5,15 @@
 | 0 | relative offset, i32 | *last* offset of a batch, minus the segment's base offset |
 | 4 | position, i32 | where that batch starts in the `.log` file |
 
-Eight bytes, big-endian, ascending. An entry is written when more than `index.interval.bytes` have gone by since the last
-one, so the index is a thousandth of the log: one bisection finds the neighbourhood, a short walk over batch headers the
-batch. Relative offsets are why a segment cannot span more than 2^31 offsets, and positions why it cannot exceed 2 GiB.
+Eight bytes, big-endian, ascending. An entry is written when more than `index.interval.bytes` have
+gone by since the last one, so the index is a thousandth of the log: one bisection finds the
+neighbourhood, a short walk over batch headers the batch. Relative offsets are why a segment cannot
+span more than 2^31 offsets, and positions why it cannot exceed 2 GiB.
 
-Kafka maps a preallocated file of 10 MiB into memory. Here the entries of a segment are two arrays, in the machine's own byte
-order so that `bisect` searches them in C, and they are written to the file in one go when the segment is rolled, flushed
-or closed. That is enough: after a crash the index of an unflushed segment is built anew from its log anyway.
+Kafka maps a preallocated file of 10 MiB into memory. Here the entries of a segment are two arrays,
+in the machine's own byte order so that `bisect` searches them in C, and they are written to the
+file in one go when the segment is rolled, flushed or closed. That is enough: after a crash the
+index of an unflushed segment is built anew from its log anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ ENTRY_BYTES = 8
 
 
 class OffsetIndex:
-    """Entries (relative last offset, position) of one segment. Appends come from one thread, look-ups from any."""
+    """Entries (relative last offset, position) of one segment. Appends come from one thread,
+    look-ups from any.
+    """
 
     __slots__ = ("positions", "relative_offsets")
 
@@ -46,7 +50,9 @@ class OffsetIndex:
         self.relative_offsets.append(relative_offset)
 
     def position_before(self, relative_offset: int) -> int:
-        """Where to start walking: the batch at this position starts at or before the offset. 0 without an entry."""
+        """Where to start walking: the batch at this position starts at or before the offset. 0
+        without an entry.
+        """
         entry = bisect_right(self.relative_offsets, relative_offset)
         return self.positions[entry - 1] if entry else 0
 
@@ -70,8 +76,9 @@ class OffsetIndex:
     def from_bytes(cls, content: bytes) -> OffsetIndex:
         """The entries of a file.
 
-        Raises ValueError, with the position in the file, when they cannot be an index: a size that is no multiple of
-        8, or entries that do not ascend. Zeros at the end are Kafka's preallocation and are skipped.
+        Raises ValueError, with the position in the file, when they cannot be an index: a size that
+        is no multiple of 8, or entries that do not ascend. Zeros at the end are Kafka's
+        preallocation and are skipped.
         """
         if len(content) % ENTRY_BYTES:
             raise ValueError(f"{len(content)} bytes are no multiple of {ENTRY_BYTES}")

@@ -1,9 +1,10 @@
 """A bound on the descriptors that all segments of a broker hold together.
 
-A segment opens its files when somebody reads or writes, and keeps them open: opening costs a system call each, and a
-process may have only so many (`ulimit -n`, often 1024, which the connections need too). So the segments are registered
-here, and when there are too many the ones that nobody has used for longest let go (the "clock" rule: whoever was used since
-the hand last came by is spared once). Idle partitions let go anyway, at every housekeeping round.
+A segment opens its files when somebody reads or writes, and keeps them open: opening costs a
+system call each, and a process may have only so many (`ulimit -n`, often 1024, which the
+connections need too). So the segments are registered here, and when there are too many the ones
+that nobody has used for longest let go (the "clock" rule: whoever was used since the hand last
+came by is spared once). Idle partitions let go anyway, at every housekeeping round.
 
 Letting go never disturbs anybody: a reader or a slice in flight holds the `OpenFile` itself.
 
@@ -26,7 +27,10 @@ class Closable(Protocol):
         """How many descriptors it holds."""
 
     def let_go(self) -> None:
-        """Drop the descriptors; the next use opens them again."""
+        """Drop the descriptors; the next use opens them again. Must not take a lock."""
+
+    def rest(self) -> None:
+        """Let go, and drop whatever else can be had again."""
 
 
 class OpenFiles:
@@ -43,7 +47,9 @@ class OpenFiles:
             return sum(holder.open_count() for holder in self._holders.values())
 
     def opened(self, holder: Closable) -> None:
-        """To be called whenever a holder has opened a file. Makes others let go when there are too many."""
+        """To be called whenever a holder has opened a file. Makes others let go when there are too
+        many.
+        """
         with self._lock:
             self._holders.setdefault(id(holder), holder)
             # A holder has at most two descriptors; to count exactly would mean to walk over all.
@@ -63,9 +69,12 @@ class OpenFiles:
     def close_idle(self) -> None:
         """Make everybody let go who has not been used since the last call."""
         with self._lock:
-            for holder_id, holder in list(self._holders.items()):
-                if holder.used:
-                    holder.used = False
-                else:
+            idle = {key: holder for key, holder in self._holders.items() if not holder.used}
+            for key, holder in self._holders.items():
+                holder.used = False
+                if key in idle:
                     holder.let_go()
-                    del self._holders[holder_id]
+            for key in idle:
+                del self._holders[key]
+        for holder in idle.values():  # without the lock: a holder may be opening a file just now
+            holder.rest()

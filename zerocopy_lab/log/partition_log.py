@@ -6,14 +6,16 @@
     offsets: log start ................................ high watermark = log end
              [ segment 0 ][ segment 4711 ][ active segment 9000 ... ]
 
-The records of a batch stay shut in both directions, and every batch is written once and sent from where it was written.
+The records of a batch stay shut in both directions, and every batch is written once and sent from
+where it was written.
 
-One lock per partition orders appends, rolls and deletions. Reads take none: the row of segments is a tuple that is
-replaced as a whole, and `log_end_offset` is set after the bytes are written.
+One lock per partition orders appends, rolls and deletions. Reads take none: the row of segments is
+a tuple that is replaced as a whole, and `log_end_offset` is set after the bytes are written.
 
-With one broker there are no followers: what is written is committed, the high watermark is the log end. What survives a
-crash of the *process* is everything acknowledged (the page cache belongs to the kernel); what survives a power cut is
-everything before the recovery point, see `flush_messages` and `flush_ms`. Kafka: `UnifiedLog`, `LocalLog`.
+With one broker there are no followers: what is written is committed, the high watermark is the log
+end. What survives a crash of the *process* is everything acknowledged (the page cache belongs to
+the kernel); what survives a power cut is everything before the recovery point, see
+`flush_messages` and `flush_ms`. Kafka: `UnifiedLog`, `LocalLog`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import logging
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise, takewhile
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -37,30 +41,35 @@ from zerocopy_lab.errors import (
     OffsetOutOfRange,
     RecordListTooLarge,
 )
-from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.log.atomic_file import replace_file, sync_directory
 from zerocopy_lab.log.file_names import SNAPSHOT_SUFFIX, TopicPartition, segment_file
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.offset_index import ENTRY_BYTES
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.producer_state import ProducerStates
-from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.retention import judge
+from zerocopy_lab.log.segment import Found, Segment
+from zerocopy_lab.log.segment_info import SegmentInfo, describe
 from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
 from zerocopy_lab.log.time_index import ENTRY as TIME_ENTRY
+from zerocopy_lab.log.time_lookup import OffsetAndTimestamp, first_since, largest
 from zerocopy_lab.records.batch import (
     NO_PRODUCER_ID,
     NO_TIMESTAMP,
     BatchHeader,
     assign_offsets,
     check_batch,
+    read_header,
     stamp_append_time,
 )
-from zerocopy_lab.records.record import read_records
+from zerocopy_lab.records.compression import Codec
+from zerocopy_lab.records.record import read_records, rebuild_batch
 
 _LOGGER = logging.getLogger(__name__)
 _base_offset = attrgetter("base_offset")
 # A full disk, or a full quota: space may come back, so only the append is refused.
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Appended(NamedTuple):
@@ -94,6 +103,8 @@ class PartitionLog:
         log_start_offset: int,
         log_end_offset: int,
         recovery_point: int,
+        snapshot_offset: int,
+        cleaned_offset: int,
         open_files: OpenFiles,
         on_failure: Callable[[OSError], None],
         clock_ms: Callable[[], int] = wall_clock_ms,
@@ -118,6 +129,11 @@ class PartitionLog:
         self._lock = threading.RLock()
         self._flush_lock = threading.Lock()
         self._last_flush_ms = clock_ms()
+        self.cleaned_offset = cleaned_offset  # compaction has been through everything before it
+        self._snapshot_offset = snapshot_offset  # of the latest .snapshot file
+        self._condemned: list[tuple[int, Path]] = []  # (when, .deleted file), the first due first
+        for segment, later in pairwise(segments):
+            segment.is_flushed = later.base_offset <= recovery_point
 
     def __repr__(self) -> str:
         return (
@@ -127,7 +143,9 @@ class PartitionLog:
 
     @property
     def segments_start_offset(self) -> int:
-        """Base offset of the first segment: less than the log start offset when records were deleted within it."""
+        """Base offset of the first segment: less than the log start offset when records were
+        deleted within it.
+        """
         return self._segments[0].base_offset
 
     @property
@@ -138,11 +156,13 @@ class PartitionLog:
     # Writing
 
     def append(self, batch: memoryview) -> Appended:
-        """Put one batch, as its producer sent it, behind the last one. The view must be writable: offsets are patched in.
+        """Put one batch, as its producer sent it, behind the last one. The view must be writable:
+        offsets are patched in.
 
-        Raises CorruptMessage, InvalidRecord, UnsupportedForMessageFormat (not a good batch), MessageTooLarge,
-        RecordListTooLarge (more than a segment), OutOfOrderSequenceNumber, InvalidProducerEpoch, KafkaStorageError
-        (disk full: try again; or the directory is offline). After an error the log is as before.
+        Raises CorruptMessage, InvalidRecord, UnsupportedForMessageFormat (not a good batch),
+        MessageTooLarge, RecordListTooLarge (more than a segment), OutOfOrderSequenceNumber,
+        InvalidProducerEpoch, KafkaStorageError (disk full: try again; or the directory is
+        offline). After an error the log is as before.
         """
         header = check_batch(batch)
         settings = self.settings
@@ -153,6 +173,8 @@ class PartitionLog:
             )
         if settings.compacts:
             self._check_keys(batch)
+        if settings.compression_type != "producer":
+            batch, header = self._repacked(batch, header)
         with self._lock:
             if self._offline is not None:
                 self._refuse(self._offline)
@@ -197,6 +219,15 @@ class PartitionLog:
         append_time_ms = timestamp_ms if stamped else NO_TIMESTAMP
         return Appended(base_offset, last_offset, append_time_ms, self.log_start_offset)
 
+    def _repacked(self, batch: memoryview, header: BatchHeader) -> tuple[memoryview, BatchHeader]:
+        """The batch in the topic's own codec. What producers spare a broker by agreeing with it."""
+        name = self.settings.compression_type
+        codec = Codec.NONE if name == "uncompressed" else Codec[name.upper()]
+        if header.codec == codec:
+            return batch, header
+        batch = memoryview(bytearray(rebuild_batch(header, list(read_records(batch)), codec)))
+        return batch, read_header(batch)
+
     def _check_keys(self, batch: memoryview) -> None:
         for record in read_records(batch):
             if record.key is None:
@@ -224,25 +255,27 @@ class PartitionLog:
         return self._age_ms(segment, timestamp_ms) > settings.segment_ms
 
     def _age_ms(self, segment: Segment, timestamp_ms: int) -> int:
-        # By the records' own clock where there is one, as in Kafka: then a replayed day fills one day's segment.
+        # By the records' own clock where there is one, as in Kafka: then a replayed day fills one
+        # day's segment.
         first_ms = segment.first_timestamp_ms
         if first_ms is None or first_ms == NO_TIMESTAMP:
             return self._clock_ms() - segment.created_ms
         return timestamp_ms - first_ms
 
     def roll(self) -> Segment:
-        """Close the active segment and begin a new one at the log end. Raises OSError; the old one then stays active.
+        """Close the active segment and begin a new one at the log end. Raises OSError; the old one
+        then stays active.
 
-        The old segment is forced to disk later, by `flush_rolled`: a producer must not wait for a gigabyte.
+        The old segment is forced to disk later, by `flush_rolled`: a producer must not wait for a
+        gigabyte.
         """
         with self._lock:
             old = self._segments[-1]
             if old.size_bytes == 0:
                 return old
             end = self.log_end_offset
-            old.indexes().finish()
-            old.save_indexes()
-            self._save_snapshot(end, sync=False)
+            old.finish_indexes()
+            self._save_snapshot(end, sync=False)  # with the new segment's base offset for a name
             new = Segment.create(
                 self.directory, end, self.settings.index_interval_bytes, self._open_files
             )
@@ -250,20 +283,43 @@ class PartitionLog:
             self._segments = (*self._segments, new)
             return new
 
-    def _save_snapshot(self, offset: int, *, sync: bool) -> None:
-        path = self.directory / segment_file(offset, SNAPSHOT_SUFFIX)
-        replace_file(path, self._producers.to_snapshot(), sync=sync)
-
     # Reading
 
     def read(self, offset: int, max_bytes: int, *, at_least_one: bool = True) -> FileSlice | None:
-        """The bytes from the batch that contains `offset` on, up to `max_bytes`, within one segment.
+        """The bytes from the batch that contains `offset` on, up to `max_bytes`, within one
+        segment.
 
-        At least that whole batch, however large, unless `at_least_one` is false; the end may cut a later batch in two,
-        which consumers expect. None at the log end. Raises OffsetOutOfRange, KafkaStorageError, CorruptMessage.
+        At least that whole batch, however large, unless `at_least_one` is false; the end may cut a
+        later batch in two, which consumers expect. None at the log end. Raises OffsetOutOfRange,
+        KafkaStorageError, CorruptMessage.
         """
         if self._offline is not None:
             self._refuse(self._offline)
+        try:
+            try:
+                place = self._find(offset)
+            except FileNotFoundError:
+                with (
+                    self._lock
+                ):  # a segment was deleted or replaced just now; under the lock none is
+                    place = self._find(offset)
+        except OSError as error:
+            self._storage_failed(error, "read from")
+        if place is None:
+            return None
+        segment, (position, total_bytes), file = place
+        length = min(max_bytes, segment.size_bytes - position)
+        if length < total_bytes:
+            if at_least_one:
+                length = total_bytes
+            elif length <= 0:
+                return None
+        return FileSlice(file, position, length)
+
+    def _find(self, offset: int) -> tuple[Segment, Found, OpenFile] | None:
+        """Where the batch with this offset is, or the next one if compaction took it. None at the
+        end.
+        """
         if not self.log_start_offset <= offset < self.log_end_offset:
             if offset == self.log_end_offset:
                 return None
@@ -275,71 +331,240 @@ class PartitionLog:
         number = len(segments) - 1
         if offset < segments[number].base_offset:
             number = max(bisect_right(segments, offset, key=_base_offset) - 1, 0)
-        segment = segments[number]
-        try:
+        for segment in segments[number:]:
             found = segment.locate(offset)
-            while found is None:  # compaction took the rest of this segment
-                number += 1
-                if number == len(segments):
-                    return None
-                segment = segments[number]
-                found = segment.locate(offset)
-            file = segment.reader()
-        except OSError as error:
-            if segment not in self._segments:  # deleted or compacted meanwhile: look again
-                return self.read(offset, max_bytes, at_least_one=at_least_one)
-            self._storage_failed(error, "read from")
-        length = min(max_bytes, segment.size_bytes - found.position)
-        if length < found.total_bytes:
-            if at_least_one:
-                length = found.total_bytes
-            elif length <= 0:
-                return None
-        return FileSlice(file, found.position, length)
+            if found is not None:
+                return segment, found, segment.reader()
+        return None
 
     # Flushing
 
     def flush(self) -> None:
         """Force everything appended so far to disk. Raises KafkaStorageError."""
-        try:
+        with self.storage_errors("flush"):
             self._flush_to_disk()
-        except OSError as error:
-            self._storage_failed(error, "flush")
 
-    def _flush_to_disk(self) -> None:
+    def look_after(self, now_ms: int) -> None:
+        """A round of housekeeping: flush, delete, remove. Raises KafkaStorageError."""
+        segments = self._segments
+        if len(segments) == 1 and not segments[0].size_bytes and not self._condemned:
+            return  # most of ten thousand partitions
+        with self.storage_errors("look after"):
+            self._flush_what_is_due(now_ms)
+            self._retain(now_ms)
+            self._remove_condemned(now_ms)
+
+    def _flush_what_is_due(self, now_ms: int) -> None:
+        """By `flush.ms`; and always the segments that are no longer active."""
+        due = now_ms - self._last_flush_ms >= self.settings.flush_ms
+        if due and self.recovery_point < self.log_end_offset:
+            self._flush_to_disk()
+            self._save_for_recovery()
+        elif self.recovery_point < self._segments[-1].base_offset:
+            self._flush_to_disk(with_active=False)
+
+    def _flush_to_disk(self, *, with_active: bool = True) -> None:
         with self._lock:
-            end = self.log_end_offset
             segments = self._segments
-        # Not under the partition's lock, unless an append wants it so: producers and fsync(2) may overlap.
+            end = self.log_end_offset if with_active else segments[-1].base_offset
+        # Outside the partition's lock, unless an append holds it: producers need not wait for
+        # fsync(2).
         with self._flush_lock:
-            for segment in segments:
-                if segment is segments[-1] or not segment.is_flushed:
-                    self._flush_segment(segment, is_active=segment is segments[-1])
+            for segment in segments[:-1]:
+                if not segment.is_flushed:
+                    segment.flush()
+                    sync_directory(self.directory)  # the names of its indexes and its snapshot
+                    segment.is_flushed = True
+            if with_active:
+                segments[-1].flush()
+                self._last_flush_ms = self._clock_ms()
             self.recovery_point = max(self.recovery_point, end)
-            self._last_flush_ms = self._clock_ms()
 
-    def _flush_segment(self, segment: Segment, *, is_active: bool) -> None:
-        segment.flush()
-        if not is_active:
-            segment.save_indexes(sync=True)
-            sync_directory(self.directory)  # the names of its indexes and of its snapshot
-            segment.is_flushed = True
+    def _save_for_recovery(self) -> None:
+        """Index entries and producers up to here, so that recovery need not look at what was
+        flushed.
+
+        Not forced to disk: both are checked when they are read, and can be done without.
+        """
+        with self._lock:
+            self._segments[-1].save_indexes()
+            self._save_snapshot(self.log_end_offset, sync=False)
+
+    def _save_snapshot(self, offset: int, *, sync: bool) -> None:
+        if offset == self._snapshot_offset:
+            return
+        path = self.directory / segment_file(offset, SNAPSHOT_SUFFIX)
+        replace_file(path, self._producers.to_snapshot(), sync=sync)
+        if self._snapshot_offset not in {segment.base_offset for segment in self._segments}:
+            self._remove_snapshot(self._snapshot_offset)
+        self._snapshot_offset = offset
+
+    def _remove_snapshot(self, offset: int) -> None:
+        (self.directory / segment_file(offset, SNAPSHOT_SUFFIX)).unlink(missing_ok=True)
+
+    # Deleting
+
+    def delete_records_before(self, offset: int) -> int:
+        """Move the log start offset up (-1: to the high watermark); the new one is returned.
+
+        Whole segments before it go at the next housekeeping round. Raises OffsetOutOfRange,
+        KafkaStorageError.
+        """
+        with self._lock:
+            if self._offline is not None:
+                self._refuse(self._offline)
+            wanted = self.high_watermark if offset == -1 else offset
+            if not 0 <= wanted <= self.high_watermark:
+                raise OffsetOutOfRange(
+                    f"records of {self.topic}-{self.partition} before {wanted} cannot be deleted: "
+                    f"its high watermark is {self.high_watermark}"
+                )
+            self.log_start_offset = max(self.log_start_offset, wanted)
+            return self.log_start_offset
+
+    def _retain(self, now_ms: int) -> None:
+        """Delete the segments that retention lets go."""
+        with self._lock:
+            verdicts = judge(self._segments, self.settings, self.log_start_offset, now_ms)
+            old = list(takewhile(attrgetter("deletable"), verdicts))
+            if not old:
+                return
+            for verdict in old:
+                _LOGGER.info("%s goes: %s", verdict.segment.path, verdict.why)
+            if len(old) == len(self._segments):
+                self.roll()
+            self._drop([verdict.segment for verdict in old], now_ms)
+
+    def _drop(self, old: list[Segment], now_ms: int) -> None:
+        # First nobody finds them any more, then the files get their new names: see `read`.
+        rest = self._segments[len(old) :]
+        self.log_start_offset = max(self.log_start_offset, rest[0].base_offset)
+        self._segments = rest
+        for segment in old:
+            self._condemn(segment, now_ms)
+            if segment.base_offset != self._snapshot_offset:
+                self._remove_snapshot(segment.base_offset)
+        self._epochs.cut(self.log_start_offset, self.log_end_offset)
+
+    def _condemn(self, segment: Segment, now_ms: int) -> None:
+        due_ms = now_ms + self.settings.file_delete_delay_ms
+        self._condemned += [(due_ms, path) for path in segment.mark_deleted()]
+
+    # Being compacted (compaction.py)
+
+    def inactive_segments(self) -> tuple[Segment, ...]:
+        """All but the active one, oldest first."""
+        return self._segments[:-1]
+
+    def end_of(self, segment: Segment) -> int:
+        """Where the next segment begins, or the log ends."""
+        segments = self._segments
+        later = segments.index(segment) + 1
+        return segments[later].base_offset if later < len(segments) else self.log_end_offset
+
+    def is_last_of_producer(self, header: BatchHeader) -> bool:
+        """Whether this is the batch by which its producer's sequence number is known."""
+        with self._lock:
+            producer = self._producers.producers.get(header.producer_id)
+            return producer is not None and producer.batches[-1].last_offset == header.last_offset
+
+    def replace_segments(self, old: list[Segment], new: Segment, now_ms: int) -> None:
+        """Put a compacted segment, whose files end in .swap, in the place of those it was made
+        from. Raises OSError.
+        """
+        with self._lock:
+            first = self._segments.index(old[0])
+            assert list(self._segments[first : first + len(old)]) == old
+            for segment in old:
+                self._condemn(segment, now_ms)
+            new.take_place()
+            self._segments = (*self._segments[:first], new, *self._segments[first + len(old) :])
+
+    def _remove_condemned(self, now_ms: int) -> None:
+        """Remove the `.deleted` files whose delay is over."""
+        with self._lock:
+            while self._condemned and self._condemned[0][0] <= now_ms:
+                self._condemned.pop(0)[1].unlink(missing_ok=True)
+
+    # Looking up
+
+    def offset_for_timestamp(self, timestamp_ms: int) -> OffsetAndTimestamp | None:
+        """The first record whose timestamp is at least this; None when all are older.
+
+        Raises KafkaStorageError, CorruptMessage.
+        """
+        with self.storage_errors("look up a time in"):
+            return first_since(self._segments, timestamp_ms, self.log_start_offset)
+
+    def offset_of_max_timestamp(self) -> OffsetAndTimestamp | None:
+        """The first record with the largest timestamp of all; None without one. Raises as above."""
+        with self.storage_errors("look up a time in"):
+            return largest(self._segments, self.log_start_offset)
+
+    def offset_for_leader_epoch(self, epoch: int) -> tuple[int, int] | None:
+        """(largest epoch up to the asked one, the offset where it ended); None if all are later
+        (KIP-320).
+        """
+        return self._epochs.end_offset(epoch, self.log_end_offset)
+
+    # Showing
+
+    def segments(self, now_ms: int | None = None) -> list[SegmentInfo]:
+        """Every segment as plain values, with what retention would say of it at `now_ms` (default:
+        now).
+        """
+        now_ms = self._clock_ms() if now_ms is None else now_ms
+        with self.storage_errors("look at"), self._lock:
+            verdicts = judge(self._segments, self.settings, self.log_start_offset, now_ms)
+            ends = [segment.base_offset for segment in self._segments[1:]] + [self.log_end_offset]
+            return [describe(verdict, end) for verdict, end in zip(verdicts, ends, strict=True)]
+
+    def index_entries(self, base_offset: int) -> list[tuple[int, int]]:
+        """(offset, position in bytes) of every entry in the index of the segment with this base
+        offset.
+        """
+        indexes = self._segment_at(base_offset).indexes()
+        return [(base_offset + offset, position) for offset, position in indexes.offsets]
+
+    def time_index_entries(self, base_offset: int) -> list[tuple[int, int]]:
+        """(timestamp in ms, offset) of every entry in the time index of the segment with this base
+        offset.
+        """
+        indexes = self._segment_at(base_offset).indexes()
+        return [(timestamp_ms, base_offset + offset) for timestamp_ms, offset in indexes.times]
+
+    def _segment_at(self, base_offset: int) -> Segment:
+        for segment in self._segments:
+            if segment.base_offset == base_offset:
+                return segment
+        raise ValueError(f"no segment of {self.topic}-{self.partition} begins at {base_offset}")
 
     # Going down
 
+    @contextmanager
+    def storage_errors(self, action: str) -> Iterator[None]:
+        """Within it, what the operating system says becomes what a client may hear:
+        KafkaStorageError.
+        """
+        if self._offline is not None:
+            self._refuse(self._offline)
+        try:
+            yield
+        except OSError as error:
+            self._storage_failed(error, action)
+
     def _storage_failed(self, error: OSError, action: str) -> NoReturn:
         what = f"cannot {action} {self.topic}-{self.partition} in {self.directory}: {error}"
-        if error.errno in _FULL:
-            raise KafkaStorageError(f"{what}; free some space, producers may then go on") from error
+        if error.errno in FULL_DISK:
+            raise KafkaStorageError(f"{what}; free some space, then it goes on") from error
         self._on_failure(error)
         raise KafkaStorageError(what) from error
 
     def go_offline(self, why: KafkaError) -> None:
         """From now on everybody gets this error. Readers in flight finish."""
-        with self._lock:
-            self._offline = why
-            for segment in self._segments:
-                segment.let_go()
+        self._offline = why  # without the lock: whoever holds it may be waiting for the broken disk
+        for segment in self._segments:
+            segment.let_go()
 
     def _refuse(self, why: KafkaError) -> NoReturn:
         raise type(why)(*why.args)  # a new one each time: exceptions collect tracebacks
@@ -348,9 +573,7 @@ class PartitionLog:
         """Force everything to disk: log, indexes, producer state. Raises OSError."""
         with self._lock:
             if self.recovery_point < self.log_end_offset:
-                self._segments[-1].indexes().finish()
                 self._flush_to_disk()
-                self._save_snapshot(self.log_end_offset, sync=True)
+            self._save_snapshot(self.log_end_offset, sync=True)
             for segment in self._segments:
-                segment.save_indexes()
-                segment.forget()
+                segment.close()

@@ -1,8 +1,10 @@
-"""What a partition remembers about idempotent producers, so that a batch that is sent twice is stored once.
+"""What a partition remembers about idempotent producers, so that a batch that is sent twice is
+stored once.
 
-A producer numbers its records, per partition, 0, 1, 2, ... (KIP-98). For every producer id the last five batches are
-remembered, because a producer may have five requests in flight. A batch that comes again is answered with the offsets it
-got the first time; one that comes too early (an earlier one got lost) is refused, so the order holds.
+A producer numbers its records, per partition, 0, 1, 2, ... (KIP-98). For every producer id the
+last five batches are remembered, because a producer may have five requests in flight. A batch that
+comes again is answered with the offsets it got the first time; one that comes too early (an
+earlier one got lost) is refused, so the order holds.
 
 The state is written to `<offset>.snapshot`: "the state when the log ended at <offset>".
 
@@ -17,8 +19,9 @@ The state is written to `<offset>.snapshot`: "the state when the log ended at <o
 | | | | 34 | coordinator epoch i32 | -1: no transactions here |
 | | | | 38 | first offset of its transaction i64 | -1 |
 
-Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`. A snapshot has room for one batch per producer; the four before
-it are read back from the log's tail (loading.py), so that retries across a restart find them. Left out: transactions.
+Source: Kafka's `ProducerStateManager`, `ProducerAppendInfo`. A snapshot has room for one batch per
+producer; the four before it are read back from the log's tail (loading.py), so that retries across
+a restart find them. Left out: transactions.
 """
 
 from __future__ import annotations
@@ -75,7 +78,8 @@ class ProducerStates:
     def duplicate_of(self, header: BatchHeader) -> WrittenBatch | None:
         """The batch in the log that this one repeats; None when it is the producer's next.
 
-        Raises InvalidProducerEpoch (a newer incarnation of the producer has written), OutOfOrderSequenceNumber.
+        Raises InvalidProducerEpoch (a newer incarnation of the producer has written),
+        OutOfOrderSequenceNumber.
         """
         producer = self.producers.get(header.producer_id)
         if producer is None:
@@ -105,7 +109,9 @@ class ProducerStates:
         )
 
     def replay(self, header: BatchHeader) -> None:
-        """Remember a batch that is found in the log. Transaction markers are no batches of the producer's."""
+        """Remember a batch that is found in the log. Transaction markers are no batches of the
+        producer's.
+        """
         if header.producer_id != NO_PRODUCER_ID and not header.is_control:
             self.add(header, header.last_offset, header.max_timestamp_ms)
 
@@ -123,7 +129,9 @@ class ProducerStates:
 
     @classmethod
     def from_snapshot(cls, content: bytes) -> ProducerStates:
-        """The state in a `.snapshot` file. Raises ValueError, with the position, when it is damaged."""
+        """The state in a `.snapshot` file. Raises ValueError, with the position, when it is
+        damaged.
+        """
         if len(content) < _HEADER.size:
             raise ValueError(f"{len(content)} bytes are too few for a header of {_HEADER.size}")
         version, crc, count = _HEADER.unpack_from(content)

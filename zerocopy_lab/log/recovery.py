@@ -1,7 +1,8 @@
 """After a crash: how much of a log is there?
 
-Everything before the *recovery point* was forced to disk, so it is only checked for being there. Behind it, any page may be
-missing after a power cut, and the last batch may be torn after a `kill -9`:
+Everything before the *recovery point* was forced to disk, so it is only checked for being there.
+Behind it, any page may be missing after a power cut, and the last batch may be torn after a `kill
+-9`:
 
     segment 0 | segment 4711      | segment 9000
     ==============|-----------------------------XX
@@ -10,9 +11,10 @@ missing after a power cut, and the last batch may be torn after a `kill -9`:
 
 So the time recovery takes depends on what was not flushed, not on how long the log is.
 
-What is cut off behind the recovery point was never promised to be on disk. Damage *before* it is different: somebody's
-good records lie behind, so nothing is cut and CorruptMessage goes up. One exception: a file that simply ends too early has
-nothing behind; its torn last batch is moved to a file of its own and the log goes on. Kafka: `LogLoader.recoverLog`.
+What is cut off behind the recovery point was never promised to be on disk. Damage *before* it is
+different: somebody's good records lie behind, so nothing is cut and CorruptMessage goes up. One
+exception: a file that simply ends too early has nothing behind; its torn last batch is moved to a
+file of its own and the log goes on. Kafka: `LogLoader.recoverLog`.
 """
 
 from __future__ import annotations
@@ -32,10 +34,13 @@ _LOGGER = logging.getLogger(__name__)
 TORN_SUFFIX = ".torn"
 
 
-def recover(segments: list[Segment], recovery_point: int, epochs: LeaderEpochs) -> int:
+def recover(
+    segments: list[Segment], recovery_point: int, epochs: LeaderEpochs, may_have_gaps: bool
+) -> int:
     """Check everything behind the recovery point, cut what is bad. Returns the log end offset.
 
-    Segments that are dropped are removed from the list. Raises CorruptMessage for damage before the recovery point, OSError.
+    Segments that are dropped are removed from the list. Raises CorruptMessage for damage before
+    the recovery point, OSError.
     """
     end = segments[0].base_offset
     for number, segment in enumerate(segments):
@@ -43,7 +48,8 @@ def recover(segments: list[Segment], recovery_point: int, epochs: LeaderEpochs) 
         if not is_last and segments[number + 1].base_offset <= recovery_point:
             continue
         end, was_cut = _recover_segment(segment, recovery_point, epochs, is_last=is_last)
-        if not is_last and (was_cut or end < segments[number + 1].base_offset):
+        has_gap = not is_last and not may_have_gaps and end < segments[number + 1].base_offset
+        if was_cut or has_gap:
             _drop(segments, number + 1, end)
             break
     if end < recovery_point:
@@ -79,6 +85,8 @@ def _recover_segment(
             if not (is_last and _ends_early(segment, good_end)):
                 raise
             _keep_torn(segment, good_end)
+    if not is_last:
+        indexes.finish()
     segment.adopt_indexes(indexes)
     if damage is not None:
         _LOGGER.warning(

@@ -3,12 +3,13 @@
     append:  view over a batch --pwrite(2)--> end of the .log file, once per batch; an index entry now and then, in memory
     locate:  offset --known, or index + a short walk over headers--> (position, length) of a batch
 
-The bytes in the file are the bytes of the wire: nothing is wrapped around a batch, so a piece of the file is a piece of a
-fetch response. Only `size_bytes` of the file count. What may lie behind (the torn rest of a write that failed) is never
-shown to anybody and is overwritten by the next batch.
+The bytes in the file are the bytes of the wire: nothing is wrapped around a batch, so a piece of
+the file is a piece of a fetch response. Only `size_bytes` of the file count. What may lie behind
+(the torn rest of a write that failed) is never shown to anybody and is overwritten by the next
+batch.
 
-Files are opened when needed and let go when idle (open_files.py); so are the index entries of segments nobody reads.
-Kafka: `LogSegment`, `FileRecords`.
+Files are opened when needed and let go when idle (open_files.py); so are the index entries of
+segments nobody reads. Kafka: `LogSegment`, `FileRecords`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,15 @@ from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.file_slice import OpenFile
 from zerocopy_lab.log.atomic_file import sync_directory
 from zerocopy_lab.log.batch_scan import scan_headers
-from zerocopy_lab.log.file_names import DELETED_SUFFIX, LOG_SUFFIX, SEGMENT_SUFFIXES, segment_file
+from zerocopy_lab.log.file_names import (
+    DELETED_SUFFIX,
+    LOG_SUFFIX,
+    SEGMENT_SUFFIXES,
+    SWAP_SUFFIX,
+    segment_file,
+)
 from zerocopy_lab.log.open_files import OpenFiles
-from zerocopy_lab.log.segment_indexes import SegmentIndexes
+from zerocopy_lab.log.segment_indexes import SegmentIndexes, read_last_timestamp
 from zerocopy_lab.records.batch import BatchHeader
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,8 +53,8 @@ class Segment:
     __slots__ = (
         "_indexes",
         "_known",
+        "_largest_timestamp_ms",
         "_lock",
-        "_open_files",
         "_reader",
         "_writer",
         "base_offset",
@@ -57,6 +64,7 @@ class Segment:
         "has_durable_name",
         "index_interval_bytes",
         "is_flushed",
+        "open_files",
         "size_bytes",
         "suffix",
         "used",
@@ -82,13 +90,16 @@ class Segment:
             0  # for rolling by time, as is the first batch's timestamp; 0 and None: not known
         )
         self.first_timestamp_ms: int | None = None
-        self._open_files = open_files
+        self.open_files = open_files
         self._reader: OpenFile | None = None
         self._writer: OpenFile | None = None
-        # The entries are loaded or rebuilt by whoever needs them first, maybe while another thread appends.
+        # The entries are loaded or rebuilt by whoever needs them first, maybe while another thread
+        # appends.
         self._lock = threading.RLock()
         self._indexes: SegmentIndexes | None = None
-        # Batches whose place is known by heart: what was just written, and where consumers just were. A consumer
+        self._largest_timestamp_ms: int | None = None  # while the indexes are not in memory
+        # Batches whose place is known by heart: what was just written, and where consumers just
+        # were. A consumer
         # that keeps up, or that asks again, costs neither a bisection nor a system call.
         self._known: dict[int, Found] = {}
 
@@ -96,7 +107,9 @@ class Segment:
     def create(
         cls, directory: Path, base_offset: int, index_interval_bytes: int, open_files: OpenFiles
     ) -> Segment:
-        """A new, empty segment with its file. Raises OSError; FileExistsError when the file has content."""
+        """A new, empty segment with its file. Raises OSError; FileExistsError when the file has
+        content.
+        """
         segment = cls(directory, base_offset, 0, index_interval_bytes, open_files)
         writer = OpenFile.open(segment.path, os.O_WRONLY | os.O_CREAT)
         if os.fstat(writer.fd).st_size:
@@ -122,13 +135,14 @@ class Segment:
         reader = self._reader
         if reader is None:
             reader = self._reader = OpenFile.open(self.path)
-            self._open_files.opened(self)
+            self.open_files.opened(self)
         return reader
 
     def locate(self, offset: int) -> Found | None:
         """The first batch that ends at or behind the offset; None when all end before it.
 
-        Raises OSError, and CorruptMessage where the log itself is damaged. A damaged index is built anew.
+        Raises OSError, and CorruptMessage where the log itself is damaged. A damaged index is
+        built anew.
         """
         found = self._known.get(offset)
         if found is not None:
@@ -164,7 +178,9 @@ class Segment:
         self._known[offset] = found
 
     def indexes(self) -> SegmentIndexes:
-        """The indexes, from their files if they are not in memory, from the log if the files are no good."""
+        """The indexes, from their files if they are not in memory, from the log if the files are
+        no good.
+        """
         indexes = self._indexes
         if indexes is not None:
             return indexes
@@ -178,6 +194,20 @@ class Segment:
                     _LOGGER.warning("%s; building the indexes anew from %s", error, self.path)
                     return self.rebuild_indexes()
             return self._indexes
+
+    def largest_timestamp_ms(self) -> int:
+        """The largest timestamp of all its records, -1 without any. Raises OSError."""
+        if self._indexes is not None:
+            return self._indexes.max_timestamp_ms
+        if self._largest_timestamp_ms is None:
+            last = read_last_timestamp(self.directory, self.base_offset, self.suffix)
+            self._largest_timestamp_ms = self.indexes().max_timestamp_ms if last is None else last
+        return self._largest_timestamp_ms
+
+    def last_change_ms(self) -> int:
+        """How young it is: its largest timestamp; if the records have none, when the file changed."""
+        largest_ms = self.largest_timestamp_ms()
+        return largest_ms if largest_ms >= 0 else os.stat(self.path).st_mtime_ns // 1_000_000
 
     def rebuild_indexes(self) -> SegmentIndexes:
         """Build both indexes from the batch headers of the log. Raises CorruptMessage, OSError."""
@@ -204,7 +234,9 @@ class Segment:
     def append(
         self, batch: memoryview, base_offset: int, last_offset: int, max_timestamp_ms: int
     ) -> None:
-        """Write a batch behind the last one. Raises OSError, and then it is as if nothing had been tried."""
+        """Write a batch behind the last one. Raises OSError, and then it is as if nothing had been
+        tried.
+        """
         self.used = True
         total_bytes = len(batch)
         with self._lock:
@@ -224,11 +256,13 @@ class Segment:
 
     def _open_writer(self) -> OpenFile:
         writer = self._writer = OpenFile.open(self.path, os.O_WRONLY)
-        self._open_files.opened(self)
+        self.open_files.opened(self)
         return writer
 
     def _write_again(self, writer: OpenFile, batch: memoryview, position: int) -> None:
-        """After a short write: usually the disk is full, and the next attempt says so. No half batch may stay."""
+        """After a short write: usually the disk is full, and the next attempt says so. No half
+        batch may stay.
+        """
         end = position + len(batch)
         try:
             os.ftruncate(writer.fd, position)
@@ -239,7 +273,9 @@ class Segment:
             raise
 
     def cut(self, position: int) -> None:
-        """Drop every byte from `position` on; the indexes must be rebuilt or replaced by the caller. Raises OSError."""
+        """Drop every byte from `position` on; the indexes must be rebuilt or replaced by the
+        caller. Raises OSError.
+        """
         writer = self._writer or self._open_writer()
         os.ftruncate(writer.fd, position)
         self.size_bytes = position
@@ -257,6 +293,15 @@ class Segment:
             sync_directory(self.directory)
             self.has_durable_name = True
 
+    def finish_indexes(self) -> None:
+        """Make the largest timestamp the time index's last entry, and write what the files lack.
+        Raises OSError.
+        """
+        with self._lock:
+            if self._indexes is not None:
+                self._indexes.finish()
+                self.save_indexes()
+
     def save_indexes(self, sync: bool = False) -> None:
         """Write what the index files do not have yet. Raises OSError."""
         if self._indexes is not None and (sync or not self._indexes.is_saved()):
@@ -273,16 +318,26 @@ class Segment:
         self._reader = None
         self._writer = None
 
-    def forget(self) -> None:
-        """Drop the descriptors and everything that can be read again. The caller has saved the indexes."""
-        assert self._indexes is None or self._indexes.is_saved(), f"{self.path}: entries not saved"
+    def rest(self) -> None:
+        """Drop the descriptors, and the index entries if the files have them all."""
         self.let_go()
-        self._open_files.closed(self)
-        self._indexes = None
         self._known = {}
+        with self._lock:
+            indexes = self._indexes
+            if indexes is not None and indexes.is_finished() and indexes.is_saved():
+                self._largest_timestamp_ms = indexes.max_timestamp_ms
+                self._indexes = None
+
+    def close(self) -> None:
+        """Write what the index files lack, then drop everything. Raises OSError."""
+        self.finish_indexes()
+        self.rest()
+        self.open_files.closed(self)
 
     def mark_deleted(self) -> list[Path]:
-        """Rename the files to `.deleted`: out of use, but readers go on. Returns the new paths. Raises OSError."""
+        """Rename the files to `.deleted`: out of use, but readers go on. Returns the new paths.
+        Raises OSError.
+        """
         paths = []
         for suffix in SEGMENT_SUFFIXES:
             path = self.directory / segment_file(self.base_offset, suffix)
@@ -291,4 +346,11 @@ class Segment:
                 path.rename(deleted)
                 paths.append(deleted)
         self.suffix = DELETED_SUFFIX
+        self.open_files.closed(self)
         return paths
+
+    def take_place(self) -> None:
+        """Compaction: the `.swap` files become this segment's files. Raises OSError."""
+        for suffix in reversed(SEGMENT_SUFFIXES):
+            path = self.directory / segment_file(self.base_offset, suffix)
+            path.with_name(path.name + SWAP_SUFFIX).rename(path)

@@ -1,11 +1,14 @@
-"""The two indexes of one segment, kept together: when an entry is due, and how the entries get to their files.
+"""The two indexes of one segment, kept together: when an entry is due, and how the entries get to
+their files.
 
-When an entry is due (Kafka's `LogSegment.append`): before a batch is added, if *more* than `index.interval.bytes` were
-added since the last entry. Hence a segment's first batch is never indexed, nor need it be: its position is 0.
+When an entry is due (Kafka's `LogSegment.append`): before a batch is added, if *more* than
+`index.interval.bytes` were added since the last entry. Hence a segment's first batch is never
+indexed, nor need it be: its position is 0.
 
     append -> arrays in memory -> (roll, flush, close) -> .index and .timeindex
 
-Everything here can be built again from the `.log` file, so a damaged index is never a reason to refuse anything.
+Everything here can be built again from the `.log` file, so a damaged index is never a reason to
+refuse anything.
 """
 
 from __future__ import annotations
@@ -51,7 +54,9 @@ class SegmentIndexes:
         max_timestamp_ms: int,
         interval_bytes: int,
     ) -> None:
-        """Account for a batch: its last offset (relative), where it starts, its length, its largest timestamp."""
+        """Account for a batch: its last offset (relative), where it starts, its length, its
+        largest timestamp.
+        """
         if max_timestamp_ms > self.max_timestamp_ms:
             self.max_timestamp_ms = max_timestamp_ms
             self.offset_of_max_timestamp = relative_offset
@@ -65,8 +70,14 @@ class SegmentIndexes:
         """On roll and close: make the largest timestamp the last entry of the time index."""
         self.times.append(self.max_timestamp_ms, self.offset_of_max_timestamp)
 
+    def is_finished(self) -> bool:
+        """Whether the last entry of the time index is the largest timestamp."""
+        return self.times.last()[0] == self.max_timestamp_ms
+
     def cut(self, relative_offset: int) -> None:
-        """Keep the entries before an offset, ready to go on with the batch that the last of them names."""
+        """Keep the entries before an offset, ready to go on with the batch that the last of them
+        names.
+        """
         self.offsets.cut(relative_offset)
         last_offset = self.offsets.relative_offsets[-1] if len(self.offsets) else -1
         self.times.cut(last_offset + 1)
@@ -79,7 +90,9 @@ class SegmentIndexes:
         return self._saved_offsets == len(self.offsets) and self._saved_times == len(self.times)
 
     def save(self, directory: Path, base_offset: int, suffix: str = "", sync: bool = False) -> None:
-        """Write the entries that the files do not have yet, on demand through to the disk. Raises OSError."""
+        """Write the entries that the files do not have yet, on demand through to the disk. Raises
+        OSError.
+        """
         offsets, times = self.offsets.to_bytes(), self.times.to_bytes()
         path = directory / (segment_file(base_offset, OFFSET_INDEX_SUFFIX) + suffix)
         _write_from(path, offsets, max(self._saved_offsets, 0) * ENTRY_BYTES, sync)
@@ -92,7 +105,8 @@ class SegmentIndexes:
     def load(cls, directory: Path, base_offset: int, log_bytes: int) -> SegmentIndexes:
         """The indexes in the files of a segment whose `.log` has `log_bytes`.
 
-        Raises FileNotFoundError, or ValueError naming file and position when a file cannot be this segment's index.
+        Raises FileNotFoundError, or ValueError naming file and position when a file cannot be this
+        segment's index.
         """
         indexes = cls()
         path = directory / segment_file(base_offset, OFFSET_INDEX_SUFFIX)
@@ -126,3 +140,20 @@ def _write_from(path: Path, content: bytes, saved_bytes: int, sync: bool) -> Non
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def read_last_timestamp(directory: Path, base_offset: int, suffix: str = "") -> int | None:
+    """The largest timestamp of a segment, from the last entry of its time index; None if that
+    cannot say. Raises OSError.
+    """
+    path = directory / (segment_file(base_offset, TIME_INDEX_SUFFIX) + suffix)
+    try:
+        with open(path, "rb") as file:
+            size_bytes = file.seek(0, os.SEEK_END)
+            if size_bytes % time_index.ENTRY.size or not size_bytes:
+                return None
+            file.seek(-time_index.ENTRY.size, os.SEEK_END)
+            timestamp_ms: int = time_index.ENTRY.unpack(file.read())[0]
+            return timestamp_ms or None  # 0: preallocated, or 1970
+    except FileNotFoundError:
+        return None

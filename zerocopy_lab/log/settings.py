@@ -1,7 +1,8 @@
 """The settings of a topic, by Kafka's own names, with Kafka's own defaults and limits.
 
-A topic stores only what was set for it (its *overrides*); everything else follows the broker's defaults. The name of an
-attribute is the Kafka name with dots for underscores: `segment_bytes` is `segment.bytes`.
+A topic stores only what was set for it (its *overrides*); everything else follows the broker's
+defaults. The name of an attribute is the Kafka name with dots for underscores: `segment_bytes` is
+`segment.bytes`.
 
 | setting | what it decides |
 |---|---|
@@ -17,8 +18,9 @@ attribute is the Kafka name with dots for underscores: `segment_bytes` is `segme
 | compression.type | producer: batches stay as they came; else the broker repacks them |
 | min.insync.replicas | kept for the clients that ask: with one broker a partition has one replica |
 
-Source: Kafka's `TopicConfig` and `LogConfig`. Left out: settings of features that are not here (replication quotas, remote
-storage, message down-conversion); they are refused by name, so that nobody believes in a setting without effect.
+Source: Kafka's `TopicConfig` and `LogConfig`. Left out: settings of features that are not here
+(replication quotas, remote storage, message down-conversion); they are refused by name, so that
+nobody believes in a setting without effect.
 """
 
 from __future__ import annotations
@@ -75,7 +77,9 @@ class TopicSettings:
         return replace(defaults or cls(), overrides=kept, **values)
 
     def to_kafka(self) -> dict[str, str]:
-        """Every setting by its Kafka name, as text; with `overrides` one sees which were set for the topic."""
+        """Every setting by its Kafka name, as text; with `overrides` one sees which were set for
+        the topic.
+        """
         return {name: str(getattr(self, _attribute(name))) for name in _LEGAL}
 
     @property

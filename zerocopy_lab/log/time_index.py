@@ -5,12 +5,13 @@
 | 0 | timestamp, i64 | the largest timestamp of the segment so far, in ms |
 | 8 | relative offset, i32 | last offset of the batch that has it, minus the segment's base offset |
 
-Twelve bytes, big-endian, both ascending; written together with an offset index entry unless the largest timestamp has
-not grown, and once more when the segment is rolled or closed, so that the last entry is the segment's largest timestamp: all
-that retention by time needs to know.
+Twelve bytes, big-endian, both ascending; written together with an offset index entry unless the
+largest timestamp has not grown, and once more when the segment is rolled or closed, so that the
+last entry is the segment's largest timestamp: all that retention by time needs to know.
 
-Producers' clocks differ, so timestamps in a log need not ascend. The entry (t, o) promises only that nothing up to o is
-younger than t; hence the search for the first record of at least a time starts at the last entry with a smaller one.
+Producers' clocks differ, so timestamps in a log need not ascend. The entry (t, o) promises only
+that nothing up to o is younger than t; hence the search for the first record of at least a time
+starts at the last entry with a smaller one.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class TimeIndex:
         return self.timestamps_ms[-1], self.relative_offsets[-1]
 
     def offset_before(self, timestamp_ms: int) -> int:
-        """Relative offset up to which every record is older than the timestamp; 0 without an entry."""
+        """Relative offset up to which every record is older than the timestamp; 0 without an
+        entry.
+        """
         entry = bisect_left(self.timestamps_ms, timestamp_ms)
         return self.relative_offsets[entry - 1] if entry else 0
 
@@ -69,8 +72,8 @@ class TimeIndex:
     def from_bytes(cls, content: bytes) -> TimeIndex:
         """The entries of a file.
 
-        Raises ValueError, with the position in the file, when they cannot be an index. Zeros at the end are Kafka's
-        preallocation and are skipped.
+        Raises ValueError, with the position in the file, when they cannot be an index. Zeros at
+        the end are Kafka's preallocation and are skipped.
         """
         if len(content) % ENTRY.size:
             raise ValueError(f"{len(content)} bytes are no multiple of {ENTRY.size}")

@@ -1,12 +1,14 @@
 """Which topics there are, and what was set for each: `topics.json` in every `log.dir`.
 
-Kafka keeps this in its metadata log (`__cluster_metadata`), which a single broker does not need. The file is replaced as a
-whole at every change, in every directory; when they differ after a crash, the one with the highest revision counts.
+Kafka keeps this in its metadata log (`__cluster_metadata`), which a single broker does not need.
+The file is replaced as a whole at every change, in every directory; when they differ after a
+crash, the one with the highest revision counts.
 
     {"revision": 3, "topics": {"flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
 
-Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is missing or damaged, the topics are
-taken from the partitions' directories; only the overrides are then gone, and that is said.
+Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is
+missing or damaged, the topics are taken from the partitions' directories; only the overrides are
+then gone, and that is said.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ def write_topics(directory: Path, revision: int, topics: dict[str, TopicInfo]) -
 def read_topics(
     directories: Iterable[Path], defaults: TopicSettings
 ) -> tuple[int, dict[str, TopicInfo]]:
-    """(revision, topics) of the newest file that is whole; (0, {}) when there is none. Raises OSError."""
+    """(revision, topics) of the newest file that is whole; (0, {}) when there is none. Raises
+    OSError.
+    """
     newest: tuple[int, dict[str, TopicInfo]] = (0, {})
     for directory in directories:
         path = directory / TOPICS_FILE
