@@ -113,12 +113,14 @@ def run_experiment(
     runs: int = 3,
     seed: int = 1,
     preconditions: Sequence[Precondition] = (),
+    notes: Sequence[str] = (),
     timeout_s: float = 120.0,
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Measure all contestants in `repeats` rounds (>= 7 for a test, 3 in fast mode).
 
-    `timeout_s` is for one run (or all warm-ups of one round); `progress` is told each round in
+    `timeout_s` is for one run (or all warm-ups of one round); `notes`
+    go to the outcome; `progress` is told each round in
     words. Raises ExperimentRefused, ContestantFailed, ValueError for names that occur twice.
     """
     if len({contestant.name for contestant in contestants}) < len(contestants):
@@ -148,7 +150,7 @@ def run_experiment(
             "seed": seed,
             "pinned_to_cpu": cpu,
         },
-        (f"not pinned: {no_pinning}",) if no_pinning else (),
+        (*notes, *((f"not pinned: {no_pinning}",) if no_pinning else ())),
         describe_host(),
         _versions(),
         measured_at,
