@@ -73,14 +73,13 @@ class Connection:
 
     def _on_ready(self, events: int) -> None:
         try:
-            if events & ~self._events:
-                self._transfer.settle(self._sock)  # not asked for: reports in the error queue
             if events & self._events & WRITE:
                 self._flush()
             elif events & READ:
                 self._receive()
         except BlockingIOError:
-            pass  # a wake-up for nothing; the selector tells us again
+            # Ready, yet nothing to read: reports in the error queue wake us until they are taken.
+            self._transfer.settle(self._sock)
         except CloseConnection as reason:
             self.close(str(reason))
         except ConnectionError as hang_up:
