@@ -39,6 +39,12 @@ class Listener:
         self._spare_fd = os.open(os.devnull, os.O_RDONLY)
         reactor.call_soon(self._watch)
 
+    def set_congestion_control(self, name: str) -> None:
+        """Use TCP congestion control `name` (tcp(7)) on every connection. Raises OSError."""
+        if not hasattr(socket, "TCP_CONGESTION"):
+            raise OSError("this system does not let a program choose TCP's congestion control")
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+
     def close(self) -> None:
         """Accept nobody any more."""
         self._sock.close()

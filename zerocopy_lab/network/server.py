@@ -30,6 +30,7 @@ class NetworkSettings:
     request_max_bytes: int = 104_857_600
     send_buffer_bytes: int = -1
     receive_buffer_bytes: int = -1
+    congestion_control: str | None = None
 
 
 class NetworkThread:
@@ -75,6 +76,8 @@ class NetworkServer:
         self._turn = cycle(self._threads)
         self.reactor = self._threads[0].reactor
         self._listener = Listener(settings.host, settings.port, self.reactor, self._on_connect)
+        if settings.congestion_control is not None:
+            self._listener.set_congestion_control(settings.congestion_control)
         self.host, self.port = self._listener.host, self._listener.port
 
     def run(self) -> None:
