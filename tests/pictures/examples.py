@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.log.segment_info import SegmentInfo
 from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
-from zerocopy_lab.pictures.byte_map import IndexEntry, batch_fields, byte_map, record_fields
+from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
 from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
 from zerocopy_lab.pictures.comparison import (
     Contestant,
@@ -28,8 +29,9 @@ from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
 from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
-from zerocopy_lab.pictures.segment_map import SegmentSpan, segment_map
+from zerocopy_lab.pictures.segment_map import segment_map
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.records.fields import header_fields, record_fields
 from zerocopy_lab.records.record import Record, build_batch
 
 TIMED = Origin("TIMED", "Linux 6.18, 2 cores (virtual), 7 GiB, Python 3.11, TCP loopback, reno")
@@ -103,29 +105,32 @@ BATCH = bytes(
         base_offset=1_234_500,
     )
 )
+FIELDS = header_fields(memoryview(BATCH)) + record_fields(memoryview(BATCH), 61)
 ENTRY = IndexEntry(relative_offset=529, position=4172, base_offset=1_234_000)
 DAY_MS = 86_400_000
 NOW_MS = 20_000 * DAY_MS
+
+
+def segment(base_offset: int, size_mib: int, days: tuple[int, int], why: str) -> SegmentInfo:
+    """A segment whose records are that many days old; its fate follows from the words."""
+    return SegmentInfo(
+        base_offset=base_offset,
+        next_offset=base_offset + 120_000,
+        size_bytes=size_mib << 20,
+        index_entries=20,
+        time_index_entries=20,
+        first_ms=NOW_MS - days[0] * DAY_MS,
+        largest_ms=NOW_MS - days[1] * DAY_MS,
+        active=why.startswith("active"),
+        deletable=why.startswith("its youngest"),
+        why=why,
+    )
+
+
 SEGMENTS = [
-    SegmentSpan(
-        0,
-        100 << 20,
-        NOW_MS - 9 * DAY_MS,
-        NOW_MS - 8 * DAY_MS,
-        False,
-        True,
-        "older than retention.ms, every record of it",
-    ),
-    SegmentSpan(
-        120_000,
-        100 << 20,
-        NOW_MS - 8 * DAY_MS,
-        NOW_MS - 6 * DAY_MS,
-        False,
-        False,
-        "its youngest record is young",
-    ),
-    SegmentSpan(240_000, 35 << 20, NOW_MS - 6 * DAY_MS, NOW_MS - DAY_MS, True, False, "active"),
+    segment(0, 100, (9, 8), "its youngest record is 691200000 ms old, retention.ms is 604800000"),
+    segment(120_000, 100, (8, 6), "young enough, and the log is small enough"),
+    segment(240_000, 35, (6, 1), "active: records are written to it"),
 ]
 PAGES = [
     SegmentPages("00000000000000000000.log", (PageCell(64, 0), PageCell(64, 16), PageCell(64, 64))),
@@ -179,15 +184,13 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "latency, one": lambda: latency_against_throughput(SETTINGS[:1], origin=TIMED),
     "bytes": lambda: byte_map(
         BATCH,
-        batch_fields(BATCH) + record_fields(BATCH),
+        FIELDS,
         first_position=4172,
         origin=COUNTED,
         entry=ENTRY,
         title="Found",
     ),
-    "bytes, header": lambda: byte_map(
-        BATCH[:61], batch_fields(BATCH), first_position=0, origin=COUNTED
-    ),
+    "bytes, header": lambda: byte_map(BATCH[:61], FIELDS[:13], first_position=0, origin=COUNTED),
     "bytes, one": lambda: byte_map(b"\x02", [], first_position=16, origin=COUNTED),
     "segments": lambda: segment_map(
         SEGMENTS,

@@ -16,7 +16,7 @@ from tests.pictures.examples import COMPUTED, COUNTED, TIMED, around
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures import theme
 from zerocopy_lab.pictures.alias_proof import MIXED, NEW, OLD, AliasRow, alias_proof
-from zerocopy_lab.pictures.byte_map import KINDS, batch_fields, record_fields
+from zerocopy_lab.pictures.byte_map import KINDS, hue_of
 from zerocopy_lab.pictures.chunk_cost import ChunkCost
 from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
@@ -24,7 +24,6 @@ from zerocopy_lab.pictures.ladder import Rung, steps_of
 from zerocopy_lab.pictures.replica_map import replica_map, sums_per_broker
 from zerocopy_lab.pictures.residency_map import PageCell
 from zerocopy_lab.pictures.theme import byte_count, significant
-from zerocopy_lab.records.record import Record, build_batch
 
 
 def words_in(axes: Axes) -> list[str]:
@@ -192,13 +191,14 @@ def test_byte_map_shows_every_byte_under_the_hue_of_its_field() -> None:
     squares = [p for p in cells.patches if isinstance(p, Rectangle)]
     digits = [text.get_text() for text in cells.texts if len(text.get_text()) == 2][:61]
     assert bytes.fromhex("".join(digits)) == examples.BATCH[:61]
-    for field in batch_fields(examples.BATCH):
+    for field in examples.FIELDS[:13]:
         for at in range(field.position, field.position + field.length):
             row, column = divmod(at, 16)
             square = squares[at]
             assert square.get_x() == column
             assert square.get_y() == pytest.approx(row - 0.44)
-            assert to_hex(square.get_facecolor()).upper() == KINDS[field.kind]
+            assert to_hex(square.get_facecolor()).upper() == hue_of(field)
+    assert {hue_of(field) for field in examples.FIELDS} == set(KINDS.values())
     assert "baseOffset" in words_in(names)
     assert "1234500" in words_in(names)
 
@@ -208,28 +208,6 @@ def test_byte_map_draws_the_entry_and_says_what_it_leaves_out() -> None:
     assert f"... and {len(examples.BATCH) - 192:,} more bytes" in words
     assert "last offset 1,234,000 + 529" in words
     assert examples.ENTRY.octets() == bytes.fromhex("000002110000104c")
-
-
-def test_fields_of_a_batch_cover_its_header_and_first_record_without_a_gap() -> None:
-    record = Record(7, 1000, b"key", b"value", (("h", b"1"),))
-    batch = bytes(build_batch([record], base_offset=7))
-    fields = batch_fields(batch) + record_fields(batch)
-    ends = [field.position + field.length for field in fields]
-    assert [field.position for field in fields] == [0, *ends[:-1]]
-    assert ends[-1] == len(batch)
-    values = {field.name: field.value for field in fields}
-    assert values["baseOffset"] == "7"
-    assert values["recordsCount"] == "1"
-    assert (values["key"], values["value"], values["headers"]) == ("key", "value", "1")
-
-
-def test_null_key_and_empty_value_take_no_bytes() -> None:
-    batch = bytes(build_batch([Record(0, 0, None, b"", ())], base_offset=0))
-    values = {field.name: field.value for field in record_fields(batch)}
-    assert values["key length"] == "-1"
-    assert values["value length"] == "0"
-    assert "key" not in values
-    assert "value" not in values
 
 
 def test_segment_bars_span_ages_and_sizes() -> None:
@@ -242,7 +220,7 @@ def test_segment_bars_span_ages_and_sizes() -> None:
     assert [(p.get_x(), p.get_width()) for p in sizes] == [(0, 35), (35, 100), (135, 100)]
     limits: list[Any] = [axes.lines[0].get_xdata() for axes in (by_time, by_size)]
     assert [limit[0] for limit in limits] == [7, 150]
-    assert words_in(by_size)[-1] == "active"
+    assert words_in(by_size)[-1] == "active: records are written to it"
 
 
 def test_segments_far_inside_a_limit_are_not_squeezed() -> None:

@@ -4,8 +4,7 @@ Sixteen bytes a row, as in every hex dump; the frame of a field and its line in 
 it begins and ends, its hue what kind of field it is. The index entry is drawn under the bytes with
 a line to where its position points.
 
-`batch_fields` and `record_fields` name the fields of a record batch (format v2); the picture itself
-takes any fields.
+The fields are those of `records.fields`, or any others of the same shape.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from zerocopy_lab.pictures.theme import (
     say_that_nothing_is_there,
     themed,
 )
-from zerocopy_lab.records.batch import HEADER_BYTES, read_header
-from zerocopy_lab.records.varint import INT64_VARINT_BYTES, decode_varint
+from zerocopy_lab.records.fields import Field
 
 BYTES_PER_ROW: Final = 16
 _ROW_INCHES: Final = 0.26
@@ -42,33 +40,19 @@ KINDS: Final = {
     "producer": "#6A1B4D",
     "content": "#F1F1F1",
 }
-_HEADER_FIELDS: Final = (
-    ("baseOffset", 8, "place"),
-    ("batchLength", 4, "length"),
-    ("partitionLeaderEpoch", 4, "place"),
-    ("magic", 1, "check"),
-    ("crc", 4, "check"),
-    ("attributes", 2, "check"),
-    ("lastOffsetDelta", 4, "length"),
-    ("baseTimestamp", 8, "time"),
-    ("maxTimestamp", 8, "time"),
-    ("producerId", 8, "producer"),
-    ("producerEpoch", 2, "producer"),
-    ("baseSequence", 4, "producer"),
-    ("recordsCount", 4, "length"),
-)
+_KIND_OF: Final = {
+    **dict.fromkeys(("baseOffset", "partitionLeaderEpoch", "offsetDelta"), "place"),
+    **dict.fromkeys(("magic", "crc", "attributes"), "check"),
+    **dict.fromkeys(("baseTimestamp", "maxTimestamp", "timestampDelta", "timestamp"), "time"),
+    **dict.fromkeys(("producerId", "producerEpoch", "baseSequence"), "producer"),
+    **dict.fromkeys(("batchLength", "lastOffsetDelta", "recordsCount", "length"), "length"),
+    **dict.fromkeys(("keyLength", "valueLength", "headersCount"), "length"),
+}
 
 
-class ByteField(NamedTuple):
-    """`length` bytes from `position` on (counted from the first byte shown) mean `value`; `kind` is
-    one of KINDS.
-    """
-
-    name: str
-    position: int
-    length: int
-    value: str
-    kind: str
+def hue_of(field: Field) -> str:
+    """The hue of a field's kind; what is no field of a batch is content."""
+    return KINDS[_KIND_OF.get(field.name, "content")]
 
 
 class IndexEntry(NamedTuple):
@@ -85,61 +69,10 @@ class IndexEntry(NamedTuple):
         return self.relative_offset.to_bytes(4, "big") + self.position.to_bytes(4, "big")
 
 
-def batch_fields(octets: bytes) -> list[ByteField]:
-    """The 13 fields of the header at the start of `octets`. Raises CorruptMessage where there is
-    none.
-    """
-    values = read_header(memoryview(octets))
-    fields: list[ByteField] = []
-    position = 0
-    for (name, length, kind), value in zip(_HEADER_FIELDS, values, strict=True):
-        shown = f"0x{value:08x}" if name == "crc" else str(value)
-        fields.append(ByteField(name, position, length, shown, kind))
-        position += length
-    assert position == HEADER_BYTES
-    return fields
-
-
-def record_fields(octets: bytes, position: int = HEADER_BYTES) -> list[ByteField]:
-    """The fields of one record of an uncompressed batch, starting at `position`. Raises
-    InvalidRecord.
-
-    Its headers, if it has any, are one field: they rarely are of interest, and the list stays
-    short.
-    """
-    view = memoryview(octets)
-    fields: list[ByteField] = []
-
-    def number(name: str, kind: str) -> int:
-        nonlocal position
-        value, behind = decode_varint(view, position, INT64_VARINT_BYTES)
-        fields.append(ByteField(name, position, behind - position, str(value), kind))
-        position = behind
-        return value
-
-    def content(name: str, length: int) -> None:
-        nonlocal position
-        if length > 0:
-            shown = bytes(view[position : position + length]).decode("utf-8", "replace")
-            fields.append(ByteField(name, position, length, shown, "content"))
-            position += length
-
-    end = number("record length", "length") + position
-    fields.append(ByteField("attributes", position, 1, str(view[position]), "check"))
-    position += 1
-    number("timestampDelta", "time")
-    number("offsetDelta", "place")
-    content("key", number("key length", "length"))
-    content("value", number("value length", "length"))
-    number("headers", "length")
-    content("headers' bytes", end - position)
-    return fields
-
-
 @themed
 def byte_map(
     octets: bytes,
-    fields: Sequence[ByteField],
+    fields: Sequence[Field],
     *,
     first_position: int,
     origin: Origin,
@@ -177,9 +110,7 @@ def byte_map(
     return picture
 
 
-def _draw_cells(
-    axes: Axes, octets: bytes, fields: Sequence[ByteField], first_position: int
-) -> None:
+def _draw_cells(axes: Axes, octets: bytes, fields: Sequence[Field], first_position: int) -> None:
     """A square per byte with its hexadecimal digits; a frame where one field ends and another
     begins.
     """
@@ -189,7 +120,7 @@ def _draw_cells(
     for at, octet in enumerate(octets):
         row, column = divmod(at, BYTES_PER_ROW)
         field = owners.get(at)
-        _cell(axes, column, row, octet, KINDS[field.kind] if field else PAPER)
+        _cell(axes, column, row, octet, hue_of(field) if field else PAPER)
         if field and at == field.position:
             for hue, width in ((PAPER, 3.6), (INK, 1.5)):  # dark fields need the light rim
                 edge = Line2D([column, column], [row - 0.44, row + 0.44], color=hue, lw=width)
@@ -246,34 +177,32 @@ def _draw_entry(axes: Axes, entry: IndexEntry, row: float) -> None:
     axes.plot([-0.16], [0], marker=">", color=INK, markersize=6)
 
 
-def _draw_names(axes: Axes, fields: Sequence[ByteField]) -> None:
+def _draw_names(axes: Axes, fields: Sequence[Field]) -> None:
     """The list: a swatch, where the field lies, its name, its value (cut when it is long)."""
     axes.set_xlim(0, 1)
     axes.set_ylim(max(len(fields), 1) - 0.4, -0.6)
     for row, field in enumerate(fields):
         axes.add_patch(
-            Rectangle(
-                (0, row - 0.34), 0.03, 0.68, facecolor=KINDS[field.kind], edgecolor=QUIET, lw=0.5
-            )
+            Rectangle((0, row - 0.34), 0.03, 0.68, facecolor=hue_of(field), edgecolor=QUIET, lw=0.5)
         )
         end = field.position + field.length - 1
         where = f"{field.position}" if field.length == 1 else f"{field.position}-{end}"
         axes.text(0.17, row, where, ha="right", va="center", fontsize=8, color=QUIET)
         axes.text(0.195, row, field.name, va="center", fontsize=8)
-        value = field.value if len(field.value) <= 24 else field.value[:23] + "…"
+        value = field.told if len(field.told) <= 24 else field.told[:23] + "…"
         axes.text(0.56, row, value, va="center", family="monospace", fontsize=7.5, parse_math=False)
 
 
 def _in_words(
     octets: bytes,
-    fields: Sequence[ByteField],
+    fields: Sequence[Field],
     first_position: int,
     entry: IndexEntry | None,
     title: str,
 ) -> str:
     told = [
         f"{field.name}, {field.length} bytes at {first_position + field.position}: "
-        f"{field.value[:60]}."
+        f"{field.told[:60]}."
         for field in fields
     ]
     pointed = (

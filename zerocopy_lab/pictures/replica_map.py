@@ -37,9 +37,11 @@ def replica_map(
     brokers: Sequence[int],
     origin: Origin,
     racks: Mapping[int, str] | None = None,
+    store: str = "broker",
     title: str = "",
 ) -> Picture:
-    """`replicas` is partition -> brokers, leader first, as in Kafka's metadata; `racks` is broker
+    """`store` is what a row stands for ("broker", "directory"), named in front of its number.
+    `replicas` is partition -> brokers, leader first, as in Kafka's metadata; `racks` is broker
     -> rack.
 
     Raises ValueError when a replica is on a broker that is not among `brokers`.
@@ -48,7 +50,7 @@ def replica_map(
         raise ValueError(f"replicas on brokers {sorted(strangers)}, there are only {list(brokers)}")
     rows = sorted(brokers, key=lambda broker: ((racks or {}).get(broker, ""), broker))
     picture = new_picture(1.15 + 0.3 * max(len(rows), 1), title, origin.text())
-    picture.alt = _in_words(replicas, rows, racks or {}, title)
+    picture.alt = _in_words(replicas, rows, racks or {}, store, title)
     grid, sums = picture.subplots(1, 2, sharey=True, width_ratios=[3.2, 1])
     if not rows or not replicas:
         for axes in (grid, sums):
@@ -58,7 +60,7 @@ def replica_map(
     _draw_grid(grid, replicas, partitions, rows)
     _draw_sums(sums, replicas, rows)
     names = [
-        f"broker {broker}" + (f"  {racks[broker]}" if racks and broker in racks else "")
+        f"{store} {broker}" + (f"  {racks[broker]}" if racks and broker in racks else "")
         for broker in rows
     ]
     grid.set_yticks(range(len(rows)), names)
@@ -144,14 +146,18 @@ def sums_per_broker(
 
 
 def _in_words(
-    replicas: Mapping[int, Sequence[int]], rows: Sequence[int], racks: Mapping[int, str], title: str
+    replicas: Mapping[int, Sequence[int]],
+    rows: Sequence[int],
+    racks: Mapping[int, str],
+    store: str,
+    title: str,
 ) -> str:
     led, held = (sums_per_broker(replicas, rows, leaders_only=only) for only in (True, False))
     told = [
-        f"Broker {broker}"
+        f"{store.capitalize()} {broker}"
         + (f" in {racks[broker]}" if broker in racks else "")
         + f": {all_of_them} replicas, leads {leaders}."
         for broker, all_of_them, leaders in zip(rows, held, led, strict=True)
     ]
-    placed = f"{len(replicas)} partitions on {len(rows)} brokers, {sum(held)} replicas."
+    placed = f"{len(replicas)} partitions on {len(rows)} {store}s, {sum(held)} replicas."
     return in_words(title, placed, *told)

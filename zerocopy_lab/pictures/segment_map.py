@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from zerocopy_lab.log.segment_info import SegmentInfo
 from zerocopy_lab.pictures.theme import (
     DIRTY,
     INK,
@@ -36,23 +37,9 @@ _UNITS: Final = (("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000)
 _FAR: Final = 3  # a limit this many times beyond the data would squeeze the data into a line
 
 
-class SegmentSpan(NamedTuple):
-    """One segment: what it holds, and what retention says of it (`why` in words, shown at the end
-    of its row).
-    """
-
-    base_offset: int
-    size_bytes: int
-    first_ms: int
-    largest_ms: int
-    active: bool
-    deletable: bool
-    why: str = ""
-
-
 @themed
 def segment_map(
-    segments: Sequence[SegmentSpan],
+    segments: Sequence[SegmentInfo],
     *,
     now_ms: int,
     retention_ms: int,
@@ -63,7 +50,10 @@ def segment_map(
     """Segments oldest first, one row each. A limit of -1 is no limit, as in Kafka, and draws no
     line.
     """
-    picture = new_picture(1.25 + 0.36 * max(len(segments), 1), title, origin.text())
+    reasons = [textwrap.fill(segment.why, 36) for segment in segments]
+    most_lines = max((words.count("\n") + 1 for words in reasons), default=1)
+    row_inches = max(0.3, 0.15 * most_lines + 0.04)
+    picture = new_picture(1.3 + row_inches * max(len(segments), 1), title, origin.text())
     picture.alt = _in_words(segments, now_ms, retention_ms, retention_bytes, title)
     by_time, by_size = picture.subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
     if not segments:
@@ -76,11 +66,11 @@ def segment_map(
     by_time.set_ylim(len(segments) - 0.45, -0.55)
     by_time.set_ylabel("base offset")
     by_size.tick_params(axis="y", length=0, labelleft=False)
-    for row, segment in enumerate(segments):
+    for row, words in enumerate(reasons):
         by_size.text(
             1.02,
             row,
-            textwrap.fill(segment.why, 30),
+            words,
             va="center",
             fontsize=8,
             transform=by_size.get_yaxis_transform(),
@@ -97,7 +87,7 @@ def _keys() -> list[Patch]:
     ]
 
 
-def _looks(segment: SegmentSpan) -> dict[str, Any]:
+def _looks(segment: SegmentInfo) -> dict[str, Any]:
     if segment.deletable:
         return {"facecolor": PAPER, "edgecolor": DIRTY, "hatch": "////"}
     hue = SENDER if segment.active else RESIDENT
@@ -105,7 +95,7 @@ def _looks(segment: SegmentSpan) -> dict[str, Any]:
 
 
 def _draw_times(
-    axes: Axes, segments: Sequence[SegmentSpan], now_ms: int, retention_ms: int
+    axes: Axes, segments: Sequence[SegmentInfo], now_ms: int, retention_ms: int
 ) -> None:
     """Bars by age: now is at the right, as on a timeline."""
     oldest_ms = max(1, *(now_ms - segment.first_ms for segment in segments), 1)
@@ -118,7 +108,7 @@ def _draw_times(
     axes.set_xlabel(f"age of the records, {unit} before now")
 
 
-def _draw_sizes(axes: Axes, segments: Sequence[SegmentSpan], retention_bytes: int) -> None:
+def _draw_sizes(axes: Axes, segments: Sequence[SegmentInfo], retention_bytes: int) -> None:
     """Bars laid end to end, newest at zero: what lies beyond the limit is the excess."""
     newer_bytes = 0
     total_bytes = max(1, sum(segment.size_bytes for segment in segments))
@@ -160,7 +150,7 @@ def _unit_for(span_ms: int) -> tuple[str, int]:
 
 
 def _in_words(
-    segments: Sequence[SegmentSpan],
+    segments: Sequence[SegmentInfo],
     now_ms: int,
     retention_ms: int,
     retention_bytes: int,
