@@ -72,11 +72,12 @@ class Connection:
         self._on_close(self)
 
     def _on_ready(self, events: int) -> None:
+        self._proceed(self._flush if events & self._events & WRITE else self._receive)
+
+    def _proceed(self, step: Callable[[], None]) -> None:
+        """Take a step; whatever goes wrong in it is the end of this connection and of no other."""
         try:
-            if events & self._events & WRITE:
-                self._flush()
-            elif events & READ:
-                self._receive()
+            step()
         except BlockingIOError:
             # Ready, yet nothing to read: reports in the error queue wake us until they are taken.
             self._transfer.settle(self._sock)
@@ -92,11 +93,11 @@ class Connection:
             raise
 
     def _receive(self) -> None:
-        if not self._inbox.has_room:
+        if self._later is not None and not self._inbox.has_room:
             self._want(0)  # a client that sends on and on while it waits for its answer
         elif self._inbox.receive(self._sock) == 0:
             self.close()
-        elif self._later is None:
+        else:
             self._handle_frames()
 
     def _handle_frames(self) -> None:
@@ -124,17 +125,13 @@ class Connection:
 
     def _resume(self, pieces: Pieces | None) -> None:
         """The response that was waited for is there."""
-        if self._closed:
-            return
-        self._later = None
-        try:
-            if pieces is not None:
-                self._send(pieces)
-            self._handle_frames()
-        except CloseConnection as reason:
-            self.close(str(reason))
-        except OSError as failure:
-            self.close(f"{type(failure).__name__}: {failure}")
+        if not self._closed:
+            self._later = None
+            self._proceed(lambda: self._answer_and_go_on(pieces))
+
+    def _answer_and_go_on(self, pieces: Pieces | None) -> None:
+        self._answer(pieces)
+        self._handle_frames()
 
     def _send(self, pieces: Pieces) -> None:
         self.outbox.put(pieces)

@@ -92,7 +92,7 @@ class Inbox:
         if available < LENGTH.size:
             return None
         body_at = self._begin + LENGTH.size
-        length = frame_length(self._small[self._begin : body_at], self._limit_bytes)
+        length = frame_length(self._small, self._limit_bytes, self._begin)
         if available - LENGTH.size >= length:
             self._begin = body_at + length
             return self._small[body_at : self._begin]

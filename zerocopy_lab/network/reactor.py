@@ -82,18 +82,18 @@ class Reactor:
         select, soon = self._selector.select, self._soon
         while not self._stopping:
             for key, events in select(0 if soon else None):
-                self._run(key.data, events)
+                try:
+                    key.data(events)
+                except Exception:  # a bug of ours must not end everybody's service
+                    log.exception("serving a connection failed")
             while soon:
-                self._run(soon.popleft())
+                try:
+                    soon.popleft()()
+                except Exception:
+                    log.exception("a call left for the network thread failed")
 
     def close(self) -> None:
         """Give the selector and the wake-up sockets back, after `run()` has returned."""
         self._selector.close()
         self._wake_receiver.close()
         self._wake_sender.close()
-
-    def _run(self, callback: Callable[..., None], *arguments: object) -> None:
-        try:
-            callback(*arguments)
-        except Exception:  # a bug of ours must not end everybody's service
-            log.exception("a callback of the network thread failed")

@@ -23,18 +23,18 @@ Pieces = Sequence[Piece]
 LENGTH = Struct(">i")
 
 
-def frame_length(prefix: bytes | bytearray | memoryview, limit_bytes: int) -> int:
-    """The length that the four bytes of `prefix` announce.
+def frame_length(view: bytes | memoryview, limit_bytes: int, at: int = 0) -> int:
+    """The length that the four bytes at position `at` announce.
 
     Raises FrameError when it is negative or above `limit_bytes` (Kafka's
     `socket.request.max.bytes`): a stranger's four bytes must not make us reserve two gigabytes.
     """
-    (length,) = LENGTH.unpack_from(prefix)
+    length: int = LENGTH.unpack_from(view, at)[0]
     if length < 0:
         raise FrameError(f"a frame of negative length {length}")
     if length > limit_bytes:
         raise FrameError(f"a frame of {length} bytes, over socket.request.max.bytes={limit_bytes}")
-    return int(length)
+    return length
 
 
 def framed(payload: bytes) -> bytes:

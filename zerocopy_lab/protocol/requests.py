@@ -18,7 +18,7 @@ from struct import Struct, error
 from typing import NamedTuple
 
 from zerocopy_lab.errors import FrameError, UnsupportedVersion
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.versions import API_KEYS, VERSIONS, ApiKey
 
 _FIXED = Struct(">hhih")
 
@@ -54,10 +54,9 @@ def read_request_header(frame: memoryview) -> RequestHeader:
         key, version, correlation_id, client_id_length = _FIXED.unpack_from(frame)
     except error:
         raise FrameError(f"a request of {len(frame)} bytes, too short for a header") from None
-    try:
-        api_key = ApiKey(key)
-    except ValueError:
-        raise FrameError(f"request {key} (version {version}) is unknown to this broker") from None
+    api_key = API_KEYS.get(key)
+    if api_key is None:
+        raise FrameError(f"request {key} (version {version}) is unknown to this broker")
     versions = VERSIONS[api_key]
     if not versions.lowest <= version <= versions.highest:
         header = RequestHeader(api_key, version, correlation_id, None, 0)

@@ -22,6 +22,8 @@ from typing import NamedTuple
 class ApiKey(IntEnum):
     """The number at the front of a request. Names as in Kafka's `ApiKeys`, in snake case."""
 
+    __hash__ = int.__hash__  # an enum hashes its name, in Python; every request looks its key up
+
     produce = 0
     fetch = 1
     list_offsets = 2
@@ -98,6 +100,9 @@ VERSIONS: dict[ApiKey, VersionRange] = {
     ApiKey.offset_delete: VersionRange(0, 0, NEVER),
     ApiKey.describe_cluster: VersionRange(0, 1, 0),
 }
+
+#: The keys by their numbers: one look-up, where `ApiKey(number)` takes ten times as long.
+API_KEYS: dict[int, ApiKey] = {int(key): key for key in VERSIONS}
 
 #: The versions of Produce below this one carry the message formats of before 2017; they are
 #: advertised, and refused.
