@@ -54,6 +54,8 @@ def read_lines(path: Path, fields_per_line: int) -> list[list[str]]:
         return []
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: byte {error.start} is no text") from None
+    if not lines:
+        return []  # Kafka makes the file before it has anything to write
     if lines[:1] != [_VERSION]:
         raise ValueError(f"{path}, line 1: version {lines[:1]}, only {_VERSION} is known")
     entries = [line.split() for line in lines[2:]]

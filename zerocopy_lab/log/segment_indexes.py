@@ -119,6 +119,8 @@ class SegmentIndexes:
                 )
             path = directory / segment_file(base_offset, TIME_INDEX_SUFFIX)
             indexes.times = TimeIndex.from_bytes(path.read_bytes())
+            if log_bytes and not len(indexes.times):
+                raise ValueError("it has no entry, so it lost the one with the largest timestamp")
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         indexes.unindexed_bytes = log_bytes - indexes.offsets.last_position()
