@@ -91,7 +91,10 @@ def _sum(known: Sequence[PageCounts]) -> PageCounts:
     return PageCounts(
         sum(counts.total for counts in known),
         sum(counts.resident for counts in known),
-        *(_sum_or_unknown([counts[column] for counts in known]) for column in (2, 3, 4, 5)),
+        _sum_or_unknown([counts.dirty for counts in known]),
+        _sum_or_unknown([counts.writeback for counts in known]),
+        _sum_or_unknown([counts.evicted for counts in known]),
+        _sum_or_unknown([counts.recently_evicted for counts in known]),
         known[0].meter,
     )
 
