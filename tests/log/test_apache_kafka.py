@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -61,23 +61,20 @@ def produce(bootstrap: str, topic: str, values: list[bytes], **settings: object)
 
 def consume(bootstrap: str, topic: str) -> list[tuple[int, bytes]]:
     """Offset and value of every record from the first to the last."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False}
-    )
+    settings = {"enable.partition.eof": True, "enable.auto.commit": False, "group.id": "reader"}
+    consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
     found: list[tuple[int, bytes]] = []
     try:
-        partition = TopicPartition(topic, 0, 0)
-        _, end = consumer.get_watermark_offsets(partition, timeout=PATIENCE_S)
-        consumer.assign([partition])
-        give_up = time.monotonic() + PATIENCE_S
-        while consumer.position([partition])[0].offset < end and time.monotonic() < give_up:
-            for message in consumer.consume(1_000, timeout=1):
-                offset, value = message.offset(), message.value()
-                assert message.error() is None
-                assert offset is not None
-                assert value is not None
-                found.append((offset, value))
-        return found
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        while (message := consumer.poll(PATIENCE_S)) is not None:
+            if (error := message.error()) is not None:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                return found
+            offset, value = message.offset(), message.value()
+            assert offset is not None
+            assert value is not None
+            found.append((offset, value))
+        raise AssertionError(f"{topic} does not end; the last record was {found[-1:]}")
     finally:
         consumer.close()
 
