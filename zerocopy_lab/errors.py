@@ -247,6 +247,14 @@ class InvalidRecord(KafkaError):
     code = 87
 
 
+class UnknownTopicId(KafkaError):
+    code = 100
+
+
+class MismatchedEndpointType(KafkaError):
+    code = 114
+
+
 class CloseConnection(Exception):
     """There is nothing sensible to answer, so this connection has to end; the message becomes the
     log line.

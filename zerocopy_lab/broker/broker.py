@@ -11,16 +11,20 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from zerocopy_lab.broker.cluster import ClusterHandler
+from zerocopy_lab.broker.configs import ConfigsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.fetch import FetchHandler
 from zerocopy_lab.broker.groups import Groups
 from zerocopy_lab.broker.housekeeping import Housekeeping
 from zerocopy_lab.broker.list_offsets import ListOffsetsHandler
+from zerocopy_lab.broker.log_ends import LogEndsHandler
 from zerocopy_lab.broker.metadata import MetadataHandler
 from zerocopy_lab.broker.produce import ProduceHandler
 from zerocopy_lab.broker.producer_ids import ProducerIds
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
+from zerocopy_lab.broker.topic_changes import TopicChanges
 from zerocopy_lab.broker.topics import TopicsHandler
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.log import LogDirectories
@@ -39,18 +43,17 @@ class Broker:
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
         self._metadata = MetadataHandler(self.logs, settings)
-        self.groups = Groups(
-            self.logs,
-            self.timers,
-            settings.groups,
-            lambda: (settings.node_id, *self._metadata.address),
-        )
+        self.groups = Groups(self.logs, self.timers, settings.groups, self._address)
+        topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         self.dispatch = Dispatch(
             families=(
                 self._metadata.handlers(),
-                TopicsHandler(self.logs, settings).handlers(),
+                TopicsHandler(self.logs, topic_changes).handlers(),
+                ConfigsHandler(self.logs, settings, {}).handlers(),
+                ClusterHandler(self.logs, settings.log_dirs, self._address).handlers(),
+                LogEndsHandler(self.logs, self.waiting.appended).handlers(),
                 ListOffsetsHandler(self.logs).handlers(),
                 self.groups.handlers(),
                 ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
@@ -64,6 +67,9 @@ class Broker:
     def advertise(self, host: str, port: int) -> None:
         """Tell clients, from now on, to connect to `host` and `port`."""
         self._metadata.address = (host, port)
+
+    def _address(self) -> tuple[int, str, int]:
+        return self.settings.node_id, *self._metadata.address
 
     def handle(self, frame: memoryview, client: Client) -> Reply:
         """Answer one request (without its length). The frame may be reused once this returns."""

@@ -25,6 +25,8 @@ class BrokerSettings:
     node_id: int = 0
     num_partitions: int = 1
     auto_create_topics_enable: bool = True
+    #: Of all topics together. Kafka knows no such setting; a partition costs files and memory.
+    max_partitions: int = 20_000
     #: What every topic has unless it says otherwise.
     topic_defaults: TopicSettings = field(default_factory=TopicSettings)
     groups: GroupSettings = field(default_factory=GroupSettings)

@@ -1,94 +1,150 @@
-"""CreateTopics and DeleteTopics."""
+"""CreateTopics, CreatePartitions and DeleteTopics: every topic in a request stands for itself.
+
+One that fails does not keep the others from being made. All three are done when they are answered,
+so the time that a request allows for them (`timeout`) does not matter here.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
+from uuid import UUID
 
+from zerocopy_lab.broker.config_entries import topic_entries
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
-from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.errors import InvalidReplicationFactor, InvalidRequest, KafkaError
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.broker.topic_changes import TopicChanges
+from zerocopy_lab.errors import InvalidRequest, KafkaError, UnknownTopicId
+from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
+_DELETE_KNOWS_TOPIC_IDS = 6
+
 
 class TopicsHandler:
-    """Answers CreateTopics and DeleteTopics."""
+    """Answers the requests that change which topics there are."""
 
-    def __init__(self, logs: LogDirectories, settings: BrokerSettings) -> None:
+    def __init__(self, logs: LogDirectories, changes: TopicChanges) -> None:
         self._logs = logs
-        self._settings = settings
+        self._changes = changes
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
         return {
             ApiKey.create_topics: self.create_topics,
+            ApiKey.create_partitions: self.create_partitions,
             ApiKey.delete_topics: self.delete_topics,
         }
 
     def create_topics(self, request: Any, context: RequestContext) -> messages.Entity:
-        """Every topic stands for itself: one that fails does not keep the others away."""
-        types = messages.response_types(ApiKey.create_topics, context.api_version)
-        names = [wanted.name for wanted in request.topics]
-        return messages.make(
-            types.CreateTopicsResponse,
-            topics=tuple(
-                self._create(types, wanted, names.count(wanted.name), request.validate_only)
-                for wanted in request.topics
-            ),
+        """Since version 5 the answer tells the settings of each new topic."""
+        types = messages.response_types(context.api_key, context.api_version)
+        mentions = Counter(wanted.name for wanted in request.topics)
+        topics = tuple(
+            self._create(types, wanted, mentions[wanted.name], request.validate_only)
+            for wanted in request.topics
         )
+        return messages.make(types.CreateTopicsResponse, topics=topics)
 
     def _create(self, types: Any, wanted: Any, mentions: int, validate_only: bool) -> Any:
+        error, topic = None, None
         try:
-            if mentions > 1:
-                raise InvalidRequest(f"{wanted.name} is named {mentions} times in one request")
-            if wanted.replication_factor not in (-1, 1):
-                raise InvalidReplicationFactor(
-                    f"replication factor {wanted.replication_factor}, but there is 1 broker"
-                )
-            count = wanted.num_partitions
-            topic = self._logs.create_topic(
+            _check_mentions(wanted.name, mentions)
+            topic = self._changes.create(
                 wanted.name,
-                self._settings.num_partitions if count == -1 else count,
+                wanted.num_partitions,
+                wanted.replication_factor,
+                {part.partition_index: part.broker_ids for part in wanted.assignments},
                 {config.name: config.value for config in wanted.configs},
+                validate_only=validate_only,
             )
-        except KafkaError as error:
-            return messages.make(
-                types.CreatableTopicResult,
-                name=wanted.name,
-                topic_id=None,
-                error_code=messages.error_code(error.code),
-                error_message=str(error),
-                configs=(),
-            )
+        except KafkaError as refusal:
+            error = refusal
         return messages.make(
             types.CreatableTopicResult,
             name=wanted.name,
-            topic_id=topic.topic_id,
-            error_code=messages.error_code(0),
-            error_message=None,
-            num_partitions=topic.partitions,
-            replication_factor=1,
-            configs=(),
+            topic_id=topic.topic_id if topic else None,
+            **_result(error),
+            num_partitions=topic.partitions if topic else -1,
+            replication_factor=1 if topic else -1,
+            configs=_settings_of(types, topic) if topic else (),
         )
+
+    def create_partitions(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Topics only grow: the key of a record decides its partition, so fewer would mix keys."""
+        types = messages.response_types(context.api_key, context.api_version)
+        mentions = Counter(wanted.name for wanted in request.topics)
+        results = tuple(
+            self._extend(types, wanted, mentions[wanted.name], request.validate_only)
+            for wanted in request.topics
+        )
+        return messages.make(types.CreatePartitionsResponse, results=results)
+
+    def _extend(self, types: Any, wanted: Any, mentions: int, validate_only: bool) -> Any:
+        error = None
+        try:
+            _check_mentions(wanted.name, mentions)
+            given = wanted.assignments
+            assignments = None if given is None else [part.broker_ids for part in given]
+            self._changes.extend(
+                wanted.name, wanted.count, assignments, validate_only=validate_only
+            )
+        except KafkaError as refusal:
+            error = refusal
+        return messages.make(types.CreatePartitionsTopicResult, name=wanted.name, **_result(error))
 
     def delete_topics(self, request: Any, context: RequestContext) -> messages.Entity:
         """The topic is gone for clients at once; its files follow after `file.delete.delay.ms`."""
-        types = messages.response_types(ApiKey.delete_topics, context.api_version)
+        types = messages.response_types(context.api_key, context.api_version)
+        if context.api_version < _DELETE_KNOWS_TOPIC_IDS:
+            wanted: list[tuple[str | None, UUID | None]] = [(n, None) for n in request.topic_names]
+        else:
+            wanted = [(topic.name, topic.topic_id) for topic in request.topics]
+        responses = tuple(self._delete(types, name, topic_id) for name, topic_id in wanted)
+        return messages.make(types.DeleteTopicsResponse, responses=responses)
+
+    def _delete(self, types: Any, name: str | None, topic_id: UUID | None) -> Any:
+        error = None
+        try:
+            if name is None:
+                name = self._name_of(topic_id)
+            self._changes.delete(name)
+        except KafkaError as refusal:
+            error = refusal
         return messages.make(
-            types.DeleteTopicsResponse,
-            responses=tuple(self._delete(types, name) for name in request.topic_names),
+            types.DeletableTopicResult, name=name, topic_id=topic_id, **_result(error)
         )
 
-    def _delete(self, types: Any, name: str) -> Any:
-        code, message = 0, None
-        try:
-            self._logs.delete_topic(name)
-        except KafkaError as error:
-            code, message = error.code, str(error)
-        return messages.make(
-            types.DeletableTopicResult,
-            name=name,
-            error_code=messages.error_code(code),
-            error_message=message,
+    def _name_of(self, topic_id: UUID | None) -> str:
+        for name, topic in self._logs.topics().items():
+            if topic.topic_id == topic_id:
+                return name
+        raise UnknownTopicId(f"no topic has the id {topic_id}")
+
+
+def _check_mentions(name: str, mentions: int) -> None:
+    if mentions > 1:
+        raise InvalidRequest(f"{name} is named {mentions} times in one request")
+
+
+def _result(error: KafkaError | None) -> dict[str, Any]:
+    return {
+        "error_code": messages.error_code(error.code if error else 0),
+        "error_message": str(error) if error else None,
+    }
+
+
+def _settings_of(types: Any, topic: TopicInfo) -> tuple[Any, ...] | None:
+    if not hasattr(types, "CreatableTopicConfigs"):
+        return None  # before version 5
+    return tuple(
+        messages.make(
+            types.CreatableTopicConfigs,
+            name=entry.name,
+            value=entry.value,
+            read_only=False,
+            config_source=entry.source,
+            is_sensitive=False,
         )
+        for entry in topic_entries(topic.settings)
+    )

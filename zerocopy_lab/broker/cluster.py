@@ -1,0 +1,157 @@
+"""DescribeCluster, DescribeLogDirs and ElectLeaders: a cluster of one, as administrators' tools see
+it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.errors import (
+    ElectionNotNeeded,
+    KafkaError,
+    KafkaStorageError,
+    MismatchedEndpointType,
+    UnknownTopicOrPartition,
+)
+from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+_BROKERS = 1  # endpoint type
+
+
+class ClusterHandler:
+    """Answers what is asked about the cluster. `address` is where clients find this broker."""
+
+    def __init__(
+        self,
+        logs: LogDirectories,
+        log_dirs: Sequence[Path],
+        address: Callable[[], tuple[int, str, int]],
+    ) -> None:
+        self._logs = logs
+        self._log_dirs = log_dirs
+        self._address = address
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.describe_cluster: self.describe_cluster,
+            ApiKey.describe_log_dirs: self.describe_log_dirs,
+            ApiKey.elect_leaders: self.elect_leaders,
+        }
+
+    def describe_cluster(self, request: Any, context: RequestContext) -> messages.Entity:
+        """The one broker, which is its own controller."""
+        if getattr(request, "endpoint_type", _BROKERS) != _BROKERS:
+            raise MismatchedEndpointType("this is a broker, there is no controller to talk to")
+        types = messages.response_types(context.api_key, context.api_version)
+        node_id, host, port = self._address()
+        broker = messages.make(types.DescribeClusterBroker, broker_id=node_id, host=host, port=port)
+        return messages.make(
+            types.DescribeClusterResponse,
+            error_code=messages.error_code(0),
+            cluster_id=self._logs.cluster_id,
+            controller_id=node_id,
+            brokers=(broker,),
+        )
+
+    def describe_log_dirs(self, request: Any, context: RequestContext) -> messages.Entity:
+        """What lies in which directory, in bytes. One that is offline has an error instead."""
+        types = messages.response_types(context.api_key, context.api_version)
+        results = [
+            self._directory(types, path, logs)
+            for path, logs in self._by_directory(request.topics).items()
+        ]
+        for path in self._logs.offline:
+            code = messages.error_code(KafkaStorageError.code)
+            results.append(
+                messages.make(
+                    types.DescribeLogDirsResult, error_code=code, log_dir=str(path), topics=()
+                )
+            )
+        return messages.make(
+            types.DescribeLogDirsResponse,
+            error_code=messages.error_code(0),
+            results=tuple(results),
+        )
+
+    def _by_directory(self, topics: Any) -> dict[Path, list[PartitionLog]]:
+        in_use = [path for path in self._log_dirs if path not in self._logs.offline]
+        found: dict[Path, list[PartitionLog]] = {path: [] for path in in_use}
+        wanted = (
+            None if topics is None else {topic.topic: set(topic.partitions) for topic in topics}
+        )
+        for log in self._logs.logs():
+            if wanted is None or log.partition in wanted.get(log.topic, ()):
+                path = log.directory.parent
+                if path in found:  # else it has just gone offline
+                    found[path].append(log)
+        return found
+
+    def _directory(self, types: Any, path: Path, logs: list[PartitionLog]) -> Any:
+        by_topic: dict[str, list[PartitionLog]] = defaultdict(list)
+        for log in logs:
+            by_topic[log.topic].append(log)
+        disk = os.statvfs(path)
+        return messages.make(
+            types.DescribeLogDirsResult,
+            error_code=messages.error_code(0),
+            log_dir=str(path.absolute()),
+            topics=tuple(
+                messages.make(
+                    types.DescribeLogDirsTopic,
+                    name=topic,
+                    partitions=tuple(_partition(types, log) for log in logs),
+                )
+                for topic, logs in by_topic.items()
+            ),
+            total_bytes=disk.f_blocks * disk.f_frsize,
+            usable_bytes=disk.f_bavail * disk.f_frsize,
+        )
+
+    def elect_leaders(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Every partition is led by its only replica, so there is never anything to elect."""
+        types = messages.response_types(context.api_key, context.api_version)
+        asked_for = request.topic_partitions or ()  # null: all that need an election, which is none
+        results = tuple(
+            messages.make(
+                types.ReplicaElectionResult,
+                topic=topic.topic,
+                partition_result=tuple(
+                    self._election(types, topic.topic, partition) for partition in topic.partitions
+                ),
+            )
+            for topic in asked_for
+        )
+        return messages.make(
+            types.ElectLeadersResponse,
+            error_code=messages.error_code(0),
+            replica_election_results=results,
+        )
+
+    def _election(self, types: Any, topic: str, partition: int) -> Any:
+        error: KafkaError = ElectionNotNeeded("this broker leads the partition already")
+        if self._logs.get(topic, partition) is None:
+            error = UnknownTopicOrPartition(f"there is no partition {topic}-{partition}")
+        return messages.make(
+            types.PartitionResult,
+            partition_id=partition,
+            error_code=messages.error_code(error.code),
+            error_message=str(error),
+        )
+
+
+def _partition(types: Any, log: PartitionLog) -> Any:
+    return messages.make(
+        types.DescribeLogDirsPartition,
+        partition_index=log.partition,
+        partition_size=log.size_bytes,
+        offset_lag=0,
+        is_future_key=False,
+    )
