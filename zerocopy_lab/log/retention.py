@@ -65,6 +65,8 @@ def _why_deletable(
         return f"all its records lie before the log start offset {log_start_offset}"
     if not settings.deletes:
         return ""
+    if next_offset is not None and not segment.size_bytes:
+        return "it is empty: compaction took all its records"
     if settings.retention_ms >= 0:
         age_ms = now_ms - segment.last_change_ms()
         if age_ms > settings.retention_ms:

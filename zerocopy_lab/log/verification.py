@@ -28,6 +28,8 @@ from zerocopy_lab.log.file_names import (
 from zerocopy_lab.log.identity_files import META_PROPERTIES_FILE, MetaProperties
 from zerocopy_lab.log.inspection import OFFSET_CHECKPOINTS
 from zerocopy_lab.log.partition_verification import Findings, verify_partition
+from zerocopy_lab.log.settings import MAX_INT64, TopicSettings
+from zerocopy_lab.log.topic_registry import read_topics
 
 
 def verify(directory: Path, *, deep: bool = False) -> Findings:
@@ -41,7 +43,7 @@ def verify(directory: Path, *, deep: bool = False) -> Findings:
     partitions = [key for name in names if (key := parse_partition_directory(name))]
     if any(parse_segment_file(name) for name in names):
         key = parse_partition_directory(directory.resolve().name)
-        gaps_below = _cleaned_offsets(directory.resolve().parent).get(key, 0) if key else 0
+        gaps_below = _gaps_below(directory.resolve().parent).get(key, 0) if key else 0
         verify_partition(directory, findings, gaps_below=gaps_below, deep=deep)
     elif partitions or META_PROPERTIES_FILE in names:
         _verify_log_dir(directory, partitions, findings, deep)
@@ -60,7 +62,7 @@ def _verify_log_dir(
         MetaProperties.load(directory)
     except ValueError as error:
         findings.add(directory / META_PROPERTIES_FILE, None, error)
-    gaps = _cleaned_offsets(directory)
+    gaps = _gaps_below(directory)
     ends = {
         key: verify_partition(
             directory / str(key), findings, gaps_below=gaps.get(key, 0), deep=deep
@@ -82,11 +84,18 @@ def _verify_log_dir(
                 )
 
 
-def _cleaned_offsets(directory: Path) -> dict[TopicPartition, int]:
+def _gaps_below(directory: Path) -> dict[TopicPartition, int]:
+    """Up to which offset compaction may have made gaps. It swaps first and writes the checkpoint
+    afterwards, so in between only the topic's settings can tell.
+    """
     try:
-        return _offsets(directory / CLEANER_FILE)
+        gaps = _offsets(directory / CLEANER_FILE)
     except ValueError:
-        return {}  # reported with the other checkpoints
+        gaps = {}  # reported with the other checkpoints
+    for name, topic in read_topics([directory], TopicSettings())[1].items():
+        if topic.settings.compacts:
+            gaps |= {TopicPartition(name, number): MAX_INT64 for number in range(topic.partitions)}
+    return gaps
 
 
 def _offsets(path: Path) -> dict[TopicPartition, int]:
