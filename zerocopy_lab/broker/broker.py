@@ -42,9 +42,9 @@ class Broker:
         )
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
-        self._metadata = MetadataHandler(self.logs, settings)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._address)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
+        self._metadata = MetadataHandler(self.logs, settings, topic_changes)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         self.dispatch = Dispatch(

@@ -12,7 +12,13 @@ from uuid import UUID
 
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.errors import KafkaError, TopicAlreadyExists, UnknownTopicOrPartition
+from zerocopy_lab.broker.topic_changes import TopicChanges
+from zerocopy_lab.errors import (
+    KafkaError,
+    LeaderNotAvailable,
+    TopicAlreadyExists,
+    UnknownTopicOrPartition,
+)
 from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
@@ -21,9 +27,12 @@ from zerocopy_lab.protocol.versions import ApiKey
 class MetadataHandler:
     """Answers Metadata; `address` is where clients find this broker."""
 
-    def __init__(self, logs: LogDirectories, settings: BrokerSettings) -> None:
+    def __init__(
+        self, logs: LogDirectories, settings: BrokerSettings, changes: TopicChanges
+    ) -> None:
         self._logs = logs
         self._settings = settings
+        self._changes = changes
         self.address = ("127.0.0.1", 0)
 
     def handlers(self) -> dict[ApiKey, Handler]:
@@ -84,7 +93,9 @@ class MetadataHandler:
         if not may_create:
             raise UnknownTopicOrPartition(name)
         try:
-            return self._logs.create_topic(name, self._settings.num_partitions)
+            created = self._changes.create(name)
+            assert created is not None, "only a validation creates nothing"
+            return created
         except TopicAlreadyExists:  # by another network thread, a moment ago
             return self._logs.topics()[name]
 
@@ -95,17 +106,23 @@ class MetadataHandler:
             name=name,
             topic_id=topic.topic_id,
             is_internal=name.startswith("__"),
-            partitions=tuple(self._partition(types, index) for index in range(topic.partitions)),
+            partitions=tuple(
+                self._partition(types, name, index) for index in range(topic.partitions)
+            ),
         )
 
-    def _partition(self, types: Any, index: int) -> Any:
+    def _partition(self, types: Any, topic: str, index: int) -> Any:
         node_id = self._settings.node_id
+        log = self._logs.get(topic, index)
+        error, leader_id = (0, node_id) if log else (LeaderNotAvailable.code, -1)
         return messages.make(
             types.MetadataResponsePartition,
-            error_code=messages.error_code(0),
+            error_code=messages.error_code(error),
             partition_index=index,
-            leader_id=node_id,
-            leader_epoch=0,
+            leader_id=leader_id,
+            # A consumer that has seen a later epoch (in a batch) would not believe an older one.
+            leader_epoch=log.leader_epoch if log else -1,
             replica_nodes=(node_id,),
-            isr_nodes=(node_id,),
+            isr_nodes=(node_id,) if log else (),
+            offline_replicas=() if log else (node_id,),
         )
