@@ -13,7 +13,6 @@ import pytest
 
 from zerocopy_lab.file_slice import FileSlice
 from zerocopy_lab.transfer import Transfer, conformance, examiner
-from zerocopy_lab.transfer.read_then_send import ReadThenSend
 
 
 class Honest(Transfer):
@@ -54,14 +53,14 @@ class ForgetsWhatTheSocketLeft(Honest):
         return len(chunk)
 
 
-class KeepsAcrossSlices(ReadThenSend):
-    name = "keeps_across_slices"
+class KeepsAcrossSlices(Honest):
+    kept: tuple[int, bytes] = (-1, b"")
 
-    def _read(self, piece: FileSlice, sent_bytes: int) -> None:
-        if sent_bytes == 0 and self._unsent_from and self._unsent_from[1] > 0:
-            self._unsent = self._chunk[: min(piece.length, len(self._chunk))]
-            return
-        super()._read(piece, sent_bytes)
+    def chunk(self, piece: FileSlice, sent_bytes: int) -> bytes:
+        here = piece.position + sent_bytes
+        if self.kept[0] != here:  # right position, but of which file?
+            self.kept = here, super().chunk(piece, sent_bytes)
+        return self.kept[1][: piece.length - sent_bytes]
 
 
 class SaysZeroWhenFull(Honest):
@@ -104,6 +103,12 @@ class LeaksDescriptors(Honest):
         return super().chunk(piece, sent_bytes)
 
 
+class RemembersTheFile(Honest):
+    def chunk(self, piece: FileSlice, sent_bytes: int) -> bytes:
+        self.last_piece = piece
+        return super().chunk(piece, sent_bytes)
+
+
 class DiesOfASignal(Honest):
     def chunk(self, piece: FileSlice, sent_bytes: int) -> bytes:
         if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
@@ -130,6 +135,7 @@ FLAWS = [
     (FillsUpWithZeros, conformance.shrinking_file, "from a file cut to"),
     (TouchesItsMapping, conformance.shrinking_file, "died of SIGBUS"),
     (LeaksDescriptors, conformance.nothing_left_open, "still open"),
+    (RemembersTheFile, conformance.file_let_go, "has been sent are open"),
     (DiesOfASignal, conformance.signals_in_the_middle, "InterruptedError"),
 ]
 

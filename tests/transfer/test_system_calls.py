@@ -59,11 +59,10 @@ def chunks(length: int, chunk_bytes: int) -> Iterator[int]:
 
 def theory(name: str, length: int, chunk_bytes: int) -> list[str]:
     """The calls for one slice that starts at a page, in order."""
-    # The mapping of the slice before goes; Python's mmap looks up the length and keeps the file.
-    map_the_slice = ["close", "munmap", "fstat", "fcntl", "mmap"]
+    # Python's mmap looks up the length, and keeps a descriptor of the file for itself.
+    mapping, unmapping = ["fstat", "fcntl", "mmap"], ["close", "munmap"]
     calls: list[str] = []
-    for number, count in enumerate(chunks(length, chunk_bytes)):
-        mapping = map_the_slice if number == 0 else []
+    for count in chunks(length, chunk_bytes):
         calls += {
             "read_then_send": ["preadv", "send"],
             "mmap_then_send": ["fstat", *mapping, "send"],
@@ -73,7 +72,8 @@ def theory(name: str, length: int, chunk_bytes: int) -> list[str]:
             "encrypt_then_send": ["preadv", *("write" for _ in chunks(count, 16 * KIB))],
             "sendfile_over_kernel_tls": ["sendfile"],
         }[name]
-    return calls
+        mapping = []
+    return calls + (unmapping if "fcntl" in calls else [])
 
 
 def traced(name: str, path: Path, length: int, chunk_bytes: int, trace: Path) -> list[str]:

@@ -228,6 +228,28 @@ def nothing_left_open(trial: Trial) -> None:
     require(before == after, f"{after - before} descriptors are still open after close()")
 
 
+def file_let_go(trial: Trial) -> None:
+    """A slice that has been sent is forgotten: a deleted segment must leave the disk."""
+    transfer = trial.strategy()
+    with trial.pair() as pair:
+        opened = trial.file_of(some_bytes(FILE_BYTES))
+        file = os.fstat(opened.fd)
+        carry(transfer, pair, FileSlice(opened, 0, FILE_BYTES))
+        del opened
+        still_open = [
+            number for number in os.listdir("/dev/fd") if _is_descriptor_of(int(number), file)
+        ]
+        require(not still_open, f"descriptors {still_open} of a file that has been sent are open")
+        transfer.close()
+
+
+def _is_descriptor_of(number: int, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), file)
+    except OSError:  # the one that listed the descriptors
+        return False
+
+
 def more_than_2_gib(trial: Trial) -> None:
     """One slice longer than any single call can move, of a sparse file; the receiver drops it."""
     mark = some_bytes(1000)
@@ -263,6 +285,7 @@ CHECKS: tuple[Check, ...] = (
     shrinking_file,
     signals_in_the_middle,
     nothing_left_open,
+    file_let_go,
 )
 
 

@@ -35,7 +35,7 @@ class MmapThenSend(Transfer):
         self._payload = memoryview(b"")
 
     def send(self, sock: socket.socket, piece: FileSlice, sent_bytes: int) -> int:
-        """Look up the length, then send a chunk; the first of a slice maps it."""
+        """Look up the length, then send a chunk; the first maps the slice, the last unmaps it."""
         if sent_bytes >= piece.length:
             return 0
         file_bytes = os.fstat(piece.file.fd).st_size
@@ -46,11 +46,14 @@ class MmapThenSend(Transfer):
         # Released at once: a mapping cannot be closed while a traceback holds a view of it.
         with self._payload[sent_bytes : sent_bytes + self.chunk_bytes] as chunk:
             try:
-                return self._send_chunk(sock, chunk)
+                moved_bytes = self._send_chunk(sock, chunk)
             except OSError as failure:
                 if failure.errno == errno.EFAULT:  # truncated since the fstat above
-                    return self.nothing_came(piece, sent_bytes)
+                    self.nothing_came(piece, sent_bytes)
                 raise
+        if sent_bytes + moved_bytes == piece.length:
+            self.close()  # an idle connection must not keep a deleted segment on the disk
+        return moved_bytes
 
     def close(self) -> None:
         """Unmap."""
@@ -64,9 +67,13 @@ class MmapThenSend(Transfer):
         # A mapping starts at a page; up to a page before the slice is mapped and never sent.
         lead_bytes = piece.position % mmap.ALLOCATIONGRANULARITY
         first, mapped_bytes = piece.position - lead_bytes, lead_bytes + piece.length
-        self._mapping = mmap.mmap(
-            piece.file.fd, mapped_bytes, access=mmap.ACCESS_READ, offset=first
-        )
+        try:
+            self._mapping = mmap.mmap(
+                piece.file.fd, mapped_bytes, access=mmap.ACCESS_READ, offset=first
+            )
+        except ValueError:  # Python's own check of the length: truncated since ours
+            self.nothing_came(piece, 0)
+            raise
         self._payload = memoryview(self._mapping)[lead_bytes:]
         self._piece = piece
 

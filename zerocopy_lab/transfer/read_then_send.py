@@ -40,7 +40,8 @@ class ReadThenSend(Transfer):
             self._read(piece, sent_bytes)
         moved_bytes = self._send_chunk(sock, self._unsent[: piece.length - sent_bytes])
         self._unsent = self._unsent[moved_bytes:]
-        self._unsent_from = piece.file, here + moved_bytes
+        # An idle connection must not keep a deleted segment on the disk.
+        self._unsent_from = (piece.file, here + moved_bytes) if self._unsent else None
         return moved_bytes
 
     def close(self) -> None:

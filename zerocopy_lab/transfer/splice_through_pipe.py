@@ -55,7 +55,8 @@ class SpliceThroughPipe(Transfer):
         assert self._pipe is not None
         moved_bytes = os.splice(self._pipe[0], sock.fileno(), min(self._waiting_bytes, left_bytes))
         self._waiting_bytes -= moved_bytes
-        self._waiting_from = piece.file, here + moved_bytes
+        # An idle connection must not keep a deleted segment on the disk.
+        self._waiting_from = (piece.file, here + moved_bytes) if self._waiting_bytes else None
         return moved_bytes
 
     def close(self) -> None:
