@@ -58,7 +58,7 @@ class KeepsAcrossSlices(Honest):
 
     def chunk(self, piece: FileSlice, sent_bytes: int) -> bytes:
         here = piece.position + sent_bytes
-        if self.kept[0] != here:  # right position, but of which file?
+        if self.kept[0] != here and sent_bytes < piece.length:  # right position: of which file?
             self.kept = here, super().chunk(piece, sent_bytes)
         return self.kept[1][: piece.length - sent_bytes]
 
