@@ -19,6 +19,7 @@ from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
 
 HELP = "run the mini broker"
+_INTERVAL = "log.retention.check.interval.ms"
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a topic setting by Kafka's name, e.g. segment.bytes=1048576",
+        help="a topic setting by Kafka's name, e.g. segment.bytes=1048576, for every topic that "
+        f"does not say otherwise; or {_INTERVAL}, of the broker",
     )
     option("--log-level", default="info", choices=("debug", "info", "warning", "error"))
 
@@ -111,8 +113,14 @@ def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
         if not equals:
             raise ValueError(f"--set {assignment}: it wants NAME=VALUE")
         topic_settings[name] = value
+    interval_ms = int(
+        topic_settings.pop(_INTERVAL, BrokerSettings.log_retention_check_interval_ms)
+    )
+    if interval_ms < 1:
+        raise ValueError(f"--set {_INTERVAL}={interval_ms}: it must be 1 or more")
     return BrokerSettings(
         log_dirs=tuple(arguments.data_dir or [Path("zerocopy-lab-data")]),
+        log_retention_check_interval_ms=interval_ms,
         num_partitions=arguments.partitions,
         topic_defaults=TopicSettings.from_kafka(topic_settings),
     )
