@@ -113,9 +113,7 @@ def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
         if not equals:
             raise ValueError(f"--set {assignment}: it wants NAME=VALUE")
         topic_settings[name] = value
-    interval_ms = int(
-        topic_settings.pop(_INTERVAL, BrokerSettings.log_retention_check_interval_ms)
-    )
+    interval_ms = int(topic_settings.pop(_INTERVAL, BrokerSettings.log_retention_check_interval_ms))
     if interval_ms < 1:
         raise ValueError(f"--set {_INTERVAL}={interval_ms}: it must be 1 or more")
     return BrokerSettings(
