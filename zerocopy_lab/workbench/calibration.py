@@ -46,7 +46,7 @@ class Calibration(NamedTuple):
 
 def calibrate(*, fast: bool, seed: int) -> Calibration:
     """Measures all five in turns. Raises ExperimentRefused, ContestantFailed."""
-    calls, copied_bytes = (400_000, _GIB) if fast else (2_000_000, 4 * _GIB)
+    calls, copied_bytes = (400_000, _GIB // 2) if fast else (2_000_000, 4 * _GIB)
     outcome = run_experiment(
         "a system call and a copy",
         [

@@ -92,7 +92,8 @@ def execute(
                 start_timeout=_START_TIMEOUT_S,
             )
     except papermill.PapermillExecutionError as error:
-        return f"cell {error.cell_index} raised {error.ename}: {error.evalue}"
+        cell = read_notebook(executed).cells[error.cell_index]
+        return f"cell {cell.id} raised {error.ename}: {error.evalue}"
     except CellTimeoutError:
         return f"a cell took longer than {timeout_s} s"
     except DeadKernelError as error:

@@ -1,0 +1,137 @@
+"""Fetching as a measurement: the broker sends, and the receiver drops what comes.
+
+    notebook --starts--> contestant (receiver, metered) --starts--> broker (sender, metered by pid)
+
+The work of one contestant is a broker with one transfer strategy, asked for the same records as
+every other, from the same files. The receiver takes each response with MSG_TRUNC, which throws the
+bytes away without a copy (recv(2)): the best stand-in for a network card, so that what is measured
+is the sender.
+
+Responses are not parsed while the clock runs; offsets were found out in a first pass, which also
+brings all pages into memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+from pathlib import Path
+
+from zerocopy_lab.client.consumer import fetch, fetch_frame
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.protocol.framing import LENGTH
+from zerocopy_lab.records.batch import iterate_headers
+from zerocopy_lab.workbench.experiment import Contestant, Outcome
+from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.workbench.stopwatch import Stopwatch
+
+GIB = 1 << 30
+_REQUESTS_AHEAD = 4
+_WAKE_UP_BYTES = 256 << 10
+
+
+def broker_contestant(
+    name: str,
+    data_dir: Path,
+    topic: str,
+    *,
+    transfer: str,
+    chunk_bytes: int | None = None,
+    response_bytes: int = 1 << 20,
+    total_bytes: int,
+) -> Contestant:
+    """A broker over `data_dir` (which no other may have open) that sends with `transfer`."""
+    settings = {
+        "data_dir": str(data_dir),
+        "topic": topic,
+        "transfer": transfer,
+        "chunk_bytes": chunk_bytes,
+        "response_bytes": response_bytes,
+        "total_bytes": total_bytes,
+    }
+    return Contestant(name, fetch_through_broker, settings)
+
+
+def fetch_through_broker(
+    stopwatch: Stopwatch,
+    data_dir: str,
+    topic: str,
+    transfer: str,
+    chunk_bytes: int | None,
+    response_bytes: int,
+    total_bytes: int,
+) -> dict[str, float]:
+    """The work: `broker_cpu_s` and `wall_s` for fetching; returns the bytes that really came."""
+    options = [] if chunk_bytes is None else ["--chunk-bytes", str(chunk_bytes)]
+    with (
+        RunningBroker(Path(data_dir), transfer=transfer, options=options) as broker,
+        Wire(broker.host, broker.port) as wire,
+    ):
+        frames = frames_over(wire, topic, response_bytes)
+        drop_responses(wire.sock, frames, total_bytes=1)
+        stopwatch.also("broker", broker.pid)
+        with stopwatch:
+            dropped_bytes = drop_responses(wire.sock, frames, total_bytes=total_bytes)
+    return {"dropped_bytes": float(dropped_bytes)}
+
+
+def frames_over(wire: Wire, topic: str, response_bytes: int) -> list[bytes]:
+    """Requests that together fetch partition 0 once, each as much as `response_bytes` allow."""
+    frames, offset, high_watermark = [], 0, 1
+    while offset < high_watermark:
+        frames.append(fetch_frame(wire, topic, 0, offset, max_bytes=response_bytes))
+        fetched = fetch(wire, topic, 0, offset, max_bytes=response_bytes)
+        offset = _last_whole_offset(fetched.records) + 1
+        high_watermark = fetched.high_watermark
+    return frames
+
+
+def _last_whole_offset(records: bytes) -> int:
+    """The last offset of the last batch that is there as a whole. ValueError if none is."""
+    last_offset = None
+    with contextlib.suppress(CorruptMessage):  # a response may end in the middle of a batch
+        for _, header in iterate_headers(memoryview(records)):
+            last_offset = header.last_offset
+    if last_offset is None:
+        raise ValueError(f"{len(records)} bytes of records hold no whole batch")
+    return last_offset
+
+
+def drop_responses(sock: socket.socket, frames: list[bytes], *, total_bytes: int) -> int:
+    """Asks for the frames, over and over, until `total_bytes` have come; how many came.
+
+    A few requests are always on their way, as consumers do it: so neither end waits for the other
+    to be scheduled, which on a busy machine would be most of the time.
+    """
+    dropped_bytes = 0
+    into = bytearray(1 << 20)  # stays untouched: its length says how much to drop
+    requests = itertools.cycle(frames)
+    for frame in itertools.islice(requests, _REQUESTS_AHEAD):
+        sock.sendall(frame)
+    while dropped_bytes < total_bytes:
+        sock.sendall(next(requests))
+        dropped_bytes += _drop_one(sock, into)
+    return dropped_bytes + sum(_drop_one(sock, into) for _ in range(_REQUESTS_AHEAD))
+
+
+def _drop_one(sock: socket.socket, into: bytearray) -> int:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, LENGTH.size)
+    (length,) = LENGTH.unpack(sock.recv(LENGTH.size, socket.MSG_WAITALL))
+    left = int(length)
+    while left:
+        # Wake up for a good piece at a time, not for every packet.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(left, _WAKE_UP_BYTES))
+        came = sock.recv_into(into, min(left, len(into)), socket.MSG_TRUNC)
+        if came == 0:
+            raise ConnectionError(f"the broker hung up with {left} bytes of a response missing")
+        left -= came
+    return int(length)
+
+
+def per_gib(outcome: Outcome, contestant: str, figure: str) -> list[float]:
+    """A figure in seconds for every GiB that came, round by round."""
+    came = outcome.values(contestant, "dropped_bytes")
+    seconds = outcome.values(contestant, figure)
+    return [each / (count / GIB) for each, count in zip(seconds, came, strict=True)]
