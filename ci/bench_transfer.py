@@ -16,6 +16,7 @@ ranges. Nothing here passes or fails: verdicts say cheaper, dearer or inconclusi
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from collections.abc import Callable
@@ -56,6 +57,8 @@ CROSSOVER_MIB = 64
 def main() -> None:
     """Run the parts that were asked for, one after the other."""
     wanted = parse_arguments()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a long run shows each line when it has it
     print(describe_host().text())
     for part in wanted.parts or PARTS:
         PARTS[part](wanted)
