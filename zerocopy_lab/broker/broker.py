@@ -22,6 +22,7 @@ from zerocopy_lab.broker.log_ends import LogEndsHandler
 from zerocopy_lab.broker.metadata import MetadataHandler
 from zerocopy_lab.broker.produce import ProduceHandler
 from zerocopy_lab.broker.producer_ids import ProducerIds
+from zerocopy_lab.broker.sasl import SaslHandler
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
 from zerocopy_lab.broker.topic_changes import TopicChanges
@@ -56,6 +57,7 @@ class Broker:
                 LogEndsHandler(self.logs, self.waiting.appended).handlers(),
                 ListOffsetsHandler(self.logs).handlers(),
                 self.groups.handlers(),
+                SaslHandler(settings.sasl_users).handlers(),
                 ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
             ),
             frame_handlers={

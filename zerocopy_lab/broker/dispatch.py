@@ -47,6 +47,14 @@ Handler = Callable[[Any, RequestContext], "messages.Entity | Deferred[messages.E
 FrameHandler = Callable[[memoryview, RequestHeader, Client], Reply]
 
 
+#: What a client may say before it is authenticated.
+_BEFORE_AUTHENTICATION = {ApiKey.api_versions, ApiKey.sasl_handshake, ApiKey.sasl_authenticate}
+
+#: Decoding makes objects of tens of bytes out of items of two: a hundred megabytes of them, which a
+#: Produce may have, would become gigabytes. No real request but Produce comes near this.
+MOST_BYTES_DECODED = 1 << 20
+
+
 class Dispatch:
     """The table of handlers. `frame_handlers` win over `handlers`."""
 
@@ -69,6 +77,8 @@ class Dispatch:
             header = read_request_header(frame)
         except UnsupportedApiVersions as newer:
             return [self._api_versions_for_a_newer_client(newer.header)]
+        if not client.authenticated and header.api_key not in _BEFORE_AUTHENTICATION:
+            raise CloseConnection(f"{header.api_key.name} from a client that is not authenticated")
         frame_handler = self._frame_handlers.get(header.api_key)
         if frame_handler is not None:
             return frame_handler(frame, header, client)
@@ -79,6 +89,10 @@ class Dispatch:
         handler = self._handlers.get(key)
         if handler is None:
             raise CloseConnection(f"{key.name} is not served")
+        if len(frame) > MOST_BYTES_DECODED:
+            raise CloseConnection(
+                f"{key.name} of {len(frame)} bytes; beyond {MOST_BYTES_DECODED} only Produce may go"
+            )
         request = messages.decode(key, version, frame, header.body_at)
         context = RequestContext(key, version, header.correlation_id, header.client_id, client)
         try:

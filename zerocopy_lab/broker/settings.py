@@ -10,6 +10,7 @@ switching it off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class BrokerSettings:
     #: What every topic has unless it says otherwise.
     topic_defaults: TopicSettings = field(default_factory=TopicSettings)
     groups: GroupSettings = field(default_factory=GroupSettings)
+    #: Names and passwords, for listeners with SASL.
+    sasl_users: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: No fetch response is larger, whatever the client asks for (Kafka's default).
     fetch_max_bytes: int = 57_671_680
     log_retention_check_interval_ms: int = 1_000

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from zerocopy_lab.protocol.framing import Pieces
 
@@ -30,6 +30,13 @@ class Client:
     host: str
     port: int
     principal: str = "User:ANONYMOUS"
+    #: The name of the listener it came through; clients are told to come back the same way.
+    listener: str = "PLAINTEXT"
+    #: False on a listener with SASL, until the client has proved who it is.
+    authenticated: bool = True
+    refused: bool = False
+    #: The authentication under way, which belongs to the broker.
+    exchange: Any = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

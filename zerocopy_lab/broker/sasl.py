@@ -1,0 +1,137 @@
+"""SaslHandshake and SaslAuthenticate: who is there, on listeners that want to know.
+
+    ApiVersions (if the client likes) --> SaslHandshake: a mechanism --> SaslAuthenticate, once or
+    twice --> everything else
+
+Before that, dispatch lets nothing else through. Mechanisms: PLAIN (name and password in the clear:
+use it over TLS) and SCRAM. A connection whose authentication failed may not try again; it hears
+why, and its next request ends it.
+
+Left out: SaslHandshake 0, whose tokens travel without Kafka's headers (clients of before 2017),
+Kerberos, OAuth, and an end to a session's life (KIP-368). There are no access control lists:
+whoever is known may do everything.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any, Protocol
+
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.scram import MECHANISMS as SCRAM_MECHANISMS
+from zerocopy_lab.broker.scram import Credential, ScramExchange
+from zerocopy_lab.errors import (
+    CloseConnection,
+    IllegalSaslState,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanism,
+)
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+MECHANISMS = ("PLAIN", *SCRAM_MECHANISMS)
+
+
+class Exchange(Protocol):
+    """One authentication under way."""
+
+    user: str | None
+
+    def respond(self, message: bytes) -> bytes:
+        """Our answer; `user` is set when that was all. Raises SaslAuthenticationFailed."""
+        ...
+
+
+class PlainExchange:
+    """PLAIN (RFC 4616): identity, name and password with zero bytes between them."""
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self.user: str | None = None
+        self._users = users
+
+    def respond(self, message: bytes) -> bytes:
+        """Nothing, if name and password are right."""
+        parts = message.split(b"\0")
+        if len(parts) != 3:
+            raise SaslAuthenticationFailed("PLAIN wants identity, name and password")
+        identity, name, password = parts
+        user = name.decode(errors="replace")
+        if identity not in (b"", name):
+            raise SaslAuthenticationFailed("nobody may act as somebody else here")
+        known = self._users.get(user, "").encode()
+        if not known or not hmac.compare_digest(known, password):
+            raise SaslAuthenticationFailed("unknown user or wrong password")
+        self.user = user
+        return b""
+
+
+class SaslHandler:
+    """Answers both requests; `users` are names and passwords."""
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users = users
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.sasl_handshake: self.sasl_handshake,
+            ApiKey.sasl_authenticate: self.sasl_authenticate,
+        }
+
+    def sasl_handshake(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Agree on a mechanism."""
+        client, code = context.client, 0
+        if client.authenticated:
+            code = IllegalSaslState.code
+        elif client.refused:
+            raise CloseConnection("it failed to authenticate, and tries again")
+        elif request.mechanism not in MECHANISMS:
+            code = UnsupportedSaslMechanism.code
+        else:
+            client.exchange = self._exchange(request.mechanism)
+        types = messages.response_types(context.api_key, context.api_version)
+        return messages.make(
+            types.SaslHandshakeResponse,
+            error_code=messages.error_code(code),
+            mechanisms=MECHANISMS,
+        )
+
+    def _exchange(self, mechanism: str) -> Exchange:
+        if mechanism == "PLAIN":
+            return PlainExchange(self._users)
+        return ScramExchange(mechanism, self._credentials(mechanism))
+
+    @cache  # noqa: B019 - one handler lives as long as its broker
+    def _credentials(self, mechanism: str) -> dict[str, Credential]:
+        return {
+            name: Credential.of_password(mechanism, password)
+            for name, password in self._users.items()
+        }
+
+    def sasl_authenticate(self, request: Any, context: RequestContext) -> messages.Entity:
+        """One message of the exchange."""
+        client, answer = context.client, b""
+        error: KafkaError | None = None
+        if client.exchange is None:
+            raise IllegalSaslState("SaslHandshake comes first")
+        try:
+            answer = client.exchange.respond(request.auth_bytes)
+        except SaslAuthenticationFailed as refusal:
+            error = refusal
+            client.exchange, client.refused = None, True
+        else:
+            if client.exchange.user is not None:
+                client.principal = f"User:{client.exchange.user}"
+                client.exchange, client.authenticated = None, True
+        types = messages.response_types(context.api_key, context.api_version)
+        return messages.make(
+            types.SaslAuthenticateResponse,
+            error_code=messages.error_code(error.code if error else 0),
+            error_message=str(error) if error else None,
+            auth_bytes=answer,
+            session_lifetime=timedelta(0),
+        )
