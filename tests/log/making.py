@@ -55,9 +55,7 @@ def batch(
     return memoryview(bytearray(built))
 
 
-def open_logs(
-    *directories: Path, clock: Clock | None = None, **overrides: str
-) -> LogDirectories:
+def open_logs(*directories: Path, clock: Clock | None = None, **overrides: str) -> LogDirectories:
     """Log directories whose topics have these settings by default: segment_bytes="1000"."""
     settings = {name.replace("_", "."): value for name, value in overrides.items()}
     return LogDirectories.open(
@@ -84,7 +82,9 @@ def kill(logs: LogDirectories) -> None:
     logs._directories.clear()
 
 
-def read_batches(log: PartitionLog, offset: int | None = None, max_bytes: int = 1 << 20) -> Iterator[tuple[BatchHeader, bytes]]:
+def read_batches(
+    log: PartitionLog, offset: int | None = None, max_bytes: int = 1 << 20
+) -> Iterator[tuple[BatchHeader, bytes]]:
     """Every batch from an offset on, fetched as a consumer does, each with its CRC checked."""
     offset = log.log_start_offset if offset is None else offset
     while (piece := log.read(offset, max_bytes)) is not None:
@@ -100,7 +100,9 @@ def read_batches(log: PartitionLog, offset: int | None = None, max_bytes: int = 
         assert offset > before, "at least one whole batch"
 
 
-def read_all(log: PartitionLog, offset: int | None = None, max_bytes: int = 1 << 20) -> list[Record]:
+def read_all(
+    log: PartitionLog, offset: int | None = None, max_bytes: int = 1 << 20
+) -> list[Record]:
     """Every record from an offset on."""
     start = log.log_start_offset if offset is None else offset
     return [

@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.log.making import NOW_MS, TOPIC, Clock, batch, kill, log_in, open_logs, read_all, read_batches
+from tests.log.making import (
+    NOW_MS,
+    TOPIC,
+    Clock,
+    batch,
+    kill,
+    log_in,
+    open_logs,
+    read_all,
+    read_batches,
+)
 from zerocopy_lab.errors import InvalidRecord
 from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.compaction import cleanable, compact, dirty_ratio
@@ -246,7 +256,9 @@ def test_a_crash_at_every_step_of_the_swap_leaves_the_same_table(
             log = logs.find(TOPIC, 0)
             assert table(log) == before, step
             assert log.log_end_offset == end
-            assert not [name for name in os.listdir(log.directory) if name.endswith(("cleaned", "swap"))]
+            assert not [
+                name for name in os.listdir(log.directory) if name.endswith(("cleaned", "swap"))
+            ]
             logs.close()
             assert verify(left, deep=True).faults == [], step
         shutil.rmtree(tmp_path / "again")

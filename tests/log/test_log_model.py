@@ -66,7 +66,9 @@ class LogAgainstList(RuleBasedStateMachine):
         start, excess_bytes = 0, sum(size for _, size, _ in segments) - 2500
         for _base_offset, size_bytes, next_offset in segments:
             is_last = next_offset == len(self.values)
-            if not (next_offset <= self.start and not is_last) and excess_bytes < max(size_bytes, 1):
+            if not (next_offset <= self.start and not is_last) and excess_bytes < max(
+                size_bytes, 1
+            ):
                 break
             excess_bytes -= size_bytes
             start = next_offset

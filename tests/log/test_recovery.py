@@ -43,7 +43,12 @@ def killed_with(directory: Path, *batches: memoryview, **overrides: str) -> list
 @pytest.mark.parametrize("flushed", [False, True])
 def test_a_log_cut_at_every_byte_ends_at_a_batch(tmp_path: Path, flushed: bool) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    batches = [batch(b"a", b"b"), batch(b"c" * 30, codec=Codec.GZIP), batch(b"d"), batch(b"e", b"f")]
+    batches = [
+        batch(b"a", b"b"),
+        batch(b"c" * 30, codec=Codec.GZIP),
+        batch(b"d"),
+        batch(b"e", b"f"),
+    ]
     ends = killed_with(whole, *batches)
     if flushed:  # as a disk may leave it that says "written" too early
         (whole / "recovery-point-offset-checkpoint").write_text(f"0\n1\n{TOPIC} 0 6\n")
@@ -72,7 +77,9 @@ def test_every_flipped_bit_of_the_last_batch_is_found(tmp_path: Path) -> None:
     path = log_file(directory, 0)
     whole = path.read_bytes()
     # Offset and leader epoch are not covered by the CRC: a larger one still makes a legal batch.
-    covered = [at for at in range(ends[1], ends[2]) if not (at - ends[1] < 8 or 12 <= at - ends[1] < 16)]
+    covered = [
+        at for at in range(ends[1], ends[2]) if not (at - ends[1] < 8 or 12 <= at - ends[1] < 16)
+    ]
     for position in covered:
         for bit in range(8):
             damaged = bytearray(whole)

@@ -175,6 +175,11 @@ class PartitionLog:
             self._check_keys(batch)
         if settings.compression_type != "producer":
             batch, header = self._repacked(batch, header)
+        if len(batch) > settings.segment_bytes:
+            raise RecordListTooLarge(
+                f"a batch of {len(batch)} bytes does not fit a segment of "
+                f"{settings.segment_bytes} bytes, see segment.bytes"
+            )
         with self._lock:
             if self._offline is not None:
                 self._refuse(self._offline)
@@ -202,10 +207,6 @@ class PartitionLog:
         segment = self._segments[-1]
         if segment.size_bytes and self._must_roll(segment, len(batch), last_offset, timestamp_ms):
             segment = self.roll()
-        elif len(batch) > self.settings.segment_bytes:
-            raise RecordListTooLarge(
-                f"a batch of {len(batch)} bytes does not fit a segment of {self.settings.segment_bytes}"
-            )
         segment.append(batch, base_offset, last_offset, timestamp_ms)
         if header.producer_id != NO_PRODUCER_ID:
             self._producers.add(header, last_offset, timestamp_ms)

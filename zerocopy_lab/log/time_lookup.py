@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.time_index import NO_TIMESTAMP
 from zerocopy_lab.records.record import read_records
 
 
@@ -43,11 +44,26 @@ def first_since(
 
 
 def largest(segments: Sequence[Segment], start_offset: int) -> OffsetAndTimestamp | None:
-    """The first record with the largest timestamp of all, None without records. Raises as
-    `first_since`.
+    """The first record from `start_offset` on with the largest timestamp, None without one. Raises
+    as `first_since`.
     """
-    newest_ms = max(segment.largest_timestamp_ms() for segment in segments)
+    newest_ms = max(_largest_in(segment, start_offset) for segment in segments)
     return first_since(segments, newest_ms, start_offset) if newest_ms >= 0 else None
+
+
+def _largest_in(segment: Segment, start_offset: int) -> int:
+    if segment.base_offset >= start_offset:
+        return segment.largest_timestamp_ms()
+    newest_ms = NO_TIMESTAMP  # DeleteRecords may have taken the record that the indexes speak of
+    file = segment.reader()
+    for position, header in scan_headers(file, 0, segment.size_bytes):
+        if header.base_offset >= start_offset:
+            newest_ms = max(newest_ms, header.max_timestamp_ms)
+        elif header.last_offset >= start_offset:
+            records = read_records(memoryview(os.pread(file.fd, header.total_bytes, position)))
+            left = (record.timestamp_ms for record in records if record.offset >= start_offset)
+            newest_ms = max(newest_ms, max(left, default=NO_TIMESTAMP))
+    return newest_ms
 
 
 def _first_in(segment: Segment, timestamp_ms: int, start_offset: int) -> OffsetAndTimestamp | None:
