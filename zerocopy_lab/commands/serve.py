@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         make_transfer = partial(transfer.make, arguments.transfer, arguments.chunk_bytes)
-        make_transfer().close()
+        if make_transfer().needs_tls:
+            raise ValueError(f"{arguments.transfer} sends over TLS; this broker listens without")
         settings = _broker_settings(arguments)
         _raise_open_files_limit()
         broker = Broker(settings)
