@@ -17,13 +17,14 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from uuid import UUID
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.atomic_file import TEMPORARY_SUFFIX
 from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.checkpoints import LOG_START_FILE
 from zerocopy_lab.log.compaction import finish_swaps
 from zerocopy_lab.log.file_names import (
     CLEANED_SUFFIX,
@@ -99,10 +100,10 @@ def load_partition(
             end = _end_of(segments[-1])
         else:
             end = recover(segments, checkpoints.recovery_point, epochs, may_have_gaps)
+        if not may_have_gaps:
+            _check_no_gap(segments)
     except CorruptMessage as error:
         raise DamagedLog(_advice(checkpoints, str(error))) from None
-    if not may_have_gaps:
-        _check_no_gap(segments)
     log_start = max(checkpoints.log_start_offset, segments[0].base_offset)
     if log_start > end:
         segments, end = _start_anew(segments, log_start, end, checkpoints, settings, open_files)
@@ -189,7 +190,7 @@ def _walk_to_end(segment: Segment, start: int) -> int:
 
 
 def _check_no_gap(segments: list[Segment]) -> None:
-    for segment, later in zip(segments, segments[1:], strict=False):
+    for segment, later in pairwise(segments):
         end = _end_of(segment)
         if end != later.base_offset:
             raise DamagedLog(
@@ -225,9 +226,12 @@ def _start_anew(
     directory = segments[0].directory
     if checkpoints.was_clean:
         _LOGGER.warning(
-            "%s ends at %d, its log start offset is said to be %d: that checkpoint is ignored",
-            directory, end, log_start,
-        )  # fmt: skip
+            "%s says that %s begins at %d, but it ends at %d: that is ignored",
+            directory.parent / LOG_START_FILE,
+            directory,
+            log_start,
+            end,
+        )
         return segments, end
     # After a power cut: the deleted records' offsets must not be given out again.
     _LOGGER.warning(
