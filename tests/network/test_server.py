@@ -17,6 +17,7 @@ from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.inbox import SMALL_BYTES
+from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
 from zerocopy_lab.protocol.exchange import Client, Reply
 from zerocopy_lab.protocol.framing import Pieces, framed
@@ -100,7 +101,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
         port=0,
         transfer=lambda: transfer.make("sendfile"),
         threads=request.param,
-        request_max_bytes=LIMIT_BYTES,
+        limits=Limits(socket_request_max_bytes=LIMIT_BYTES),
     )
     server = NetworkServer(settings, handler)
     thread = threading.Thread(target=server.run)

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import cast
 
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.network.inbox import BufferLoan, Inbox
 from zerocopy_lab.network.outbox import Outbox
+from zerocopy_lab.network.quotas import Limits, RequestMemory
 from zerocopy_lab.network.reactor import READ, WRITE, Reactor
+from zerocopy_lab.network.tls import principal_of
 from zerocopy_lab.protocol.exchange import Client, Handler, Later, Reply
 from zerocopy_lab.protocol.framing import Pieces
 from zerocopy_lab.transfer import Transfer
@@ -39,7 +42,8 @@ class Connection:
         loan: BufferLoan,
         handler: Handler,
         transfer: Transfer,
-        limit_bytes: int,
+        limits: Limits,
+        memory: RequestMemory,
         on_close: Callable[[Connection], None],
     ) -> None:
         self.client = client
@@ -47,12 +51,21 @@ class Connection:
         self._reactor = reactor
         self._handler = handler
         self._transfer = transfer
-        self._inbox = Inbox(loan, limit_bytes)
+        self._limits = limits
+        self.inbox = Inbox(loan, memory, limits.socket_request_max_bytes, self._on_memory)
         self.outbox = Outbox(sock, transfer)
         self._on_close = on_close
         self._later: Later | None = None
         self._closed = False
+        self.cut_off: str | None = None  # the setting that ended it
+        self._was_active = True
+        self._active_at_s = self._part_since_s = 0.0
+        self._part_of_frame = -1
+        # What TLS has decrypted already is not in the socket, so the selector does not know of it.
+        tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._unseen_bytes = tls.pending if tls else None
         self._events = READ
+        self._has_name = tls is None
         reactor.watch(sock, READ, self._on_ready)
 
     def close(self, reason: str | None = None) -> None:
@@ -64,14 +77,41 @@ class Connection:
             log.warning("closed the connection of %s: %s", self.client, reason)
         if self._events:
             self._reactor.forget(self._sock)
-        self._inbox.close()
+        self.inbox.close()
         if self._later is not None:
             self._later.abandon()
         self._transfer.close()
         self._sock.close()
         self._on_close(self)
 
+    def look_after(self, now_s: float) -> None:
+        """End the connection if it has been idle, or in the middle of a request, for too long."""
+        if self._was_active or self._later is not None:
+            self._was_active, self._active_at_s = False, now_s
+        elif _is_over(now_s - self._active_at_s, self._limits.connections_max_idle_ms):
+            self.cut_off = "connections.max.idle.ms"
+            self.close(f"idle for {now_s - self._active_at_s:.0f} s ({self.cut_off})")
+            return
+        is_waiting = self._later is not None or self.outbox or self.inbox.is_waiting_for_memory
+        if is_waiting or not self.inbox.has_part_of_a_frame:
+            self._part_of_frame = -1
+        elif self._part_of_frame != self.inbox.frames:
+            self._part_of_frame, self._part_since_s = self.inbox.frames, now_s
+        elif _is_over(now_s - self._part_since_s, self._limits.request_arrival_max_ms):
+            self.cut_off = "request.arrival.max.ms"
+            self.close(f"a request did not arrive in time ({self.cut_off})")
+
+    def _on_memory(self) -> None:
+        self._reactor.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """There is memory for the large request that has begun."""
+        if not self._closed:
+            self.inbox.go_on()
+            self._proceed(self._handle_frames)
+
     def _on_ready(self, events: int) -> None:
+        self._was_active = True
         self._proceed(self._flush if events & self._events & WRITE else self._receive)
 
     def _proceed(self, step: Callable[[], None]) -> None:
@@ -93,23 +133,36 @@ class Connection:
             raise
 
     def _receive(self) -> None:
-        if self._later is not None and not self._inbox.has_room:
+        if self._later is not None and not self.inbox.has_room:
             self._want(0)  # a client that sends on and on while it waits for its answer
-        elif self._inbox.receive(self._sock) == 0:
+        elif self.inbox.receive(self._sock) == 0:
             self.close()
         else:
+            if not self._has_name:
+                self._take_name()
             self._handle_frames()
+
+    def _take_name(self) -> None:
+        """The TLS handshake is over: the client may have shown a certificate."""
+        self._has_name = True
+        self.client.principal = principal_of(self._sock) or self.client.principal
 
     def _handle_frames(self) -> None:
         """Handle what has arrived, until a response must be waited for."""
         while self._later is None and not (self._closed or self.outbox):
-            frame = self._inbox.next_frame()
+            frame = self.inbox.next_frame()
             if frame is None:
-                self._want(READ)
+                if self.inbox.is_waiting_for_memory:
+                    self._want(0)
+                elif self._unseen_bytes is not None and self._unseen_bytes():
+                    self.inbox.receive(self._sock)
+                    continue
+                else:
+                    self._want(READ)
                 return
             reply = self._handler(frame, self.client)
             del frame
-            self._inbox.done()
+            self.inbox.done()
             self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
@@ -154,3 +207,7 @@ class Connection:
         else:
             self._reactor.change(self._sock, events, self._on_ready)
         self._events = events
+
+
+def _is_over(passed_s: float, limit_ms: int) -> bool:
+    return limit_ms >= 0 and passed_s * 1000 > limit_ms

@@ -34,6 +34,7 @@ class Outbox:
         self._pieces: deque[Piece] = deque()
         self._sent_bytes = 0  # of the first piece
         self.would_blocks = 0
+        self.sent_bytes = 0
         self.file_bytes = 0
 
     def __bool__(self) -> bool:
@@ -56,6 +57,7 @@ class Outbox:
                 self.would_blocks += 1
                 return False
             turn_bytes -= sent
+            self.sent_bytes += sent
         return not pieces
 
     def _send_some(self, piece: Piece, *, more: bool) -> int:

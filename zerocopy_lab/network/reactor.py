@@ -14,6 +14,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ class Reactor:
         self._soon: deque[Callable[[], None]] = deque()
         self._thread_id = 0
         self._stopping = False
+        self._tick_interval_s: float | None = None
+        self._on_tick: Callable[[], None] = lambda: None
+        self._next_tick_s = 0.0
         self._wake_receiver, self._wake_sender = socket.socketpair()
         for end in (self._wake_receiver, self._wake_sender):
             end.setblocking(False)
@@ -58,6 +62,10 @@ class Reactor:
         if threading.get_ident() != self._thread_id:
             self._wake()
 
+    def every(self, interval_s: float, callback: Callable[[], None]) -> None:
+        """Run `callback` about every `interval_s` seconds, for things that need not be on time."""
+        self._tick_interval_s, self._on_tick = interval_s, callback
+
     def stop(self) -> None:
         """Let `run()` return after the current callback."""
         self._stopping = True
@@ -81,7 +89,7 @@ class Reactor:
         self._thread_id = threading.get_ident()
         select, soon = self._selector.select, self._soon
         while not self._stopping:
-            for key, events in select(0 if soon else None):
+            for key, events in select(0 if soon else self._tick_interval_s):
                 try:
                     key.data(events)
                 except Exception:  # a bug of ours must not end everybody's service
@@ -91,6 +99,9 @@ class Reactor:
                     soon.popleft()()
                 except Exception:
                     log.exception("a call left for the network thread failed")
+            if self._tick_interval_s is not None and monotonic() >= self._next_tick_s:
+                self._next_tick_s = monotonic() + self._tick_interval_s
+                soon.append(self._on_tick)
 
     def close(self) -> None:
         """Give the selector and the wake-up sockets back, after `run()` has returned."""

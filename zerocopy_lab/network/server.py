@@ -4,30 +4,61 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, cycle
 
 from zerocopy_lab.network.connection import Connection
+from zerocopy_lab.network.counters import NetworkCounters
 from zerocopy_lab.network.inbox import BufferLoan
 from zerocopy_lab.network.listener import Listener
+from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
 from zerocopy_lab.network.reactor import Reactor
+from zerocopy_lab.network.tls import accept_tls
 from zerocopy_lab.protocol.exchange import Client, Handler
 from zerocopy_lab.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
 
+_TICK_S = 1.0
+
+
+@dataclass(frozen=True)
+class ListenerSettings:
+    """A further door. Its `protocol` is Kafka's name for what is spoken there: PLAINTEXT, SSL,
+    SASL_PLAINTEXT, SASL_SSL.
+    """
+
+    protocol: str
+    host: str
+    port: int
+    transfer: Callable[[], Transfer]
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def wants_authentication(self) -> bool:
+        """Whether a client has to say who it is before anything else."""
+        return self.protocol.startswith("SASL_")
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How the network serves. `transfer` makes the strategy object of one connection."""
+    """How the network serves: a plain listener on `host` and `port`, and `more_listeners`.
+    `transfer` makes the strategy object of one connection.
+    """
 
     host: str
     port: int
     transfer: Callable[[], Transfer]
     threads: int = 1
-    request_max_bytes: int = 104_857_600
+    limits: Limits = field(default_factory=Limits)
+    more_listeners: tuple[ListenerSettings, ...] = ()
     send_buffer_bytes: int = -1
     receive_buffer_bytes: int = -1
     congestion_control: str | None = None
@@ -36,14 +67,22 @@ class NetworkSettings:
 class NetworkThread:
     """One reactor, the connections it serves and the receive buffers they share."""
 
-    def __init__(self, handler: Handler, settings: NetworkSettings) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits, memory: RequestMemory, quotas: ConnectionQuotas
+    ) -> None:
         self.reactor = Reactor()
         self.connections: set[Connection] = set()
         self._handler = handler
-        self._settings = settings
+        self._limits = limits
+        self._memory = memory
+        self._quotas = quotas
         self._loan = BufferLoan()
+        self._of_the_past = NetworkCounters()
+        limits_ms = (limits.connections_max_idle_ms, limits.request_arrival_max_ms)
+        shortest_ms = min((ms for ms in limits_ms if ms >= 0), default=0)
+        self.reactor.every(min(_TICK_S, shortest_ms / 4000 or _TICK_S), self._look_after_all)
 
-    def adopt(self, sock: socket.socket, client: Client) -> None:
+    def adopt(self, sock: socket.socket, client: Client, transfer: Transfer) -> None:
         """Serve this connection from now on. Runs in the reactor's thread."""
         self.connections.add(
             Connection(
@@ -52,11 +91,33 @@ class NetworkThread:
                 self.reactor,
                 self._loan,
                 self._handler,
-                self._settings.transfer(),
-                self._settings.request_max_bytes,
-                self.connections.discard,
+                transfer,
+                self._limits,
+                self._memory,
+                self._forget,
             )
         )
+        self._of_the_past.connections_opened += 1
+
+    def _forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        self._quotas.release(connection.client.host)
+        self._of_the_past.add(_counted(connection))
+
+    def _look_after_all(self) -> None:
+        now_s = time.monotonic()
+        for connection in list(self.connections):
+            connection.look_after(now_s)
+
+    def counters(self) -> NetworkCounters:
+        """All connections of this thread, past and present; from any thread, and then not to the
+        byte.
+        """
+        total = NetworkCounters()
+        total.add(self._of_the_past)
+        for connection in list(self.connections):
+            total.add(_counted(connection))
+        return total
 
     def run(self) -> None:
         """Serve until the reactor is stopped, then hang up on everybody."""
@@ -72,13 +133,37 @@ class NetworkServer:
     def __init__(self, settings: NetworkSettings, handler: Handler) -> None:
         self._settings = settings
         self._ids = count(1)
-        self._threads = [NetworkThread(handler, settings) for _ in range(settings.threads)]
+        self._quotas = ConnectionQuotas(settings.limits)
+        self._refused: Counter[str] = Counter()
+        self._memory = RequestMemory(settings.limits.queued_max_request_bytes)
+        self._threads = [
+            NetworkThread(handler, settings.limits, self._memory, self._quotas)
+            for _ in range(settings.threads)
+        ]
         self._turn = cycle(self._threads)
         self.reactor = self._threads[0].reactor
-        self._listener = Listener(settings.host, settings.port, self.reactor, self._on_connect)
-        if settings.congestion_control is not None:
-            self._listener.set_congestion_control(settings.congestion_control)
-        self.host, self.port = self._listener.host, self._listener.port
+        plain = ListenerSettings("PLAINTEXT", settings.host, settings.port, settings.transfer)
+        self._listeners: list[Listener] = []
+        self.addresses: dict[str, tuple[str, int]] = {}  # by protocol
+        try:
+            for each in (plain, *settings.more_listeners):
+                self._listen(each)
+        except OSError:
+            self._close_listeners()
+            raise
+        self.host, self.port = self.addresses[plain.protocol]
+
+    def _listen(self, settings: ListenerSettings) -> None:
+        on_connect = partial(self._on_connect, settings)
+        listener = Listener(settings.host, settings.port, self.reactor, on_connect)
+        self._listeners.append(listener)
+        if self._settings.congestion_control is not None:
+            listener.set_congestion_control(self._settings.congestion_control)
+        self.addresses[settings.protocol] = listener.host, listener.port
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def run(self) -> None:
         """Serve until `stop`; the calling thread becomes the first network thread."""
@@ -91,7 +176,7 @@ class NetworkServer:
         try:
             self._threads[0].run()
         finally:
-            self._listener.close()
+            self._close_listeners()
             for thread in self._threads[1:]:
                 thread.reactor.stop()
             for other in others:
@@ -105,13 +190,54 @@ class NetworkServer:
         """Everybody who is connected now; from any thread, for counting."""
         return [c for thread in self._threads for c in list(thread.connections)]
 
-    def _on_connect(self, sock: socket.socket, host: str, port: int) -> None:
+    def counters(self) -> NetworkCounters:
+        """What all threads have done so far."""
+        total = NetworkCounters(
+            connections_refused=self._refused.copy(), requests_without_memory=self._memory.waits
+        )
+        for thread in self._threads:
+            total.add(thread.counters())
+        return total
+
+    def _on_connect(
+        self, settings: ListenerSettings, sock: socket.socket, host: str, port: int
+    ) -> None:
+        forbidden_by = self._quotas.admit(host)
+        if forbidden_by is not None:
+            log.warning("refused a connection of %s:%d: %s", host, port, forbidden_by)
+            self._refused[forbidden_by.partition("=")[0]] += 1
+            sock.close()
+            return
         for option, size_bytes in (
             (socket.SO_SNDBUF, self._settings.send_buffer_bytes),
             (socket.SO_RCVBUF, self._settings.receive_buffer_bytes),
         ):
             if size_bytes > 0:
                 sock.setsockopt(socket.SOL_SOCKET, option, size_bytes)
-        client = Client(next(self._ids), host, port)
+        try:
+            served = accept_tls(settings.tls, sock) if settings.tls else sock
+        except OSError as failure:
+            log.warning("no TLS with %s:%d: %s", host, port, failure)
+            self._quotas.release(host)
+            sock.close()
+            return
+        client = Client(
+            next(self._ids),
+            host,
+            port,
+            listener=settings.protocol,
+            authenticated=not settings.wants_authentication,
+        )
         thread = next(self._turn)
-        thread.reactor.call_soon(lambda: thread.adopt(sock, client))
+        transfer = settings.transfer()
+        thread.reactor.call_soon(lambda: thread.adopt(served, client, transfer))
+
+
+def _counted(connection: Connection) -> NetworkCounters:
+    return NetworkCounters(
+        connections_cut_off=Counter([connection.cut_off] if connection.cut_off else []),
+        received_bytes=connection.inbox.received_bytes,
+        sent_bytes=connection.outbox.sent_bytes,
+        file_bytes=connection.outbox.file_bytes,
+        would_blocks=connection.outbox.would_blocks,
+    )

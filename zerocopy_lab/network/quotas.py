@@ -1,0 +1,117 @@
+"""What clients may have of this process: connections, and memory for requests on their way in.
+
+| setting (Kafka's name where it has one) | here | what happens beyond it |
+|---|---|---|
+| max.connections | 10,000 | the new connection is closed |
+| max.connections.per.ip | no limit | the new connection is closed |
+| connections.max.idle.ms | 10 min | the connection is closed |
+| socket.request.max.bytes | 100 MiB | the connection is closed before anything is received |
+| queued.max.request.bytes | 256 MiB | large requests wait until others are handled |
+| request.arrival.max.ms (not in Kafka) | 1 min | a request that trickles in is cut off |
+
+Kafka has no limit for some of these by default; a process that shall survive a hostile client needs
+one. There is one request and one response per connection at a time, so nothing queues up behind
+them. A response costs no memory: it waits in its file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+
+@dataclass(frozen=True)
+class Limits:
+    """See the table above; -1: no limit."""
+
+    max_connections: int = 10_000
+    max_connections_per_ip: int = sys.maxsize
+    connections_max_idle_ms: int = 600_000
+    socket_request_max_bytes: int = 104_857_600
+    queued_max_request_bytes: int = 256 << 20
+    request_arrival_max_ms: int = 60_000
+
+
+class ConnectionQuotas:
+    """Counts connections. Thread-safe: they begin in one thread and end in others."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = Lock()
+        self._by_host: Counter[str] = Counter()
+        self._total = 0
+
+    def admit(self, host: str) -> str | None:
+        """Count one more connection of `host`, or say which setting forbids it."""
+        with self._lock:
+            if self._total >= self._limits.max_connections:
+                return f"max.connections={self._limits.max_connections}"
+            if self._by_host[host] >= self._limits.max_connections_per_ip:
+                return f"max.connections.per.ip={self._limits.max_connections_per_ip}"
+            self._by_host[host] += 1
+            self._total += 1
+            return None
+
+    def release(self, host: str) -> None:
+        """One connection of `host` has ended."""
+        with self._lock:
+            self._total -= 1
+            self._by_host[host] -= 1
+            if not self._by_host[host]:
+                del self._by_host[host]
+
+
+class RequestMemory:
+    """Bytes lent to requests that are arriving, all connections together; who gets none waits its
+    turn.
+
+    A single request may always have what it needs, else one that is larger than the limit would
+    wait for ever. Kafka's counterpart is `SimpleMemoryPool`, which mutes connections in the same
+    way. Thread-safe.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes if limit_bytes >= 0 else sys.maxsize
+        self._lock = Lock()
+        self._queue: deque[tuple[int, Callable[[], None]]] = deque()
+        self.lent_bytes = 0
+        self.waits = 0  # how often somebody had to
+
+    def take(self, length_bytes: int, granted: Callable[[], None]) -> bool:
+        """Take the bytes now (True), or have `granted()` called, from any thread, when they are
+        taken for you.
+        """
+        with self._lock:
+            if not self._queue and self._fits(length_bytes):
+                self.lent_bytes += length_bytes
+                return True
+            self._queue.append((length_bytes, granted))
+            self.waits += 1
+            return False
+
+    def give_back(self, length_bytes: int) -> None:
+        """The bytes are free; whoever comes first in the queue and fits gets them."""
+        with self._lock:
+            self.lent_bytes -= length_bytes
+            lucky = []
+            while self._queue and self._fits(self._queue[0][0]):
+                length_bytes, granted = self._queue.popleft()
+                self.lent_bytes += length_bytes
+                lucky.append(granted)
+        for granted in lucky:
+            granted()
+
+    def leave_queue(self, length_bytes: int, granted: Callable[[], None]) -> None:
+        """Whoever waited is gone. If its turn had just come, somebody else gets the bytes."""
+        with self._lock:
+            waiting = (length_bytes, granted) in self._queue
+            if waiting:
+                self._queue.remove((length_bytes, granted))
+        # Without the one that left, the next in the queue may fit.
+        self.give_back(0 if waiting else length_bytes)
+
+    def _fits(self, length_bytes: int) -> bool:
+        return not self.lent_bytes or self.lent_bytes + length_bytes <= self._limit_bytes

@@ -1,0 +1,103 @@
+"""TLS under the same reactor: a socket that encrypts, and otherwise behaves like a plain one.
+
+    recv_into(2) --> OpenSSL --> the inbox        outbox --> OpenSSL --> send(2)
+
+OpenSSL wants to read or to write more before it can go on, and says so in two exceptions of its
+own; here they become the `BlockingIOError` of any other socket. The handshake happens within the
+first reads. What is decrypted but not yet asked for is invisible to the selector: `pending()` tells
+of it, and the connection has to ask.
+
+Settings by Kafka's names, with keys and certificates as PEM files, which Kafka takes as well
+(`ssl.keystore.type=PEM`): a Java key store cannot be read here.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_CLIENT_AUTH = {
+    "none": ssl.CERT_NONE,
+    "requested": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """`ssl_keystore_location` holds the key and the certificates of the broker,
+    `ssl_truststore_location` those of the authorities whose clients are let in; `ssl_client_auth`
+    is none, requested or required.
+    """
+
+    ssl_keystore_location: Path
+    ssl_truststore_location: Path | None = None
+    ssl_client_auth: str = "none"
+
+    def context(self) -> ssl.SSLContext:
+        """The context of a listener. Raises OSError (ssl.SSLError included) and ValueError."""
+        if self.ssl_client_auth not in _CLIENT_AUTH:
+            raise ValueError(f"ssl.client.auth={self.ssl_client_auth}: none, requested or required")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.sslsocket_class = TlsSocket
+        context.load_cert_chain(self.ssl_keystore_location)
+        context.verify_mode = _CLIENT_AUTH[self.ssl_client_auth]
+        if self.ssl_truststore_location is not None:
+            context.load_verify_locations(self.ssl_truststore_location)
+        context.options |= getattr(ssl, "OP_ENABLE_KTLS", 0)
+        return context
+
+
+class TlsSocket(ssl.SSLSocket):
+    """An `ssl.SSLSocket` that does not block, with the manners of a plain socket."""
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """Decrypted bytes. Raises BlockingIOError when there are none yet."""
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
+            raise BlockingIOError("TLS needs more from the client") from wants
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Encrypt and send. `flags` (MSG_MORE) mean nothing to TLS, which sends whole records."""
+        try:
+            return super().send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
+            raise BlockingIOError("the TLS connection takes nothing now") from wants
+
+
+def accept_tls(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+    """Speak TLS on a connection that does not block; the handshake comes with the first reads.
+    Raises OSError.
+    """
+    return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+
+def principal_of(sock: socket.socket) -> str | None:
+    """Kafka's name for the owner of a client certificate, None without one: User:CN=alice,O=lab.
+
+    Good after the handshake. The name is the distinguished one, most special part first, as in
+    Kafka.
+    """
+    certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+    if not certificate:
+        return None
+    subject: Any = certificate["subject"]
+    parts = [pair for names in subject for pair in names]
+    return "User:" + ",".join(f"{_SHORT.get(k, k)}={v}" for k, v in reversed(parts))
+
+
+_SHORT = {
+    "commonName": "CN",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "countryName": "C",
+}
