@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.file_slice import FileSlice
-from zerocopy_lab.transfer import Transfer, conformance, examiner
+from zerocopy_lab.transfer import (
+    Transfer,
+    conformance,
+    examiner,
+    promises_in_trouble,
+    promises_of_bytes,
+)
 
 
 class Honest(Transfer):
@@ -123,20 +129,20 @@ class NeverComesBack(Honest):
 
 
 FLAWS = [
-    (BeyondTheSlice, conformance.exact_bytes, "bytes left to send"),
-    (FromTheStartOfThePage, conformance.exact_bytes, "is the first wrong"),
-    (MovesTheFilesOwnOffset, conformance.shared_file, "moved from 77"),
-    (ForgetsWhatTheSocketLeft, conformance.one_byte_at_a_time, "stands still"),
-    (ForgetsWhatTheSocketLeft, conformance.stalled_receiver, "stands still"),
-    (ForgetsWhatTheSocketLeft, conformance.signals_in_the_middle, "sent under a rain"),
-    (KeepsAcrossSlices, conformance.many_slices, "is the first wrong"),
-    (SaysZeroWhenFull, conformance.stalled_receiver, "returned 0"),
-    (SwallowsTheReset, conformance.reset_receiver, "receiver that had reset"),
-    (FillsUpWithZeros, conformance.shrinking_file, "from a file cut to"),
-    (TouchesItsMapping, conformance.shrinking_file, "died of SIGBUS"),
-    (LeaksDescriptors, conformance.nothing_left_open, "still open"),
-    (RemembersTheFile, conformance.file_let_go, "has been sent are open"),
-    (DiesOfASignal, conformance.signals_in_the_middle, "InterruptedError"),
+    (BeyondTheSlice, promises_of_bytes.exact_bytes, "bytes left to send"),
+    (FromTheStartOfThePage, promises_of_bytes.exact_bytes, "is the first wrong"),
+    (MovesTheFilesOwnOffset, promises_of_bytes.shared_file, "moved from 77"),
+    (ForgetsWhatTheSocketLeft, promises_in_trouble.one_byte_at_a_time, "stands still"),
+    (ForgetsWhatTheSocketLeft, promises_in_trouble.stalled_receiver, "stands still"),
+    (ForgetsWhatTheSocketLeft, promises_in_trouble.signals_in_the_middle, "sent under a rain"),
+    (KeepsAcrossSlices, promises_of_bytes.many_slices, "is the first wrong"),
+    (SaysZeroWhenFull, promises_in_trouble.stalled_receiver, "returned 0"),
+    (SwallowsTheReset, promises_in_trouble.reset_receiver, "receiver that had reset"),
+    (FillsUpWithZeros, promises_in_trouble.shrinking_file, "from a file cut to"),
+    (TouchesItsMapping, promises_in_trouble.shrinking_file, "died of SIGBUS"),
+    (LeaksDescriptors, promises_of_bytes.nothing_left_open, "still open"),
+    (RemembersTheFile, promises_of_bytes.file_let_go, "has been sent are open"),
+    (DiesOfASignal, promises_in_trouble.signals_in_the_middle, "InterruptedError"),
 ]
 
 
@@ -158,7 +164,7 @@ def test_finds_the_flaw(
 def test_comes_back_from_one_that_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examiner, "CHECK_LIMIT_S", 1.0)
     trial = examiner.Trial(NeverComesBack, "tcp", tmp_path)
-    problem = examiner.in_a_child(conformance.one_byte_chunks, trial)
+    problem = examiner.in_a_child(promises_of_bytes.one_byte_chunks, trial)
     assert problem == "did not come back within 1.0 s"
 
 

@@ -18,6 +18,7 @@ import ssl
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,6 +128,20 @@ def send_once(transfer: Transfer, sender: socket.socket, piece: FileSlice, sent_
         f"send() returned {moved_bytes} with {left_bytes} bytes left to send",
     )
     return moved_bytes
+
+
+def send_all(transfer: Transfer, sender: socket.socket, piece: FileSlice) -> None:
+    """Send everything, waiting where the socket does not block; end the stream in any case."""
+    sent_bytes = 0
+    try:
+        while sent_bytes < piece.length:
+            try:
+                sent_bytes += send_once(transfer, sender, piece, sent_bytes)
+            except BlockingIOError:
+                require(bool(select.select([], [sender], [], PATIENCE_S)[1]), "not writable again")
+    finally:
+        with suppress(OSError):
+            sender.shutdown(socket.SHUT_WR)
 
 
 def send_until_full(
