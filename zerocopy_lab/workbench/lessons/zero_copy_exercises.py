@@ -11,8 +11,8 @@ from typing import Any
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer.conformance import check_conformance
-from zerocopy_lab.transfer.promises_of_bytes import exact_bytes, many_slices
 from zerocopy_lab.transfer.connections import connected_pair
+from zerocopy_lab.transfer.promises_of_bytes import exact_bytes, many_slices
 from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL, Transfer
 from zerocopy_lab.workbench.alias_test import alias_test
 from zerocopy_lab.workbench.exercises import NOT_ATTEMPTED, Exercise, Grade, failed, passed
