@@ -8,10 +8,13 @@ second the old name may come back. Kafka: `CheckpointFile.write`, `Utils.atomicM
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
+# A full disk, or a full quota, in an OSError: unlike all others it may pass.
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:

@@ -33,7 +33,7 @@ from zerocopy_lab.errors import (
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log.atomic_file import sync_directory
+from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
 from zerocopy_lab.log.compaction import compact, dirty_ratio
 from zerocopy_lab.log.file_names import (
     DELETED_DIRECTORY_SUFFIX,
@@ -45,7 +45,7 @@ from zerocopy_lab.log.identity_files import MetaProperties, load_topic_id, new_i
 from zerocopy_lab.log.loading import Checkpoints, DamagedLog, load_partition
 from zerocopy_lab.log.log_directory import DirectoryUnusable, LogDirectory
 from zerocopy_lab.log.open_files import OpenFiles
-from zerocopy_lab.log.partition_log import FULL_DISK, PartitionLog, wall_clock_ms
+from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.topic_registry import TopicInfo, read_topics, write_topics
 
@@ -230,24 +230,26 @@ class LogDirectories:
         return known
 
     def _change_topics(self, topics: dict[str, TopicInfo], action: str) -> None:
-        """Write the new state of affairs, then make it so. On an error everything is as before."""
+        """Make the partitions, then write the new state of affairs down: that is the moment it is
+        true. On an error everything is as before.
+        """
         before = self._topics
         try:
-            self._write_topics(topics)
+            self._topics = topics
             self._create_missing()
+            self._write_topics()
         except OSError as error:
+            self._topics = before
             for key in [key for key in self._logs if key[1] >= _count(before, key[0])]:
                 self._remove(self._logs.pop(key))
             with _logged(f"taking back: {action}"):
-                self._write_topics(before)
-            self._topics = before
+                self._write_topics()
             raise KafkaStorageError(f"cannot {action}: {error}") from error
 
-    def _write_topics(self, topics: dict[str, TopicInfo]) -> None:
+    def _write_topics(self) -> None:
         self._revision += 1
         for path in self._directories:
-            write_topics(path, self._revision, topics)
-        self._topics = topics
+            write_topics(path, self._revision, self._topics)
 
     # Partitions
 
@@ -345,11 +347,15 @@ class LogDirectories:
                 counts[log.directory.parent] += 1
         directory = self._directories[min(counts, key=lambda path: counts[path])]
         path = directory.path / str(key)
-        path.mkdir(exist_ok=True)
-        save_topic_id(path, info.topic_id)
-        sync_directory(directory.path)
-        # A new one: what the checkpoint files say of an older topic of this name does not apply.
-        self._open_partition(directory, key, info.topic_id, Checkpoints(was_clean=True))
+        path.mkdir()
+        try:
+            save_topic_id(path, info.topic_id)
+            sync_directory(directory.path)
+            # A new one: what the checkpoints say of an older topic of this name does not apply.
+            self._open_partition(directory, key, info.topic_id, Checkpoints(was_clean=True))
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
+            raise
 
     def _remove(self, log: PartitionLog) -> None:
         """Put a partition's directory aside; housekeeping removes it after the delay."""

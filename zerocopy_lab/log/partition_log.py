@@ -20,7 +20,6 @@ the kernel); what survives a power cut is everything before the recovery point, 
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -42,7 +41,7 @@ from zerocopy_lab.errors import (
     RecordListTooLarge,
 )
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.log.atomic_file import replace_file, sync_directory
+from zerocopy_lab.log.atomic_file import FULL_DISK, replace_file, sync_directory
 from zerocopy_lab.log.file_names import SNAPSHOT_SUFFIX, TopicPartition, segment_file
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.offset_index import ENTRY_BYTES
@@ -68,8 +67,7 @@ from zerocopy_lab.records.record import read_records, rebuild_batch
 
 _LOGGER = logging.getLogger(__name__)
 _base_offset = attrgetter("base_offset")
-# A full disk, or a full quota: space may come back, so only the append is refused.
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+
 
 
 class Appended(NamedTuple):
@@ -351,9 +349,9 @@ class PartitionLog:
         if len(segments) == 1 and not segments[0].size_bytes and not self._condemned:
             return  # most of ten thousand partitions
         with self.storage_errors("look after"):
-            self._flush_what_is_due(now_ms)
-            self._retain(now_ms)
             self._remove_condemned(now_ms)
+            self._retain(now_ms)  # before anything that needs room on the disk: this makes room
+            self._flush_what_is_due(now_ms)
 
     def _flush_what_is_due(self, now_ms: int) -> None:
         """By `flush.ms`; and always the segments that are no longer active."""
@@ -433,7 +431,12 @@ class PartitionLog:
             for verdict in old:
                 _LOGGER.info("%s goes: %s", verdict.segment.path, verdict.why)
             if len(old) == len(self._segments):
-                self.roll()
+                try:
+                    self.roll()
+                except OSError as error:
+                    if error.errno not in FULL_DISK or len(old) == 1:
+                        raise
+                    old.pop()  # no room for a new segment: the active one stays until there is
             self._drop([verdict.segment for verdict in old], now_ms)
 
     def _drop(self, old: list[Segment], now_ms: int) -> None:

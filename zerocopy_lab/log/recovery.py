@@ -25,6 +25,7 @@ import shutil
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.batch_scan import scan_batches
+from zerocopy_lab.log.atomic_file import FULL_DISK
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.segment_indexes import SegmentIndexes
@@ -96,7 +97,12 @@ def _recover_segment(
             segment.size_bytes - good_end,
         )
         segment.cut(good_end)
-    segment.save_indexes()
+    try:
+        segment.save_indexes()
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        _LOGGER.warning("%s: %s; its indexes stay in memory for now", segment.path, error)
     return end, damage is not None
 
 
