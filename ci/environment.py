@@ -174,7 +174,8 @@ def _explain_failure(exit_code: int) -> NoReturn:
     tail = "\n".join(output.splitlines()[-12:])
     if any(sign in output for sign in _SIGNS_OF_NO_NETWORK):
         fail(
-            f"{tail}\n\nThe packages could not be fetched: no package registry answered.\n"
-            "Is this machine on the network? Behind a proxy, set HTTPS_PROXY."
+            "The packages could not be fetched: no package registry answered.\n"
+            "Is this machine on the network? Behind a proxy, set HTTPS_PROXY.\n"
+            f"Everything pip said: {INSTALL_LOG}"
         )
     fail(f"{tail}\n\npip ended with exit code {exit_code}. Everything it said: {INSTALL_LOG}")
