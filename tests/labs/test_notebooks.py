@@ -74,7 +74,7 @@ def test_parameters_stand_in_the_one_cell_with_that_tag(entry: LabEntry) -> None
         c for c in code_of(read(entry.notebook)) if "parameters" in c.metadata.get("tags", [])
     ]
     [cell] = tagged
-    assigned = {node.targets[0].id for node in ast.parse(cell.source).body}  # type: ignore[attr-defined]
+    assigned = {node.targets[0].id for node in ast.parse(cell.source).body}
     assert assigned == set(PARAMETERS)
 
 

@@ -42,7 +42,7 @@ class Grade(NamedTuple):
 
 
 class Exercise(NamedTuple):
-    """An exercise: its id ("05.2"), what it asks, and what an answer (never None) to it is worth."""
+    """An exercise: its id ("05.2"), what it asks, and what an answer (never None) is worth."""
 
     id: str
     asks: str
