@@ -1,4 +1,4 @@
-"""The outbox and the server with every strategy for plain sockets: none makes a difference."""
+"""The outbox and the server with every strategy, plain and under TLS: none makes a difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,17 +24,20 @@ import pytest
 from zerocopy_lab.errors import FileShrank
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.outbox import TURN_BYTES, Outbox
-from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
+from zerocopy_lab.network.tls import TlsSocket
 from zerocopy_lab.protocol.exchange import Client
 from zerocopy_lab.protocol.framing import Piece, Pieces, framed
 from zerocopy_lab.transfer import Transfer, make, strategies
+from zerocopy_lab.transfer.anonymous_tls import anonymous_contexts
 from zerocopy_lab.transfer.connections import Pair, connected_pair
 from zerocopy_lab.transfer.send_with_msg_zerocopy import SendWithMsgZerocopy
 
 MIB = 1 << 20
 FILE_BYTES = 3 * MIB + 17
 PATIENCE_S = 10.0
-PLAIN = [name for name, strategy in strategies().items() if not strategy.needs_tls]
+SERVER_TLS, CLIENT_TLS = anonymous_contexts()
+SERVER_TLS.sslsocket_class = TlsSocket
 
 
 def available(name: str) -> str:
@@ -41,7 +46,7 @@ def available(name: str) -> str:
     return name
 
 
-@pytest.fixture(params=PLAIN)
+@pytest.fixture(params=strategies())
 def name(request: pytest.FixtureRequest) -> str:
     return available(request.param)
 
@@ -68,16 +73,39 @@ def on_the_wire(pieces: Pieces, payload: bytes) -> bytes:
     )
 
 
+@contextlib.contextmanager
+def connected(name: str, buffer_bytes: int | None = None) -> Iterator[Pair]:
+    """A connection as the strategy needs it; its sender does not block."""
+    plain = connected_pair("tcp", buffer_bytes)
+    pair = under_tls(plain) if strategies()[name].needs_tls else plain
+    with pair:
+        pair.sender.setblocking(False)
+        pair.receiver.settimeout(PATIENCE_S)
+        yield pair
+
+
+def under_tls(plain: Pair) -> Pair:
+    with ThreadPoolExecutor(1) as thread:
+        accepting = thread.submit(SERVER_TLS.wrap_socket, plain.sender, server_side=True)
+        receiver = CLIENT_TLS.wrap_socket(plain.receiver)
+        return Pair(accepting.result(), receiver)
+
+
+def drain_all(outbox: Outbox, sender: socket.socket) -> None:
+    """Drain as an event loop does, and end the stream, also when that fails."""
+    try:
+        while not outbox.drain():
+            assert select.select([], [sender], [], PATIENCE_S)[1], "stands still"
+    finally:
+        sender.shutdown(socket.SHUT_WR)
+
+
 def drain_into(outbox: Outbox, pair: Pair, take_bytes: int) -> bytes:
-    """Drain as an event loop does, and receive a little whenever the socket is full."""
-    received = bytearray()
-    pair.receiver.settimeout(PATIENCE_S)
-    while not outbox.drain():
-        received += pair.receiver.recv(take_bytes)
-    pair.sender.shutdown(socket.SHUT_WR)
-    while came := pair.receiver.recv(MIB):
-        received += came
-    return bytes(received)
+    """What a receiver gets that takes so many bytes at a time."""
+    with ThreadPoolExecutor(1) as thread:
+        receiving = thread.submit(receive_until_end, pair.receiver, take_bytes)
+        drain_all(outbox, pair.sender)
+        return receiving.result()
 
 
 # -- the outbox alone ------------------------------------------------------------------------------
@@ -91,8 +119,7 @@ def test_bytes_and_slices_in_their_order(
     first: list[Piece] = [b"head", FileSlice(file, 4095, 70_000), b"", b"middle"]
     first += [FileSlice(file, 74_095, 0), FileSlice(file, 74_095, 200_001), b"tail"]
     second: list[Piece] = [b"h" * 50_000, FileSlice(file, 1, 300_000), FileSlice(file, 0, 1)]
-    with connected_pair("tcp", buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
-        pair.sender.setblocking(False)
+    with connected(name, buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
         outbox = Outbox(pair.sender, transfer)
         outbox.put(first)
         assert not outbox.drain()
@@ -109,20 +136,23 @@ def test_a_turn_ends_although_the_socket_would_take_more(name: str, tmp_path: Pa
     path.touch()
     os.truncate(path, 4 * TURN_BYTES)
     piece = FileSlice(OpenFile.open(path), 0, 4 * TURN_BYTES)
-    with connected_pair("tcp") as pair, closing(make(name, 64 * 1024)) as transfer:
-        draining = threading.Thread(target=receive_until_end, args=(pair.receiver,))
-        draining.start()
+    with (
+        connected(name) as pair,
+        closing(make(name, 64 * 1024)) as transfer,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        pair.sender.setblocking(True)  # such a socket always takes more
+        receiving = thread.submit(receive_until_end, pair.receiver, MIB)
+        outbox = Outbox(pair.sender, transfer)
+        outbox.put([piece])
         try:
-            outbox = Outbox(pair.sender, transfer)  # blocking: this socket always takes more
-            outbox.put([piece])
             for turn in range(1, 4):
                 assert not outbox.drain()
                 assert outbox.file_bytes == turn * TURN_BYTES
             assert outbox.drain()
         finally:
             pair.sender.shutdown(socket.SHUT_WR)
-            draining.join()
-    assert outbox.file_bytes == 4 * TURN_BYTES
+        assert receiving.result() == bytes(4 * TURN_BYTES)
 
 
 def test_a_client_that_never_reads_costs_no_memory(name: str, tmp_path: Path) -> None:
@@ -130,8 +160,7 @@ def test_a_client_that_never_reads_costs_no_memory(name: str, tmp_path: Path) ->
     path = tmp_path / "sparse"
     path.touch()
     os.truncate(path, 1 << 30)
-    with connected_pair("tcp", buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
-        pair.sender.setblocking(False)
+    with connected(name, buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
         file, outbox = OpenFile.open(path), Outbox(pair.sender, transfer)
         outbox.put([FileSlice(file, 0, 1 << 30)])
         outbox.drain()
@@ -147,19 +176,19 @@ def test_a_client_that_never_reads_costs_no_memory(name: str, tmp_path: Path) ->
 
 
 def test_a_reset_is_raised(name: str, file: OpenFile) -> None:
-    with connected_pair("tcp", buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
-        pair.sender.setblocking(False)
+    with connected(name, buffer_bytes=16_384) as pair, closing(make(name)) as transfer:
         outbox = Outbox(pair.sender, transfer)
         outbox.put([b"head", FileSlice(file, 0, FILE_BYTES)])
         assert not outbox.drain()
         reset(pair.receiver)
-        with pytest.raises(ConnectionError):
-            drain_until_it_fails(outbox, pair.sender)
+        with pytest.raises(OSError) as raised:  # noqa: PT011 - TLS has a class of its own for it
+            drain_all(outbox, pair.sender)
+        assert not isinstance(raised.value, FileShrank)
+        assert outbox
 
 
 def test_a_file_that_shrank_is_raised(name: str, file: OpenFile) -> None:
-    with connected_pair("tcp") as pair, closing(make(name)) as transfer:
-        pair.sender.setblocking(False)
+    with connected(name) as pair, closing(make(name)) as transfer:
         outbox = Outbox(pair.sender, transfer)
         outbox.put([b"head", FileSlice(file, 0, FILE_BYTES), b"never sent"])
         os.truncate(file.path, 100)
@@ -173,16 +202,16 @@ def test_a_file_that_shrank_is_raised(name: str, file: OpenFile) -> None:
 
 class Running(NamedTuple):
     server: NetworkServer
+    protocol: str
     transfers: list[Transfer]
 
     def connect(self) -> socket.socket:
-        address = self.server.host, self.server.port
         sock = socket.socket()
         # Small and set before connecting, so that a response fills it many times over.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         sock.settimeout(PATIENCE_S)
-        sock.connect(address)
-        return sock
+        sock.connect(self.server.addresses[self.protocol])
+        return CLIENT_TLS.wrap_socket(sock) if self.protocol == "SSL" else sock
 
 
 @pytest.fixture
@@ -204,14 +233,20 @@ def serving(name: str, file: OpenFile) -> Iterator[Running]:
         position, length = struct.unpack(">qq", frame)
         return [b"begin", FileSlice(file, position, length), b"end"]
 
+    tls = strategies()[name].needs_tls
+    door = ListenerSettings("SSL", "127.0.0.1", 0, new_transfer, SERVER_TLS)
     settings = NetworkSettings(
-        host="127.0.0.1", port=0, transfer=new_transfer, send_buffer_bytes=16_384
+        host="127.0.0.1",
+        port=0,
+        transfer=partial(make, "read_then_send") if tls else new_transfer,
+        more_listeners=(door,) if tls else (),
+        send_buffer_bytes=16_384,
     )
     server = NetworkServer(settings, handle)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield Running(server, transfers)
+        yield Running(server, "SSL" if tls else "PLAINTEXT", transfers)
     finally:
         server.stop()
         thread.join(timeout=PATIENCE_S)
@@ -308,15 +343,11 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def drain_until_it_fails(outbox: Outbox, sender: socket.socket) -> None:
-    while select.select([], [sender], [], PATIENCE_S)[1]:
-        assert not outbox.drain()
-
-
-def receive_until_end(sock: socket.socket) -> None:
-    into = bytearray(MIB)
-    while sock.recv_into(into):
-        pass
+def receive_until_end(sock: socket.socket, take_bytes: int) -> bytes:
+    received = bytearray()
+    while came := sock.recv(take_bytes):
+        received += came
+    return bytes(received)
 
 
 def received_until_hung_up(sock: socket.socket) -> int:
