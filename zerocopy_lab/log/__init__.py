@@ -11,6 +11,7 @@ Read it bottom-up:
     partition_log    segments in a row: append, roll, read, flush
     recovery, loading      opening a directory after a good or a bad end
     log_directory, log_directories, topic_registry    one log.dir; all of them, and the topics
+    inspection, verification, partition_verification  files as they are, and what is wrong with them
 
 `errors` go up from here; only recovery swallows a torn tail.
 """
