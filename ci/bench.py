@@ -124,8 +124,7 @@ _DROP = memoryview(bytearray(MIB))
 
 
 def drop_answer(sock: socket.socket) -> int:
-    """Receive one frame without copying its bytes out of the kernel (MSG_TRUNC): how long it was.
-    """
+    """Receive one frame without copying its bytes out of the kernel (MSG_TRUNC): how long it was."""
     head = sock.recv(4, socket.MSG_WAITALL)
     left = length = struct.unpack(">i", head)[0]
     while left:
@@ -133,24 +132,36 @@ def drop_answer(sock: socket.socket) -> int:
     return int(length)
 
 
-def play(pid: int, port: int, frames: list[bytes], count: int, payload_bytes: int) -> Round:
-    """Ask `count` times, one request after the other; the receiver is the same for everybody."""
+def play(
+    pid: int,
+    port: int,
+    frames: list[bytes],
+    count: int,
+    payload_bytes: int,
+    least_answer_bytes: int = 0,
+) -> Round:
+    """Ask `count` times, one request after the other; the receiver is the same for everybody.
+
+    The answer to the first request, which is not timed, fixes how long all others have to be.
+    """
     with connect(port) as sock:
         sock.sendall(frames[0])
-        drop_answer(sock)
+        expected = drop_answer(sock)
+        assert expected >= least_answer_bytes, f"an answer of {expected} bytes"
         cpu_before, before = cpu_seconds(pid), time.perf_counter()
         for number in range(1, count + 1):
             sock.sendall(frames[number % len(frames)])
-            drop_answer(sock)
+            assert drop_answer(sock) == expected, "an answer of another length"
         seconds = time.perf_counter() - before
         return Round(seconds, cpu_seconds(pid) - cpu_before, count, count * payload_bytes)
 
 
 def batch_of(total_bytes: int) -> bytes:
     """A batch of one record and exactly `total_bytes` bytes."""
+    now_ms = time.time_ns() // 1_000_000  # an older one would be retention's at once
     value = os.urandom(total_bytes - 100)
-    short = len(build_batch([Record(0, 0, None, value, ())]))
-    batch = build_batch([Record(0, 0, None, value + os.urandom(total_bytes - short), ())])
+    short = len(build_batch([Record(0, now_ms, None, value, ())]))
+    batch = build_batch([Record(0, now_ms, None, value + os.urandom(total_bytes - short), ())])
     assert len(batch) == total_bytes, (len(batch), total_bytes)
     return batch
 
@@ -201,8 +212,8 @@ def fetch_contest(workspace: Path, size: int, count: int) -> Contest:
             contest = Contest([], [])
             for number in range(ROUNDS + 1):
                 pair = (
-                    play(broker.pid, broker.port, frames, count, size),
-                    play(pid, port, frames, count, size),
+                    play(broker.pid, broker.port, frames, count, size, size),
+                    play(pid, port, frames, count, size, size),
                 )
                 if number:  # the first pair warms up
                     contest.broker.append(pair[0])
@@ -235,8 +246,7 @@ def bench_produce(workspace: Path) -> None:
 
 
 def produce_contest(workspace: Path, size: int, count: int) -> Contest:
-    """Every round writes a file of its own, which is deleted before the disk is asked to take it.
-    """
+    """Every round writes a file of its own, which is deleted before the disk is asked to take it."""
     workspace.mkdir()
     options = ["--congestion-control", "cubic", "--set", "file.delete.delay.ms=0"]
     with (

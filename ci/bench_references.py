@@ -14,6 +14,7 @@ is the work and not the language.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -37,11 +38,20 @@ def serve_sendfile(sock: socket.socket, fd: int, request: memoryview, answer_byt
     file_bytes = os.fstat(fd).st_size
     head = struct.pack(">i", answer_bytes)
     position = 0
+    writable = select.poll()
+    writable.register(sock, select.POLLOUT)
     while receive_exactly(sock, request):
+        sock.setblocking(False)
         sock.send(head, socket.MSG_MORE)
         end = position + answer_bytes
         while position < end:
-            position += os.sendfile(sock.fileno(), fd, position, end - position)
+            try:
+                moved = os.sendfile(sock.fileno(), fd, position, end - position)
+                assert moved, f"the file ends at {position}"
+                position += moved
+            except BlockingIOError:
+                writable.poll()
+        sock.setblocking(True)
         position = 0 if position + answer_bytes > file_bytes else position
 
 
