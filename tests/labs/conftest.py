@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zerocopy_lab.workbench import lab as lab_module
+from zerocopy_lab.workbench.lab import Lab
+from zerocopy_lab.workbench.manifest import lab_entry
+
+COPYING_SENDFILE = '''\
+"""Python imports this module by itself at its start: in every broker, sendfile copies."""
+
+import os
+import sys
+
+
+def read_and_write(out_fd, in_fd, position, count):
+    return os.write(out_fd, os.pread(in_fd, min(count, 65536), position))
+
+
+if "serve" in sys.orig_argv:
+    os.sendfile = read_and_write
+'''
+
+
+@pytest.fixture
+def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lab]:
+    """Makes the lab with an id the running one, in fast mode, for this test only."""
+
+    def started(lab_id: str, seed: int = 1) -> Lab:
+        running = Lab(lab_entry(lab_id), True, seed, tmp_path, True)
+        monkeypatch.setattr(lab_module, "_running", running)
+        return running
+
+    return started
+
+
+@pytest.fixture
+def brokers_that_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: whatever transfer a broker is told to use, sendfile(2) is a read and a write."""
+    directory = tmp_path / "sabotage"
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(COPYING_SENDFILE)
+    monkeypatch.setenv("PYTHONPATH", str(directory))

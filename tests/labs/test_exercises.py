@@ -1,0 +1,131 @@
+"""Exercises: the stub is not attempted, the solution passes, a typical wrong answer fails with its
+hint. (Labs 01 to 03 have theirs beside the tests of their lessons.)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+import pytest
+
+from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
+from zerocopy_lab.workbench.lab import Lab
+from zerocopy_lab.workbench.lessons import start_here, zero_copy_exercises
+from zerocopy_lab.workbench.manifest import labs
+from zerocopy_lab.workbench.tidy import EXERCISE_KEY
+
+LabOf = Callable[[str], Lab]
+
+
+def copies(sock: Any, piece: Any, sent_bytes: int) -> int:
+    left_bytes = piece.length - sent_bytes
+    chunk = os.pread(piece.file.fd, min(4096, left_bytes), piece.position + sent_bytes)
+    return int(sock.send(chunk)) if chunk else 0
+
+
+def forgets_the_position(sock: Any, piece: Any, sent_bytes: int) -> int:
+    left_bytes = piece.length - sent_bytes
+    return os.sendfile(sock.fileno(), piece.file.fd, sent_bytes, left_bytes) if left_bytes else 0
+
+
+def stub(sock: Any, piece: Any, sent_bytes: int) -> None:
+    return None
+
+
+def no_write(lab: Lab) -> int:
+    file_bytes, chunk_bytes = start_here.file_to_send(lab)
+    return math.ceil(file_bytes / chunk_bytes)
+
+
+def no_last_chunk(lab: Lab) -> int:
+    file_bytes, chunk_bytes = start_here.file_to_send(lab)
+    return 2 * (file_bytes // chunk_bytes)
+
+
+def other_verdict(lab: Lab) -> str:
+    first, second = start_here.two_results(lab)
+    return "inconclusive" if first.high < second.low else "cheaper"
+
+
+def whole_gigabytes(lab: Lab) -> int:
+    return math.ceil(zero_copy_exercises.bytes_to_send(lab) / (1 << 31))
+
+
+HERE = ("00", "05")
+
+WRONG = [
+    ("00.1", no_write, "How does a chunk get out again?"),
+    ("00.1", no_last_chunk, "Look at the last bytes"),
+    ("00.1", lambda _: "many", "Count the chunks first"),
+    ("00.2", other_verdict, "do they share any value?"),
+    ("00.2", lambda _: "supported", "Answer with one of the words"),
+    ("05.1", lambda _: copies, "but copied"),
+    ("05.1", lambda _: forgets_the_position, "Wrong bytes"),
+    ("05.1", lambda _: 7, "The answer is a function"),
+    ("05.2", whole_gigabytes, "a little less than 2 GiB"),
+    ("05.2", lambda _: 1, "Divide by what one call moved"),
+    ("05.3", lambda _: {"append", "overwrite"}, "Not overwrite."),
+    ("05.3", lambda _: {"append", "unlink", "truncate"}, "Not truncate."),
+    ("05.3", lambda _: {"append"}, "Unlinking removes a name"),
+]
+
+
+@pytest.mark.parametrize(("exercise_id", "answer", "hint"), WRONG)
+def test_a_typical_wrong_answer_fails_with_its_hint(
+    lab_of: LabOf, exercise_id: str, answer: Callable[[Lab], object], hint: str
+) -> None:
+    lab = lab_of(exercise_id[:2])
+    grade, _ = grade_of(exercise_of(exercise_id), answer(lab), lab)
+    assert grade.state is State.FAILED
+    assert hint in grade.words
+
+
+def test_every_exercise_has_a_wrong_answer_here() -> None:
+    listed = {exercise for lab_id in HERE for exercise in labs()[lab_id].exercises}
+    assert {exercise_id for exercise_id, _, _ in WRONG} == listed
+
+
+@pytest.mark.parametrize("exercise_id", [e for entry in labs().values() for e in entry.exercises])
+def test_the_stub_counts_as_not_attempted(lab_of: LabOf, exercise_id: str) -> None:
+    lab = lab_of(exercise_id[:2])
+    assert grade_of(exercise_of(exercise_id), None, lab)[0].state is State.NOT_ATTEMPTED
+
+
+def test_a_function_that_returns_none_counts_as_not_attempted(lab_of: LabOf) -> None:
+    assert grade_of(exercise_of("05.1"), stub, lab_of("05"))[0].state is State.NOT_ATTEMPTED
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("exercise_id", [e for here in HERE for e in labs()[here].exercises])
+def test_the_solution_passes_whatever_the_seed(
+    lab_of: Callable[[str, int], Lab], exercise_id: str, seed: int
+) -> None:
+    lab = lab_of(exercise_id[:2], seed)
+    answers: list[object] = []
+    namespace = {"lab": lab, "lesson": lesson_of(exercise_id), "check": keep_answer(answers)}
+    exec(solution_of(exercise_id), namespace)
+    [answer] = answers
+    grade, trace = grade_of(exercise_of(exercise_id), answer, lab)
+    assert (grade.state, trace) == (State.PASSED, []), grade.words
+
+
+def keep_answer(answers: list[object]) -> Callable[[str, object], None]:
+    return lambda _, answer: answers.append(answer)
+
+
+def lesson_of(exercise_id: str) -> Any:
+    import importlib
+
+    topic = labs()[exercise_id[:2]].name.partition("_")[2]
+    return importlib.import_module(f"zerocopy_lab.workbench.lessons.{topic}")
+
+
+def solution_of(exercise_id: str) -> str:
+    """The source of the cell that answers the exercise in the solved notebook."""
+    solved = nbformat.read(labs()[exercise_id[:2]].solution, as_version=4)
+    [cell] = [cell for cell in solved.cells if cell.metadata.get(EXERCISE_KEY) == exercise_id]
+    return str(cell.source)

@@ -1,0 +1,89 @@
+"""Lab 05 concludes what is so: references, copies, a full socket, a cold file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zerocopy_lab.workbench import flight_events
+from zerocopy_lab.workbench.evidence import Verdict
+from zerocopy_lab.workbench.headless import run_lab
+from zerocopy_lab.workbench.lessons import one_call, zero_copy
+from zerocopy_lab.workbench.lessons.one_call import Sleeps, SlowConsumer
+from zerocopy_lab.workbench.manifest import lab_entry
+from zerocopy_lab.workbench.running_broker import RunningBroker
+
+
+def proof_over_some_events(data_dir: Path) -> zero_copy.Proof:
+    with RunningBroker(data_dir) as broker:
+        flight_events.produce(broker.bootstrap, zero_copy.TOPIC, flight_events.repeated(2000))
+    return zero_copy.prove(data_dir)
+
+
+def test_an_honest_broker_holds_references_and_the_control_copies(tmp_path: Path) -> None:
+    proof = proof_over_some_events(tmp_path)
+    assert zero_copy.copy_finding(proof).verdict is Verdict.SUPPORTED
+    assert zero_copy.alias_answer(proof) == "the new bytes"
+    assert proof.verdicts["read_then_send"].verdict == "copied"
+    assert "nobody copied" in zero_copy.proof_words(proof)
+
+
+@pytest.mark.usefixtures("brokers_that_copy")
+def test_a_broker_that_copies_is_found_out(tmp_path: Path) -> None:
+    proof = proof_over_some_events(tmp_path / "data")
+    assert zero_copy.copy_finding(proof).verdict is Verdict.CONTRADICTED
+    assert zero_copy.alias_answer(proof) == "the old bytes"
+    assert "nobody copied" not in zero_copy.proof_words(proof)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brokers_that_copy")
+def test_the_whole_lab_says_that_the_broker_copies(tmp_path: Path) -> None:
+    run = run_lab(lab_entry("05"), tmp_path / "out", fast=True, seed=1)
+    assert run.problems == ()
+    conclusion = json.loads((run.results / "conclusion.json").read_text())
+    [found] = [each for each in conclusion["findings"] if each["part"] == "the sender"]
+    assert (found["claim_id"], found["verdict"]) == ("Z2", "contradicted")
+    assert "nobody copied" not in found["words"]
+
+
+@pytest.mark.parametrize(
+    ("cold", "warm", "verdict"),
+    [
+        ((1, 2, 1), (0, 0, 0), Verdict.CONTRADICTED),
+        ((0, 0, 0), (0, 0, 0), Verdict.SUPPORTED),
+        ((1, 0, 1), (0, 0, 0), Verdict.INCONCLUSIVE),
+        ((1, 1, 1), (0, 1, 0), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_verdict_on_the_disk_follows_the_counts(
+    cold: tuple[int, ...], warm: tuple[int, ...], verdict: Verdict
+) -> None:
+    assert one_call.disk_finding(Sleeps(cold, warm)).verdict is verdict
+
+
+def test_a_disk_that_cannot_be_tested_says_why() -> None:
+    found = one_call.disk_finding("it is on tmpfs")
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert "it is on tmpfs" in found.words
+
+
+@pytest.mark.parametrize(
+    ("served_bytes", "verdict"), [(1 << 20, Verdict.SUPPORTED), (0, Verdict.CONTRADICTED)]
+)
+def test_the_verdict_on_the_socket_follows_what_others_got(
+    served_bytes: int, verdict: Verdict
+) -> None:
+    assert one_call.socket_finding(SlowConsumer(16 << 20, served_bytes)).verdict is verdict
+
+
+def test_one_call_is_limited_and_a_full_socket_ends_it_sooner(tmp_path: Path) -> None:
+    most_bytes = one_call.most_in_one_call()
+    first_bytes = one_call.first_call_into_a_socket(one_call.a_file(tmp_path))
+    found = one_call.limit_finding(most_bytes, first_bytes, "not counted here")
+    assert most_bytes == 0x7FFF_F000
+    assert 0 < first_bytes < 16 << 20
+    assert found.verdict is Verdict.SUPPORTED
+    assert one_call.limit_finding(3 << 30, first_bytes, "x").verdict is Verdict.CONTRADICTED
