@@ -8,9 +8,11 @@ A notebook may do the same and look at the reply: bytes, file slice, bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.cluster import ClusterHandler
 from zerocopy_lab.broker.configs import ConfigsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
@@ -36,24 +38,28 @@ from zerocopy_lab.protocol.versions import ApiKey
 class Broker:
     """Opens (and, after a crash, recovers) its log directories; `close` leaves them clean."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(
+        self, settings: BrokerSettings, network_configs: Mapping[str, str] | None = None
+    ) -> None:
+        """`network_configs`: what is set for the network, to be shown to those who ask."""
         self.settings = settings
         self.logs = LogDirectories.open(
             settings.log_dirs, settings.topic_defaults, node_id=settings.node_id
         )
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
-        self.groups = Groups(self.logs, self.timers, settings.groups, self._address)
+        self._addresses = Addresses(settings.node_id)
+        self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
-        self._metadata = MetadataHandler(self.logs, settings, topic_changes)
+        self._metadata = MetadataHandler(self.logs, settings, topic_changes, self._addresses)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         self.dispatch = Dispatch(
             families=(
                 self._metadata.handlers(),
                 TopicsHandler(self.logs, topic_changes).handlers(),
-                ConfigsHandler(self.logs, settings, {}).handlers(),
-                ClusterHandler(self.logs, settings.log_dirs, self._address).handlers(),
+                ConfigsHandler(self.logs, settings, network_configs or {}).handlers(),
+                ClusterHandler(self.logs, settings.log_dirs, self._addresses).handlers(),
                 LogEndsHandler(self.logs, self.waiting.appended).handlers(),
                 ListOffsetsHandler(self.logs).handlers(),
                 self.groups.handlers(),
@@ -66,12 +72,9 @@ class Broker:
             },
         )
 
-    def advertise(self, host: str, port: int) -> None:
-        """Tell clients, from now on, to connect to `host` and `port`."""
-        self._metadata.address = (host, port)
-
-    def _address(self) -> tuple[int, str, int]:
-        return self.settings.node_id, *self._metadata.address
+    def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:
+        """Tell clients of this listener, from now on, to connect to `host` and `port`."""
+        self._addresses.advertise(host, port, protocol)
 
     def handle(self, frame: memoryview, client: Client) -> Reply:
         """Answer one request (without its length). The frame may be reused once this returns."""

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.errors import (
     ElectionNotNeeded,
@@ -26,17 +27,17 @@ _BROKERS = 1  # endpoint type
 
 
 class ClusterHandler:
-    """Answers what is asked about the cluster. `address` is where clients find this broker."""
+    """Answers what is asked about the cluster."""
 
     def __init__(
         self,
         logs: LogDirectories,
         log_dirs: Sequence[Path],
-        address: Callable[[], tuple[int, str, int]],
+        addresses: Addresses,
     ) -> None:
         self._logs = logs
         self._log_dirs = log_dirs
-        self._address = address
+        self._addresses = addresses
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
@@ -51,7 +52,7 @@ class ClusterHandler:
         if getattr(request, "endpoint_type", _BROKERS) != _BROKERS:
             raise MismatchedEndpointType("this is a broker, there is no controller to talk to")
         types = messages.response_types(context.api_key, context.api_version)
-        node_id, host, port = self._address()
+        node_id, host, port = self._addresses.for_client(context.client)
         broker = messages.make(types.DescribeClusterBroker, broker_id=node_id, host=host, port=port)
         return messages.make(
             types.DescribeClusterResponse,

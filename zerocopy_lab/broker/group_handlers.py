@@ -7,10 +7,10 @@ is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.group_coordinator import GroupCoordinator
@@ -22,9 +22,8 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client
 from zerocopy_lab.protocol.versions import ApiKey
-
-Address = Callable[[], tuple[int, str, int]]  # node id, host, port
 
 _GROUP_KEY_TYPE = 0
 _TRANSACTION_KEY_TYPE = 1
@@ -39,11 +38,11 @@ _FIND_TAKES_MANY = 4
 
 
 class GroupHandlers:
-    """The requests of a group's members. `address` is where clients find this broker."""
+    """The requests of a group's members."""
 
-    def __init__(self, coordinator: GroupCoordinator, address: Address) -> None:
+    def __init__(self, coordinator: GroupCoordinator, addresses: Addresses) -> None:
         self._coordinator = coordinator
-        self._address = address
+        self._addresses = addresses
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
@@ -62,15 +61,18 @@ class GroupHandlers:
         types = messages.response_types(context.api_key, context.api_version)
         key_type = getattr(request, "key_type", _GROUP_KEY_TYPE)
         if context.api_version < _FIND_TAKES_MANY:
-            return self._coordinator_of(types.FindCoordinatorResponse, request.key, key_type)
-        found = (
-            self._coordinator_of(types.Coordinator, key, key_type)
+            found = types.FindCoordinatorResponse
+            return self._coordinator_of(found, request.key, key_type, context.client)
+        several = (
+            self._coordinator_of(types.Coordinator, key, key_type, context.client)
             for key in request.coordinator_keys
         )
-        return messages.make(types.FindCoordinatorResponse, coordinators=tuple(found))
+        return messages.make(types.FindCoordinatorResponse, coordinators=tuple(several))
 
-    def _coordinator_of(self, entity_type: type[Any], key: str, key_type: int) -> messages.Entity:
-        node_id, host, port = self._address()
+    def _coordinator_of(
+        self, entity_type: type[Any], key: str, key_type: int, client: Client
+    ) -> messages.Entity:
+        node_id, host, port = self._addresses.for_client(client)
         error: KafkaError | None = None
         if key_type == _TRANSACTION_KEY_TYPE:
             # The code that clients take for final; after others they ask again for ever.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.dispatch import Handler
 from zerocopy_lab.broker.group_admin_handlers import GroupAdminHandlers
 from zerocopy_lab.broker.group_coordinator import GroupCoordinator, GroupSettings
-from zerocopy_lab.broker.group_handlers import Address, GroupHandlers
+from zerocopy_lab.broker.group_handlers import GroupHandlers
 from zerocopy_lab.broker.group_offset_handlers import GroupOffsetHandlers
 from zerocopy_lab.broker.group_offsets import CommittedOffsets
 from zerocopy_lab.broker.group_store import GroupStore
@@ -18,7 +19,7 @@ class Groups:
     """The consumer groups of a broker; reads `__consumer_offsets` when it is made."""
 
     def __init__(
-        self, logs: LogDirectories, timers: Timers, settings: GroupSettings, address: Address
+        self, logs: LogDirectories, timers: Timers, settings: GroupSettings, addresses: Addresses
     ) -> None:
         store = GroupStore(
             logs,
@@ -29,12 +30,12 @@ class Groups:
         self.coordinator = GroupCoordinator(timers, store.save_group, restored.groups, settings)
         self.offsets = CommittedOffsets(self.coordinator, store, timers, restored.offsets)
         self._logs = logs
-        self._address = address
+        self._addresses = addresses
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
         return {
-            **GroupHandlers(self.coordinator, self._address).handlers(),
+            **GroupHandlers(self.coordinator, self._addresses).handlers(),
             **GroupOffsetHandlers(self.offsets, self._logs).handlers(),
             **GroupAdminHandlers(self.coordinator, self.offsets).handlers(),
         }

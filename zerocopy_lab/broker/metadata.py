@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.topic_changes import TopicChanges
@@ -25,15 +26,19 @@ from zerocopy_lab.protocol.versions import ApiKey
 
 
 class MetadataHandler:
-    """Answers Metadata; `address` is where clients find this broker."""
+    """Answers Metadata."""
 
     def __init__(
-        self, logs: LogDirectories, settings: BrokerSettings, changes: TopicChanges
+        self,
+        logs: LogDirectories,
+        settings: BrokerSettings,
+        changes: TopicChanges,
+        addresses: Addresses,
     ) -> None:
         self._logs = logs
         self._settings = settings
         self._changes = changes
-        self.address = ("127.0.0.1", 0)
+        self._addresses = addresses
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
@@ -42,8 +47,7 @@ class MetadataHandler:
     def metadata(self, request: Any, context: RequestContext) -> messages.Entity:
         """This broker, the cluster's id, and the topics asked for (all when none is named)."""
         types = messages.response_types(ApiKey.metadata, context.api_version)
-        host, port = self.address
-        node_id = self._settings.node_id
+        node_id, host, port = self._addresses.for_client(context.client)
         return messages.make(
             types.MetadataResponse,
             brokers=(

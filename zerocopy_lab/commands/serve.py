@@ -14,12 +14,17 @@ from pathlib import Path
 from zerocopy_lab import transfer
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.commands.serve_settings import (
+    ServeSettings,
+    network_entries,
+    read_users,
+    sort_settings,
+)
 from zerocopy_lab.errors import KafkaError
-from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
 
 HELP = "run the mini broker"
-_INTERVAL = "log.retention.check.interval.ms"
+_MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +60,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a topic setting by Kafka's name, e.g. segment.bytes=1048576, for every topic that "
-        f"does not say otherwise; or {_INTERVAL}, of the broker",
+        help="a setting by Kafka's name: a topic's, e.g. segment.bytes=1048576, for every topic "
+        "that does not say otherwise, or the broker's, e.g. max.connections=100",
     )
+    option(
+        "--listen",
+        type=_listener,
+        action="append",
+        default=[],
+        metavar="PROTOCOL://HOST:PORT",
+        help=f"one more listener: {', '.join(_MORE_PROTOCOLS)}; a key and a certificate come with "
+        "--set ssl.keystore.location=FILE (PEM)",
+    )
+    option(
+        "--tls-transfer",
+        default="encrypt_then_send",
+        metavar="NAME",
+        help="how fetched bytes travel over TLS (default: %(default)s)",
+    )
+    option("--sasl-users", type=Path, metavar="FILE", help="lines of NAME:PASSWORD")
     option("--log-level", default="info", choices=("debug", "info", "warning", "error"))
 
 
@@ -72,57 +93,83 @@ def run(arguments: argparse.Namespace) -> int:
         make_transfer = partial(transfer.make, arguments.transfer, arguments.chunk_bytes)
         if make_transfer().needs_tls:
             raise ValueError(f"{arguments.transfer} sends over TLS; this broker listens without")
-        settings = _broker_settings(arguments)
+        given = sort_settings(arguments.set)
+        settings = _broker_settings(arguments, given)
+        network = _network_settings(arguments, given, make_transfer)
         _raise_open_files_limit()
-        broker = Broker(settings)
+        broker = Broker(settings, network_entries(given.limits))
     except (KafkaError, ValueError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
     with broker:
-        return _serve(broker, make_transfer, arguments)
+        return _serve(broker, network, arguments)
 
 
-def _serve(
-    broker: Broker, make_transfer: partial[transfer.Transfer], arguments: argparse.Namespace
-) -> int:
-    settings = NetworkSettings(
-        host=arguments.host,
-        port=arguments.port,
-        transfer=make_transfer,
-        threads=arguments.network_threads,
-        send_buffer_bytes=arguments.send_buffer_bytes,
-        congestion_control=arguments.congestion_control,
-    )
+def _serve(broker: Broker, settings: NetworkSettings, arguments: argparse.Namespace) -> int:
     try:
         server = NetworkServer(settings, broker.handle)
     except OSError as error:
         print(f"cannot listen on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
         return 2
-    broker.advertise(arguments.advertised_host or _reachable(server.host), server.port)
+    for protocol, (host, port) in server.addresses.items():
+        broker.advertise(arguments.advertised_host or _reachable(host), port, protocol)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     print(f"listening on {server.host}:{server.port}", flush=True)
+    for protocol, (host, port) in list(server.addresses.items())[1:]:
+        log.info("listening on %s:%d for %s", host, port, protocol)
     server.run()
     log.info("shutting down")
     return 0
 
 
-def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
-    topic_settings: dict[str, str] = {}
-    for assignment in arguments.set:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ValueError(f"--set {assignment}: it wants NAME=VALUE")
-        topic_settings[name] = value
-    interval_ms = int(topic_settings.pop(_INTERVAL, BrokerSettings.log_retention_check_interval_ms))
-    if interval_ms < 1:
-        raise ValueError(f"--set {_INTERVAL}={interval_ms}: it must be 1 or more")
+def _broker_settings(arguments: argparse.Namespace, given: ServeSettings) -> BrokerSettings:
     return BrokerSettings(
         log_dirs=tuple(arguments.data_dir or [Path("zerocopy-lab-data")]),
-        log_retention_check_interval_ms=interval_ms,
         num_partitions=arguments.partitions,
-        topic_defaults=TopicSettings.from_kafka(topic_settings),
+        topic_defaults=given.topic_defaults,
+        groups=given.groups,
+        sasl_users=read_users(arguments.sasl_users) if arguments.sasl_users else {},
+        **given.broker,
     )
+
+
+def _network_settings(
+    arguments: argparse.Namespace, given: ServeSettings, make_transfer: partial[transfer.Transfer]
+) -> NetworkSettings:
+    return NetworkSettings(
+        host=arguments.host,
+        port=arguments.port,
+        transfer=make_transfer,
+        threads=arguments.network_threads,
+        limits=given.limits,
+        more_listeners=tuple(
+            _more_listener(protocol, host, port, arguments, given, make_transfer)
+            for protocol, host, port in arguments.listen
+        ),
+        send_buffer_bytes=arguments.send_buffer_bytes,
+        congestion_control=arguments.congestion_control,
+    )
+
+
+def _more_listener(
+    protocol: str,
+    host: str,
+    port: int,
+    arguments: argparse.Namespace,
+    given: ServeSettings,
+    make_transfer: partial[transfer.Transfer],
+) -> ListenerSettings:
+    if protocol.startswith("SASL_") and not arguments.sasl_users:
+        raise ValueError(f"{protocol} needs --sasl-users: nobody could come in")
+    if not protocol.endswith("SSL"):
+        return ListenerSettings(protocol, host, port, make_transfer)
+    if given.tls is None:
+        raise ValueError(f"{protocol} needs --set ssl.keystore.location=FILE (PEM)")
+    over_tls = partial(transfer.make, arguments.tls_transfer, arguments.chunk_bytes)
+    if not over_tls().needs_tls:
+        raise ValueError(f"{arguments.tls_transfer} sends in the clear; {protocol} must not")
+    return ListenerSettings(protocol, host, port, over_tls, given.tls.context())
 
 
 def _reachable(host: str) -> str:
@@ -146,6 +193,16 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
     return value
+
+
+def _listener(text: str) -> tuple[str, str, int]:
+    protocol, _, address = text.partition("://")
+    host, _, port = address.rpartition(":")
+    if protocol not in _MORE_PROTOCOLS or not host:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not PROTOCOL://HOST:PORT, with one of {', '.join(_MORE_PROTOCOLS)}"
+        )
+    return protocol, host, _port(port)
 
 
 def _port(text: str) -> int:

@@ -1,0 +1,113 @@
+"""Settings of `serve` by Kafka's names: each goes to the room that it belongs to.
+
+--set segment.bytes=1048576            every topic that does not say otherwise;
+log.segment.bytes is the same --set group.max.size=10                the broker --set
+max.connections=100              the network --set ssl.keystore.location=key.pem    the TLS
+listeners
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from zerocopy_lab.broker.config_entries import BROKER_NAMES
+from zerocopy_lab.broker.group_coordinator import GroupSettings
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.network.quotas import Limits
+from zerocopy_lab.network.tls import TlsSettings
+
+_TOPIC_NAMES = {of_broker: of_topic for of_topic, of_broker in BROKER_NAMES.items()}
+_TOPIC_SETTINGS = set(TopicSettings().to_kafka())
+#: Those that have options of their own.
+_ELSEWHERE = {"log.dirs", "num.partitions", "node.id", "topic.defaults", "groups", "sasl.users"}
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """What was set, sorted."""
+
+    topic_defaults: TopicSettings
+    groups: GroupSettings
+    broker: Mapping[str, Any]  # arguments of BrokerSettings
+    limits: Limits
+    tls: TlsSettings | None
+
+
+def sort_settings(assignments: list[str]) -> ServeSettings:
+    """Every NAME=VALUE in its place. Raises ValueError and InvalidConfig, naming what is wrong."""
+    topic: dict[str, str] = {}
+    rooms: dict[type[Any], dict[str, Any]] = {
+        room: {} for room in (GroupSettings, BrokerSettings, Limits, TlsSettings)
+    }
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set {assignment}: it wants NAME=VALUE")
+        room = _room_of(name)
+        if room is None:
+            topic[_TOPIC_NAMES.get(name, name)] = value
+        else:
+            rooms[room][name.replace(".", "_")] = _parse(room, name, value)
+    tls = rooms[TlsSettings]
+    if tls and "ssl_keystore_location" not in tls:
+        raise ValueError(f"ssl.keystore.location is missing: {', '.join(tls)} mean nothing without")
+    return ServeSettings(
+        TopicSettings.from_kafka(topic),
+        GroupSettings(**rooms[GroupSettings]),
+        rooms[BrokerSettings],
+        Limits(**rooms[Limits]),
+        TlsSettings(**tls) if tls else None,
+    )
+
+
+def network_entries(limits: Limits) -> dict[str, str]:
+    """The limits by Kafka's names, for those who ask the broker what is set."""
+    return {
+        field.name.replace("_", "."): str(getattr(limits, field.name)) for field in fields(limits)
+    }
+
+
+def read_users(path: Path) -> dict[str, str]:
+    """Names and passwords from a file of lines NAME:PASSWORD; # begins a comment. Raises OSError,
+    ValueError.
+    """
+    users = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, password = line.partition(":")
+        if not (name and colon and password):
+            raise ValueError(f"{path}, line {number}: it wants NAME:PASSWORD")
+        users[name] = password
+    return users
+
+
+def _room_of(name: str) -> type[Any] | None:
+    """The settings class that has this name; None for a topic's setting, which is checked there."""
+    if name in _TOPIC_SETTINGS or name in _TOPIC_NAMES or name in _ELSEWHERE:
+        return None
+    for room in (Limits, GroupSettings, BrokerSettings, TlsSettings):
+        if name.replace(".", "_") in {field.name for field in fields(room)}:
+            return room
+    return None
+
+
+def _parse(room: type[Any], name: str, value: str) -> Any:
+    kind = {field.name: field.type for field in fields(room)}[name.replace(".", "_")]
+    if kind == "int":
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(f"{name}={value!r} is not a whole number") from None
+        if number < 1 and not (number == -1 and room is Limits):
+            raise ValueError(f"{name}={number}: it must be 1 or more")
+        return number
+    if kind == "bool":
+        if value not in ("true", "false"):
+            raise ValueError(f"{name}={value!r}: it must be true or false")
+        return value == "true"
+    return Path(value) if "Path" in str(kind) else value
