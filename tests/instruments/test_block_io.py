@@ -47,7 +47,7 @@ def test_dirty_pages_are_charged_to_the_writer(pages_file: PagesFile) -> None:
 @needs_root
 @pytest.mark.usefixtures("as_nobody")
 def test_of_others_an_ordinary_user_is_told_nothing() -> None:
-    with pytest.raises(Unavailable, match="another user"):
+    with pytest.raises(Unavailable, match="another user's"):
         process_block_io(1)
 
 

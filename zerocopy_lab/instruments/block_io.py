@@ -73,7 +73,7 @@ def process_block_io(pid: int | None = None) -> BlockIo:
             f"no process has the pid {pid}: it has ended, or never was"
         ) from None
     except PermissionError:
-        why = "the process belongs to another user"
+        why = "the process is another user's, or gave up root itself"
         raise Unavailable(instrument, why, "Run as its owner or as root") from None
     counters = {name: int(value) for name, value in (line.split(":") for line in lines)}
     return BlockIo(

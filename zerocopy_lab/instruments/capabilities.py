@@ -81,7 +81,7 @@ def _pages(directory: Path) -> list[Capability]:
         Capability(
             "PROVED", "a file is out of memory", "fsync, posix_fadvise, counting what is left",
             "the file's owner, root", _why_not(lambda: _evict_a_page(directory)),
-            "use a directory on a disk file system (not tmpfs)",
+            "use Linux, and a directory on a disk file system (not tmpfs)",
             "only advice: mapped pages stay; and the host may still hold the device in its memory",
         ),
     ]  # fmt: skip

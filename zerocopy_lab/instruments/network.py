@@ -56,7 +56,8 @@ def congestion_controls() -> tuple[str, list[str]]:
         default = (directory / "tcp_congestion_control").read_text().strip()
         return default, (directory / "tcp_available_congestion_control").read_text().split()
     except OSError as error:
-        raise Unavailable("congestion control", str(error), "Run this part on Linux") from None
+        why = f"{error.filename} cannot be read ({error.strerror})"
+        raise Unavailable("congestion control", why, "Run this part on Linux") from None
 
 
 def congestion_control_of(sock: socket.socket) -> str | None:
