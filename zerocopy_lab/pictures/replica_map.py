@@ -69,9 +69,15 @@ def replica_map(
         if racks and racks.get(one) != racks.get(other):
             for axes in (grid, sums):
                 axes.axhline(above + 0.5, color=INK, lw=1.2)
-    keys = [Patch(facecolor=SENDER, label="leader"), Patch(facecolor=TOTAL, label="follower")]
-    legend_above(grid, keys)
+    legend_above(grid, _keys(replicas))
     return picture
+
+
+def _keys(replicas: Mapping[int, Sequence[int]]) -> list[Patch]:
+    """Who leads says nothing where nobody follows."""
+    if all(len(held) == 1 for held in replicas.values()):
+        return [Patch(facecolor=SENDER, label="stored here")]
+    return [Patch(facecolor=SENDER, label="leader"), Patch(facecolor=TOTAL, label="follower")]
 
 
 def _draw_grid(

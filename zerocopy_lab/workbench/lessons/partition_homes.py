@@ -20,9 +20,12 @@ from zerocopy_lab.placement.partitioners import java_partition, librdkafka_parti
 from zerocopy_lab.workbench import flight_events
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.notebook_output import show_table
+from zerocopy_lab.workbench.topic_admin import create_topic, delete_topic
 
 DIRECTORIES = 3
 TOPIC = "flights"
+_SEGMENT_BYTES = 256 << 10
+_SMALL_BATCHES = {"batch.size": 64 << 10}  # a batch has to fit into a segment
 
 
 class Home(NamedTuple):
@@ -47,7 +50,7 @@ def remove(directories: Sequence[Path]) -> None:
 def broker_options(directories: Sequence[Path]) -> list[str]:
     """The words that name all directories but the first, and keep segments small."""
     more = [word for path in directories[1:] for word in ("--data-dir", str(path))]
-    return [*more, "--set", "segment.bytes=262144"]
+    return [*more, "--set", f"segment.bytes={_SEGMENT_BYTES}"]
 
 
 def find_homes(directories: Sequence[Path]) -> dict[TopicPartition, list[Home]]:
@@ -64,37 +67,19 @@ def find_homes(directories: Sequence[Path]) -> dict[TopicPartition, list[Home]]:
     return homes
 
 
-def create_topics(bootstrap: str, names: Mapping[str, int]) -> None:
-    """Creates topics (name -> partitions), one after the other, through Kafka's admin client."""
-    from confluent_kafka.admin import AdminClient
-    from confluent_kafka.cimpl import NewTopic
-
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for name, partitions in names.items():
-        for made in admin.create_topics([NewTopic(name, partitions, 1)]).values():
-            made.result(30)
-
-
-def delete_topic(bootstrap: str, name: str) -> None:
-    """Deletes a topic through Kafka's admin client."""
-    from confluent_kafka.admin import AdminClient
-
-    for gone in AdminClient({"bootstrap.servers": bootstrap}).delete_topics([name]).values():
-        gone.result(30)
-
-
 def where_the_next_one_goes(bootstrap: str, directories: Sequence[Path], lab: Lab) -> int:
     """Sets the scene of the first question and returns the directory that the next partition got.
 
     Everything is created through a client; what is where is read from the disk.
     """
     events = flight_events.repeated(5_000 if lab.fast else 20_000)
-    flight_events.produce(bootstrap, "full", events)
-    create_topics(bootstrap, {f"empty-{number}": 1 for number in range(5)})
+    flight_events.produce(bootstrap, "full", events, _SMALL_BATCHES)
+    for number in range(5):
+        create_topic(bootstrap, f"empty-{number}")
     in_first = [key for key, home in find_homes(directories).items() if home[0].directory == 0]
     delete_topic(bootstrap, next(key.topic for key in in_first if key.topic != "full"))
     _show_directories(find_homes(directories))
-    create_topics(bootstrap, {"the-next": 1})
+    create_topic(bootstrap, "the-next")
     return find_homes(directories)[TopicPartition("the-next", 0)][0].directory
 
 
@@ -132,11 +117,9 @@ def send_with_keys(bootstrap: str, partition_count: int, lab: Lab) -> KeyedTraff
     """
     from confluent_kafka import Producer
 
-    create_topics(bootstrap, {TOPIC: partition_count})
-    count = 5_000 if lab.fast else 50_000
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "linger.ms": 20, "batch.num.messages": 100}
-    )
+    create_topic(bootstrap, TOPIC, partition_count)
+    count = 15_000 if lab.fast else 60_000
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, **_SMALL_BATCHES})
     for event in flight_events.repeated(count):
         while True:
             try:
@@ -167,7 +150,7 @@ def _read_keys(bootstrap: str, partition_count: int, count: int) -> KeyedTraffic
     received = 0
     try:
         while received < count:
-            messages = consumer.consume(10_000, 10.0)
+            messages = consumer.consume(min(count - received, 10_000), 10.0)
             if not messages:
                 raise flight_events.NotDelivered(f"only {received} of {count} messages came back")
             for message in messages:

@@ -16,7 +16,7 @@ from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.placement.partitioners import java_partition, librdkafka_partition
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.exercises import Exercise, Grade, failed, passed
-from zerocopy_lab.workbench.full_mount import FullMount
+from zerocopy_lab.workbench.full_mount import FullMount, fill_in_namespace
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.lessons.even_replicas import (
     ALGORITHMS,
@@ -26,6 +26,8 @@ from zerocopy_lab.workbench.lessons.even_replicas import (
     evenness,
 )
 from zerocopy_lab.workbench.lessons.partition_homes import DIRECTORIES, Home, KeyedTraffic
+
+__all__ = ["EXERCISES", "fill_in_namespace", "java_partition", "librdkafka_partition"]
 
 NEXT_DIRECTORY_QUESTION = (
     "Directory 0 holds one partition with all the data there is. Directories 1 and 2 hold two "
