@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.log.small_log_dir import BATCH_POSITIONS, batch_at, patch, write_log_dir
+from tests.records.golden_hex import golden_bytes
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.log.inspection import files_in
 from zerocopy_lab.records.compression import Codec
@@ -182,3 +183,11 @@ def test_verify(log_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_verify_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(tmp_path)]) == 2
     assert "is neither a log.dir" in capsys.readouterr().err
+
+
+def test_dump_of_the_golden_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole look of it; two_records.hex says independently what the bytes are."""
+    path = tmp_path / f"{0:020d}.log"
+    path.write_bytes(golden_bytes("two_records.hex"))
+    _, _, shown = output(capsys, "dump", "--hex", "--records", path).partition("\n")
+    assert shown == (Path(__file__).parent / "golden" / "two_records.txt").read_text()
