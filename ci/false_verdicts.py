@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,10 @@ def neighbour() -> Iterator[None]:
             process.kill()
 
 
-def count_verdicts(comparisons: int, rounds: int, seed: int, more_work: float) -> Counter[str]:
-    """Verdicts on `a` against `b`, which does `more_work` times as much."""
+def count_verdicts(
+    comparisons: int, rounds: int, seed: int, more_work: float, deadline_s: float
+) -> Counter[str]:
+    """Verdicts on `a` against `b`, which does `more_work` times as much; fewer at the deadline."""
     import false_verdicts  # this very file: another process cannot find what is in __main__
 
     work = false_verdicts.move_pieces
@@ -87,6 +90,8 @@ def count_verdicts(comparisons: int, rounds: int, seed: int, more_work: float) -
     verdicts: Counter[str] = Counter()
     ratios = []
     for number in range(comparisons):
+        if time.monotonic() > deadline_s:
+            break
         outcome = run_experiment("a against b", contestants, repeats=rounds, seed=seed + number)
         found = compare(outcome, "a", "b", "cpu_s")
         verdicts[found.verdict] += 1
@@ -105,18 +110,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--more-work", type=float, default=1.0, metavar="FACTOR")
     parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin none after so long")
     arguments = parser.parse_args()
     with neighbour() if arguments.noise else contextlib.nullcontext():
         verdicts = count_verdicts(
-            arguments.comparisons, arguments.rounds, arguments.seed, arguments.more_work
+            arguments.comparisons,
+            arguments.rounds,
+            arguments.seed,
+            arguments.more_work,
+            time.monotonic() + arguments.minutes * 60,
         )
     place = "beside a noisy neighbour" if arguments.noise else "as quiet as this machine is"
     print(f"{arguments.more_work:g} times the work, {place}, {arguments.rounds} rounds: ", end="")
-    print(f"{dict(verdicts)} of {arguments.comparisons}")
+    print(f"{dict(verdicts)} of {verdicts.total()}")
     if arguments.more_work > 1:
-        return int(verdicts["cheaper"] < FEWEST_FOUND * arguments.comparisons)
+        return int(verdicts["cheaper"] < FEWEST_FOUND * verdicts.total())
     wrong = verdicts["cheaper"] + verdicts["dearer"]
-    return int(wrong > MOST_FALSE * arguments.comparisons)
+    return int(wrong > MOST_FALSE * verdicts.total())
 
 
 if __name__ == "__main__":
