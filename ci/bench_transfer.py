@@ -49,7 +49,7 @@ from zerocopy_lab.workbench.racing import (  # noqa: E402
 KIB, MIB = 1 << 10, 1 << 20
 GOAL = 1.05
 LOOPS = ((None, True), (MIB, True), (64 * KIB, True), (None, False))
-MESSAGES = tuple(512 << power for power in range(8))
+MESSAGES = tuple(512 << power for power in range(7))
 COPYING = ("read_then_send", "mmap_then_send")
 CROSSOVER_MIB = 64
 

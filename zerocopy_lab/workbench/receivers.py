@@ -20,14 +20,11 @@ others take the ciphertext as it comes, so they count the records' framing too.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
@@ -37,7 +34,6 @@ from zerocopy_lab.transfer.connections import Family, connected_pair
 from zerocopy_lab.workbench.running_broker import importable_here
 
 Kind = Literal["touching", "dropping", "splicing"]
-ROUND_BYTES = 1 << 20
 _END_TIMEOUT_S = 10.0
 
 
@@ -84,7 +80,12 @@ class RunningReceiver:
         with plain.receiver as theirs:
             orders = {"kind": kind, "fd": theirs.fileno(), "cpu": cpu, "tls": tls}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "zerocopy_lab.workbench.receivers", json.dumps(orders)],
+                [
+                    sys.executable,
+                    "-m",
+                    "zerocopy_lab.workbench.receiver_process",
+                    json.dumps(orders),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
@@ -135,59 +136,3 @@ class RunningReceiver:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-# -- inside the process ----------------------------------------------------------------------------
-
-
-def _touch(sock: socket.socket) -> int:
-    into, received_bytes = bytearray(ROUND_BYTES), 0
-    while came := sock.recv_into(into):
-        received_bytes += came
-    return received_bytes
-
-
-def _drop(sock: socket.socket) -> int:
-    into, received_bytes = bytearray(ROUND_BYTES), 0  # stays untouched; its length is the request
-    while came := sock.recv_into(into, ROUND_BYTES, socket.MSG_TRUNC):
-        received_bytes += came
-    return received_bytes
-
-
-def _splice(sock: socket.socket) -> int:
-    read_end, write_end = os.pipe()
-    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, ROUND_BYTES)
-    nowhere, received_bytes = os.open(os.devnull, os.O_WRONLY), 0
-    while came := os.splice(sock.fileno(), write_end, ROUND_BYTES):
-        received_bytes += came
-        while came:
-            came -= os.splice(read_end, nowhere, came)
-    return received_bytes
-
-
-_TAKE: dict[Kind, Callable[[socket.socket], int]] = {
-    "touching": _touch,
-    "dropping": _drop,
-    "splicing": _splice,
-}
-
-
-def _receive(kind: Kind, fd: int, cpu: int | None, tls: bool) -> None:
-    """What the process does: take everything, report, and stay until stdin ends."""
-    if cpu is not None:
-        os.sched_setaffinity(0, {cpu})
-    sock = socket.socket(fileno=fd)
-    if tls:
-        encrypted = anonymous_contexts()[1].wrap_socket(sock)
-        sock = encrypted if kind == "touching" else socket.socket(fileno=encrypted.detach())
-    print("ready", flush=True)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    received_bytes = _TAKE[kind](sock)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    user_s, system_s = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
-    print(json.dumps(Received(received_bytes, user_s, system_s)._asdict()), flush=True)
-    sys.stdin.read()
-
-
-if __name__ == "__main__":
-    _receive(**json.loads(sys.argv[1]))
