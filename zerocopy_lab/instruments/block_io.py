@@ -31,9 +31,7 @@ from zerocopy_lab.instruments.unavailable import Unavailable
 
 
 class BlockIo(NamedTuple):
-    """Bytes read from and written (or due to be written) to block devices; a reading, or the
-    difference of two.
-    """
+    """Bytes from and to block devices (or due to go there): a reading, or a difference of two."""
 
     read_bytes: int
     written_bytes: int

@@ -20,9 +20,7 @@ from zerocopy_lab.instruments.page_residency import PageCounts, page_counts
 from zerocopy_lab.instruments.unavailable import Unavailable
 
 _ATTEMPTS: Final = 5
-"""A page in some processor's private list of new pages escapes the first advice; the kernel empties
-these lists on it.
-"""
+"""A page in some processor's list of new pages escapes the first advice, which empties the list."""
 
 
 class Eviction(NamedTuple):

@@ -72,8 +72,7 @@ def usable_cpus() -> list[int]:
 
 
 def file_system_of(path: Path) -> FileSystem | None:
-    """The file system a path lies on: the longest mount point above it, the last mounted one
-    winning.
+    """The file system of a path: that of the longest mount point above it, and of these the last.
 
     None where the system's mounts cannot be listed.
     """

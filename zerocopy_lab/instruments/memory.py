@@ -1,5 +1,4 @@
-"""The memory of the machine: what is free, what still has to reach a device, and how long work
-stood still for it.
+"""The memory of the machine: what is free, what is not yet on a device, and who waited for it.
 
 | source                 | figure                                                          |
 |------------------------|-----------------------------------------------------------------|
@@ -40,9 +39,7 @@ class SystemMemory(NamedTuple):
 
 
 class Pressure(NamedTuple):
-    """Time since the machine started in which some task, or every task, waited for a resource; in
-    microseconds.
-    """
+    """Microseconds since the start in which some task, or every task, waited for a resource."""
 
     some_us: int
     full_us: int
@@ -81,9 +78,7 @@ def system_memory() -> SystemMemory:
 
 
 def pressure(resource: Literal["io", "memory", "cpu"]) -> Pressure:
-    """Read the pressure stall information of a resource. Raises Unavailable where the kernel has
-    none.
-    """
+    """Read the stalls for a resource. Raises Unavailable where the kernel does not count them."""
     try:
         lines = Path("/proc/pressure", resource).read_text().splitlines()
     except OSError as error:
@@ -92,17 +87,15 @@ def pressure(resource: Literal["io", "memory", "cpu"]) -> Pressure:
             "PSI", why, "Use Linux >= 4.20 with CONFIG_PSI, booted with psi=1"
         ) from None
     totals = {line.split()[0]: int(line.rpartition("=")[2]) for line in lines}
-    return Pressure(
-        totals["some"], totals.get("full", 0)
-    )  # cpu had no `full` line before Linux 5.13
+    full_us = totals.get("full", 0)  # cpu had no such line before Linux 5.13
+    return Pressure(totals["some"], full_us)
 
 
 def writeback_settings() -> dict[str, int]:
-    """The kernel's writeback thresholds by name (`dirty_background_ratio`,
-    `dirty_expire_centisecs`, …).
+    """The kernel's thresholds for writeback by name (`dirty_expire_centisecs`, …).
 
     Raises Unavailable off Linux. A ratio of 0 means that the `…_bytes` setting beside it rules
-    (Documentation/admin-guide/ sysctl/vm.rst).
+    (Linux, Documentation/admin-guide/sysctl/vm.rst).
     """
     settings = {
         path.name: int(path.read_text()) for path in Path("/proc/sys/vm").glob("dirty*_[brce]*")
@@ -118,8 +111,7 @@ def writeback_settings() -> dict[str, int]:
 def watching_dirty_pages(
     paths: Sequence[Path] = (), interval_ms: float = 50.0
 ) -> Iterator[DirtyWatch]:
-    """Sample dirty and writeback pages in a thread while the `with` block lasts, and once more at
-    its end.
+    """Sample dirty and writeback pages in a thread while the `with` block lasts, and at its end.
 
     Files may appear and vanish meanwhile (segments do): a sample holds those that exist. Raises
     Unavailable at once when the pages of a file cannot be counted here.

@@ -39,9 +39,7 @@ _ZERO_COPY_FEATURES: Final = (
 
 
 class NetworkCard(NamedTuple):
-    """One interface: its kernel driver, where it could do DMA, and the features that zero copy
-    lives on (name: is on).
-    """
+    """One interface: its driver, its kind of DMA, and the features of zero copy (name: is on)."""
 
     name: str
     driver: str | None
@@ -61,9 +59,7 @@ def congestion_controls() -> tuple[str, list[str]]:
 
 
 def congestion_control_of(sock: socket.socket) -> str | None:
-    """The algorithm a TCP socket really uses; None where a socket has none to tell (unix sockets,
-    other systems).
-    """
+    """The algorithm a TCP socket really uses; None for unix sockets and on other systems."""
     option = getattr(socket, "TCP_CONGESTION", None)
     if option is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return None
@@ -99,9 +95,7 @@ def _dma(path: Path) -> Dma:
 
 
 def _features(interface: str) -> dict[str, bool]:
-    """The features zero copy lives on, as far as the driver names them; empty when it answers no
-    questions.
-    """
+    """The features of zero copy that the driver names; empty when it answers no questions."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             count = _feature_count(sock, interface)
@@ -134,8 +128,9 @@ def _feature_names(sock: socket.socket, interface: str, count: int) -> list[str]
 
 
 def _active_bits(sock: socket.socket, interface: str, count: int) -> int:
-    """Bit n set: feature n is on. The kernel answers in blocks of 32: available, requested, active,
-    never changed.
+    """Bit n set: feature n is on.
+
+    The kernel answers in blocks of 32 features: available, requested, active, never changed.
     """
     blocks = -(-count // 32)
     request = array.array("B", struct.pack("=II", _ETHTOOL_GFEATURES, blocks) + bytes(blocks * 16))
@@ -145,9 +140,7 @@ def _active_bits(sock: socket.socket, interface: str, count: int) -> int:
 
 
 def _ethtool(sock: socket.socket, interface: str, request: array.array[int]) -> None:
-    """One SIOCETHTOOL call; the kernel writes its answer into `request`. Raises OSError when the
-    driver declines.
-    """
+    """One SIOCETHTOOL call, answered in place. Raises OSError when the driver declines."""
     import fcntl  # absent on Windows, where instruments can still be imported
 
     address, _length = request.buffer_info()

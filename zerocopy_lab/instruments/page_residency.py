@@ -1,5 +1,4 @@
-"""Where the bytes of a file are: which of its pages the page cache holds, and which of those the
-device still lacks.
+"""Where the bytes of a file are: which of its pages are in memory, and which the device lacks.
 
 | meter        | answers                     | needs                   | fails when              |
 |--------------|-----------------------------|-------------------------|-------------------------|
@@ -58,9 +57,7 @@ class PageCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class PageMap:
-    """One byte per page: 1 when the page is resident (or dirty), 0 when not. `dirty` is None where
-    nobody can tell.
-    """
+    """A byte per page: 1 when it is resident (or dirty), else 0. `dirty` None: nobody can tell."""
 
     page_bytes: int
     file_bytes: int
@@ -136,24 +133,24 @@ def _counts(file: _Opened, first: int, pages: int) -> PageCounts:
         counts = _cachestat(file, first, pages)
     except OSError as error:
         return _mincore(file, first, pages, f"cachestat: {error.strerror}")
-    if counts.resident == 0 and pages and file.may_look:
-        second_opinion = _mincore(file, first, pages, "")
-        return second_opinion if second_opinion.resident else counts
-    return counts
+    if counts.resident or not pages:
+        return counts
+    second_opinion = _mincore(file, first, pages, "and a 0 of cachestat needs a second opinion")
+    return second_opinion if second_opinion.resident else counts
 
 
 def _cachestat(file: _Opened, first: int, pages: int) -> PageCounts:
     # A length of 0 means "to the end" to the kernel, so an empty range is never asked about.
-    answer = (
-        page_calls.cachestat(file.fd, first * PAGE_BYTES, pages * PAGE_BYTES) if pages else (0,) * 5
-    )
+    if not pages:
+        return PageCounts(0, 0, 0, 0, 0, 0, "cachestat")
+    answer = page_calls.cachestat(file.fd, first * PAGE_BYTES, pages * PAGE_BYTES)
     return PageCounts(pages, *answer, "cachestat")
 
 
 def _mincore(file: _Opened, first: int, pages: int, tried_before: str) -> PageCounts:
     if not file.may_look:
         why = f"{file.path} belongs to another user, so mincore would call all pages resident"
-        why += f" ({tried_before})" if tried_before else ""
+        why += f" ({tried_before})"
         raise Unavailable("page residency", why, "Run as the file's owner or as root")
     bits = page_calls.mincore(file.fd, first * PAGE_BYTES, pages * PAGE_BYTES)
     return PageCounts(pages, bits.count(1), None, None, None, None, "mincore")
@@ -165,8 +162,7 @@ def _halve(
     pages: int,
     states: tuple[bytearray, bytearray],
 ) -> None:
-    """Fill in the states of a range from counts: all or none needs no closer look, anything between
-    is cut in two.
+    """Fill in the states of a range from its counts: all or none is clear, the rest is cut in two.
 
     Residency comes in long runs (readahead), so a few calls do for most files.
     """

@@ -33,9 +33,7 @@ _END_TIMEOUT_S: Final = 60.0
 
 
 def command(report: Path, names: Sequence[str]) -> list[str]:
-    """The start of a command line that counts what follows after `--` and writes its report to a
-    file.
-    """
+    """The start of a command line that counts what follows after `--`, with a report to a file."""
     wanted = dict.fromkeys((*names, *_NEVER_RETURN))
     tracepoints = [_TRACEPOINT_OF.get(name, name) for name in wanted]
     events = [f"syscalls:sys_enter_{name}" for name in tracepoints if _exists(name)]
@@ -61,8 +59,7 @@ def attached(pid: int, report: Path, names: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def enabled_during(perf_command: Sequence[str]) -> Iterator[None]:
-    """Run any perf command that is attached to something, with its events enabled during the block
-    only.
+    """Run an attached perf command with its events enabled during the block only.
 
     Raises Unavailable when perf does not confirm that it has started.
     """

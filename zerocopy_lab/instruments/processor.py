@@ -57,8 +57,7 @@ class ProcessorUse(NamedTuple):
 
 
 def processor_use(pid: int | None = None) -> ProcessorUse:
-    """Read the meters of a process, one's own by default. Needs no privilege, also for processes of
-    other users.
+    """Read the meters of a process, one's own by default, or anybody's: it needs no privilege.
 
     Raises ProcessLookupError when there is no such process.
     """
@@ -72,8 +71,7 @@ def processor_use(pid: int | None = None) -> ProcessorUse:
 
 
 def cpu_seconds(pid: int | None = None) -> float:
-    """Only the CPU time, user and system together, to the nanosecond on Linux (no other figure is
-    as exact).
+    """Only the CPU time, user and system together: on Linux to the nanosecond.
 
     The clock id of another process's CPU clock is its complemented pid, shifted, with the kind of
     clock in the lowest bits (2: scheduler time); that is what clock_getcpuclockid(3) computes.

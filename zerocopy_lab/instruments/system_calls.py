@@ -75,8 +75,7 @@ def count_system_calls(
     env: Mapping[str, str] | None = None,
     timeout_s: float = 300.0,
 ) -> SystemCalls:
-    """Run a command to its end and count its calls and those of its threads and children, program
-    start included.
+    """Run a command to its end and count the calls of all its threads and children, from the start.
 
     Its standard output is thrown away. Raises Unavailable when no meter works here,
     CalledProcessError (which holds the stderr) when the command or the meter fails, TimeoutExpired.
@@ -118,9 +117,7 @@ def counting_system_calls(
 
 @functools.cache
 def available_meter() -> MeterName:
-    """The better meter that has just proved that it works here; raises Unavailable with both
-    reasons otherwise.
-    """
+    """The better of the meters that have proved to work here; Unavailable holds both reasons."""
     reasons: dict[MeterName, str] = {}
     for name in METERS:
         reason = why_no_meter(name)
