@@ -79,6 +79,24 @@ def consume(bootstrap: str, topic: str) -> list[tuple[int, bytes]]:
         consumer.close()
 
 
+def commit(bootstrap: str, offset: int) -> None:
+    """The group has read the topic `none` up to this offset."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "travellers"})
+    try:
+        consumer.commit(offsets=[TopicPartition("none", 0, offset)], asynchronous=False)
+    finally:
+        consumer.close()
+
+
+def committed(bootstrap: str) -> int:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "travellers"})
+    try:
+        (found,) = consumer.committed([TopicPartition("none", 0)], timeout=PATIENCE_S)
+        return found.offset
+    finally:
+        consumer.close()
+
+
 def create(bootstrap: str, topic: str, **settings: str) -> None:
     config = {name.replace("_", "."): value for name, value in settings.items()}
     admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -116,6 +134,7 @@ def kafkas_log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert time.monotonic() < give_up, "Kafka did not compact"
             time.sleep(0.1)
         shutil.copytree(kafka.log_dir, directory / "live")
+        commit(kafka.bootstrap, 42)
     return kafka.log_dir
 
 
@@ -220,7 +239,21 @@ def test_our_broker_serves_what_kafka_wrote(kafkas_log_dir: Path, our_log_dir: P
         assert compacted[-50:] == list(enumerate(VALUES * 6))[-50:]
         produce(broker.bootstrap, "zstd", VALUES, compression_type="zstd")  # and goes on writing
         assert consume(broker.bootstrap, "zstd") == list(enumerate(VALUES * 2))
+        assert committed(broker.bootstrap) == 42
+        commit(broker.bootstrap, 43)
+        assert committed(broker.bootstrap) == 43
     assert verify(our_log_dir, deep=True).faults == []
+    done = apache_kafka.run_tool(
+        "kafka-dump-log",
+        ["--offsets-decoder", "--files", ",".join(map(str, offsets_logs(our_log_dir)))],
+        capture_output=True,
+    )
+    assert '"group":"travellers","topic":"none","partition":0' in done.stdout
+    assert re.findall(r'"offset":(\d+)', done.stdout) == ["42", "43"]  # Kafka's record, then ours
+
+
+def offsets_logs(log_dir: Path) -> list[Path]:
+    return sorted(log_dir.glob("__consumer_offsets-0/*.log"))
 
 
 def test_kafka_serves_what_our_broker_wrote(our_log_dir: Path, tmp_path: Path) -> None:

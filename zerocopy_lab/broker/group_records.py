@@ -16,10 +16,11 @@ i32, subscription, assignment. A string is a length i16 and UTF-8 (length -1, wh
 none); bytes have a length i32; a list has a count i32. Times are milliseconds of the wall clock. A
 record without a value says that its key is no more.
 
-Older values that Kafka 0.9 to 2.3 wrote (versions 0 to 2) are read as well, so that a log taken
-from a real broker can be read here; newer keys (transactions, other kinds of groups) are passed
-over, as Kafka does with what it does not know. Source: Kafka's OffsetCommitKey/Value.json and
-GroupMetadataKey/Value.json.
+Older values that Kafka 0.9 to 2.3 wrote (versions 0 to 2) are read as well, and the committed
+offset of Kafka 4.2 (version 4: its metadata is a compact string, and tagged fields follow), so
+that a log taken from a real broker can be read here; newer keys (transactions, other kinds of
+groups) are passed over, as Kafka does with what it does not know. Source: Kafka's
+OffsetCommitKey/Value.json and GroupMetadataKey/Value.json.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from typing import NamedTuple
 
 from zerocopy_lab.broker.group import Group, GroupState
 from zerocopy_lab.broker.group_member import Member
-from zerocopy_lab.errors import InvalidRecord, InvalidRequest
+from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
+from zerocopy_lab.protocol.requests import read_unsigned_varint
 
 OFFSET_KEY_VERSION = 1
 GROUP_KEY_VERSION = 2
 VALUE_VERSION = 3
+FLEXIBLE_VERSION = 4
 LONGEST_STRING_BYTES = (1 << 15) - 1
 
 _INT16 = Struct(">h")
@@ -127,6 +130,13 @@ class _Reader:
         length_bytes = self.int16()
         return None if length_bytes == -1 else self._take(length_bytes).decode()
 
+    def compact_string(self) -> str:
+        try:
+            behind, self._position = read_unsigned_varint(memoryview(self._record), self._position)
+        except FrameError as cut:
+            raise InvalidRecord(f"a group record: {cut}") from None
+        return self._take(behind - 1).decode()
+
     def bytestring(self) -> bytes:
         return self._take(self.int32())
 
@@ -190,12 +200,15 @@ def decode_key(key: bytes) -> OffsetKey | GroupKey | None:
 
 
 def decode_offset_value(value: bytes) -> CommittedOffset:
-    """Read a committed offset, of version 0 to 3. Raises InvalidRecord."""
+    """Read a committed offset, of version 0 to 4. Raises InvalidRecord."""
     reader = _Reader(value)
-    _check_version(reader.version)
+    if reader.version != FLEXIBLE_VERSION:
+        _check_version(reader.version)
     offset = reader.int64()
     leader_epoch = reader.int32() if reader.version >= 3 else -1
-    return CommittedOffset(offset, leader_epoch, reader.string(), reader.int64())
+    is_flexible = reader.version == FLEXIBLE_VERSION
+    metadata = reader.compact_string() if is_flexible else reader.string()
+    return CommittedOffset(offset, leader_epoch, metadata, reader.int64())
 
 
 def decode_group_value(group_id: str, value: bytes) -> Group:
