@@ -190,6 +190,7 @@ class Torture:
                     return generation
                 self._count(generation)
                 generation.delete(wire)
+            print(f"{self.figures['kills']} kills, nothing lost", file=sys.stderr, flush=True)
             self.figures["generations of topics"] += 1
             self._renew_at = self.figures["kills"] + KILLS_PER_GENERATION
             self._generation = Generation(self.figures["generations of topics"], self._seed)
