@@ -13,10 +13,10 @@ SMALL = ["race", "--mib", "1", "--fast", "--receivers", "tcp:touching"]
 
 def test_a_race_prints_stores_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored, drawn = tmp_path / "race.json", tmp_path / "race.png"
-    choice = ["--strategies", "sendfile,read_then_send", "--chunks", "4096,all"]
+    choice = ["--strategies", "sendfile,read_then_send", "--chunks", "4096,default"]
     assert main([*SMALL, *choice, "--json", str(stored), "--plot", str(drawn)]) == 0
     said = capsys.readouterr().out
-    for label in ("sendfile 4 KiB", "sendfile at once", "read_then_send 4 KiB"):
+    for label in ("sendfile 4 KiB", "sendfile at once", "read_then_send 64 KiB"):
         assert label in said
     assert "congestion control: " in said
     assert "0 passes over the bytes against 2" in said

@@ -53,6 +53,7 @@ def test_the_line_up_has_its_theory() -> None:
     assert ("mmap_then_send 1 MiB", "read_then_send 1 MiB") in found
     assert ("splice_through_pipe 1 MiB", "mmap_then_send 1 MiB") in found
     assert not [pair for pair in found if pair[::-1] in found]
+    assert ("sendfile at once", "read_then_send 64 KiB") not in found, "two things differ"
     assert not [pair for pair in found if "zerocopy" in "".join(pair)]
 
 
@@ -71,6 +72,11 @@ def test_every_entry_of_the_line_up_has_a_reason_where_it_cannot_run() -> None:
     assert all("unix socket copies" in str(why_not(entry, unix)) for entry in LINE_UP[:3])
     zerocopy = Entry("send_with_msg_zerocopy", None)
     assert why_not(zerocopy, Course("unix", "touching")) is not None
+
+
+def test_a_label_tells_the_default_chunk() -> None:
+    labels = [Entry(name, None).label for name in ("read_then_send", "mmap_then_send", "sendfile")]
+    assert labels == ["read_then_send 64 KiB", "mmap_then_send 1 MiB", "sendfile at once"]
 
 
 def test_the_file_is_as_long_as_asked_and_goes_away(tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
-"""`doctor`: what can be proved, counted and timed on this machine, as whom, and what to do for the
-rest.
+"""`doctor`: what can be proved, counted and timed on this machine, as whom, and why not the rest.
 
     python -m zerocopy_lab doctor
     python -m zerocopy_lab doctor --json

@@ -1,9 +1,9 @@
 """`race`: let transfer strategies race each other on this machine.
 
-    python -m zerocopy_lab race                                      the line-up of the labs, three
-    receivers python -m zerocopy_lab race --fast --receivers tcp:dropping      3 rounds, one
-    receiver python -m zerocopy_lab race --strategies sendfile,read_then_send --chunks
-    4096,65536,all python -m zerocopy_lab race --json race.json --plot race.png
+    python -m zerocopy_lab race                                    the labs' line-up, 3 receivers
+    python -m zerocopy_lab race --fast --receivers tcp:dropping    3 rounds, one receiver
+    python -m zerocopy_lab race --strategies sendfile,read_then_send --chunks 4096,65536,default
+    python -m zerocopy_lab race --json race.json --plot race.png
 
 Prints CPU and throughput with their ranges, then each pair of contestants that theory puts in an
 order and what the measurement says about it: as expected, contradicts theory, or inconclusive. The
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument("--strategies", type=_names, metavar="A,B", help="instead of the line-up")
     parser.add_argument(
-        "--chunks", type=_chunks, metavar="BYTES,…,all", help="chunk sizes for --strategies"
+        "--chunks", type=_chunks, metavar="BYTES,…,default", help="chunk sizes for --strategies"
     )
     parser.add_argument(
         "--receivers",
@@ -105,12 +105,12 @@ def _entries(arguments: argparse.Namespace) -> Sequence[Entry]:
         return LINE_UP
     names = arguments.strategies or list(dict.fromkeys(entry.strategy for entry in LINE_UP))
     chunks = arguments.chunks or (4096, 65536, 1 << 20)
-    return [Entry(*pair) for pair in itertools.product(names, chunks)]
+    entries = [Entry(*pair) for pair in itertools.product(names, chunks)]
+    return list({entry.label: entry for entry in entries}.values())  # a default may be named, too
 
 
 def _print_outcome(outcome: Outcome, course: Course, entries: Sequence[Entry]) -> None:
-    rounds, mib = outcome.settings["repeats"], ""
-    print(f"\n{course.label}: median (range) of {rounds} rounds{mib}, TIMED")
+    print(f"\n{course.label}: median (range) of {outcome.settings['repeats']} rounds, TIMED")
     print(f"{'':<34} {'sender CPU s/GiB':<22} {'total CPU s/GiB':<22} GiB/s")
     for entry in entries:
         if reason := why_not(entry, course):
@@ -178,10 +178,10 @@ def _names(text: str) -> list[str]:
 
 def _chunks(text: str) -> list[int | None]:
     try:
-        return [None if word == "all" else int(word) for word in text.split(",")]
+        return [None if word == "default" else int(word) for word in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no list of bytes like 4096,65536,all"
+            f"{text!r} is no list of bytes like 4096,65536,default"
         ) from None
 
 

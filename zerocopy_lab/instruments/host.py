@@ -98,9 +98,7 @@ def _cpu_model() -> str | None:
 
 
 def _virtual_machine() -> str | None:
-    """The maker of the virtual hardware, as far as the firmware or the processor's flags give it
-    away.
-    """
+    """The maker of the virtual hardware, where the firmware or the processor's flags tell."""
     with contextlib.suppress(OSError):
         maker = Path("/sys/class/dmi/id/sys_vendor").read_text().strip()
         if any(

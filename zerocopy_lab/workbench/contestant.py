@@ -7,8 +7,8 @@ name (bytes sent, for instance), which become part of the sample.
 Its process is an ordinary command that one can try by hand. It takes its orders from the first line
 of stdin, warms up, says `ready`, and then answers every further line with the figures of one run:
 
-    (echo '{"work": "my_module:my_function", "settings": {}, "warm_ups": 1, "cpu": null}'; echo run)
-    | python -m zerocopy_lab.workbench.contestant
+    (echo '{"work": "my_module:my_work", "settings": {}, "warm_ups": 1, "cpu": null}'; echo run) |
+        python -m zerocopy_lab.workbench.contestant
 
 The other end of that conversation is `entrant`.
 """

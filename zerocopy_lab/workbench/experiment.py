@@ -10,9 +10,9 @@ its least disturbed run, because the same work never becomes cheaper by accident
 (a neighbour on the sibling hardware thread may double it) only adds. Taking turns within a fraction
 of a second gives all the same neighbours.
 
-Before every round the preconditions are asked again, and the experiment
-is refused the moment one does not hold: a figure measured under wrong conditions is worse than
-none. What comes out is plain data with host, versions and settings; `recorded` saves and loads it.
+Before every round the preconditions are asked again, and the experiment is refused the moment one
+does not hold: a figure measured under wrong conditions is worse than none. What comes out is plain
+data with host, versions and settings; `recorded` saves and loads it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.instruments.network import congestion_control_of, congestion_controls
 from zerocopy_lab.instruments.page_residency import page_counts
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.transfer import make, strategies
+from zerocopy_lab.transfer import MOST_BYTES_PER_CALL, make, strategies
 from zerocopy_lab.transfer.connections import Family, connected_pair
 from zerocopy_lab.workbench.experiment import (
     Comparison,
@@ -60,7 +60,7 @@ DISTURBED_BY: Final = "bbr"
 
 
 class Entry(NamedTuple):
-    """One contestant of a race; `chunk_bytes` None: as much per call as the strategy can."""
+    """One contestant of a race; `chunk_bytes` None: the strategy's own default."""
 
     strategy: str
     chunk_bytes: int | None
@@ -68,7 +68,13 @@ class Entry(NamedTuple):
     @property
     def label(self) -> str:
         """For tables: `read_then_send 64 KiB`."""
-        return f"{self.strategy} {_in_binary_units(self.chunk_bytes)}"
+        return f"{self.strategy} {_in_binary_units(self.most_bytes_per_round)}"
+
+    @property
+    def most_bytes_per_round(self) -> int:
+        """The chunk, also where it is the default."""
+        default = strategies()[self.strategy].default_chunk_bytes
+        return default if self.chunk_bytes is None else self.chunk_bytes
 
 
 class Course(NamedTuple):
@@ -190,7 +196,7 @@ def expectations(entries: Sequence[Entry]) -> Iterator[Expectation]:
         passes, more = PASSES.get(one.strategy), PASSES.get(other.strategy)
         if passes is None or more is None:
             continue
-        if one.chunk_bytes == other.chunk_bytes and passes < more:
+        if one.most_bytes_per_round == other.most_bytes_per_round and passes < more:
             yield Expectation(one, other, f"{passes} passes over the bytes against {more}")
         if one.strategy == other.strategy and _is_next_larger(one, other, entries):
             yield Expectation(one, other, "fewer system calls")
@@ -221,12 +227,9 @@ def file_to_send(directory: Path, length: int) -> Iterator[Path]:
 
 def _is_next_larger(one: Entry, other: Entry, entries: Sequence[Entry]) -> bool:
     """Neighbours in chunk size only: what holds for them holds for the rest."""
-    chunks = sorted({_chunk_order(entry) for entry in entries if entry.strategy == one.strategy})
-    return chunks.index(_chunk_order(one)) == chunks.index(_chunk_order(other)) + 1
-
-
-def _chunk_order(entry: Entry) -> float:
-    return float("inf") if entry.chunk_bytes is None else entry.chunk_bytes
+    chunks = sorted({e.most_bytes_per_round for e in entries if e.strategy == one.strategy})
+    larger, smaller = one.most_bytes_per_round, other.most_bytes_per_round
+    return chunks.index(larger) == chunks.index(smaller) + 1
 
 
 def _congestion_control_note(course: Course) -> str:
@@ -240,8 +243,8 @@ def _congestion_control_note(course: Course) -> str:
     return "congestion control: this system does not tell"
 
 
-def _in_binary_units(count: int | None) -> str:
-    if count is None:
+def _in_binary_units(count: int) -> str:
+    if count == MOST_BYTES_PER_CALL:
         return "at once"
     for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count % factor == 0:
