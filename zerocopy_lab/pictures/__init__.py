@@ -13,6 +13,7 @@ or claims anything: titles come from the caller, who has the verdict.
 | `chunk_cost`       | what a loop costs by chunk size: calls and copies                        |
 | `cost_curves`      | cost by message size; latency against throughput                         |
 | `byte_map`         | a batch in its segment, byte by byte, beside its index entry             |
+| `offset_search`    | how one offset is found: file names, index, batch headers                |
 | `segment_map`      | segments under the limits of retention                                   |
 | `residency_map`    | which pages of the segments are in memory, and who reads where           |
 | `memory_over_time` | dirty pages rising, and being flushed                                    |
