@@ -177,7 +177,15 @@ def why_not() -> str:
 def test_scene(tmp_path: Path, scene: Callable[[Path], None]) -> None:
     if reason := why_not():
         pytest.skip(f"no mounts in a namespace: {reason}")
-    command = ["unshare", "-Urm", sys.executable, "-m", __spec__.name, scene.__name__, str(tmp_path)]
+    command = [
+        "unshare",
+        "-Urm",
+        sys.executable,
+        "-m",
+        __spec__.name,
+        scene.__name__,
+        str(tmp_path),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     finished = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60

@@ -99,7 +99,9 @@ def test_a_deleted_topic_is_gone_at_once_and_its_files_later(tmp_path: Path) -> 
     new = log_in(logs)  # the same name, another topic
     assert new.topic_id != log.topic_id
     assert new.append(batch(b"new")).base_offset == 0
-    assert [name.endswith("-delete") for name in os.listdir(tmp_path) if name.startswith(TOPIC)].count(True) == 1
+    assert [
+        name.endswith("-delete") for name in os.listdir(tmp_path) if name.startswith(TOPIC)
+    ].count(True) == 1
     logs.housekeeping(NOW_MS + 61_000)
     assert not [name for name in os.listdir(tmp_path) if name.endswith("-delete")]
     kill(logs)
@@ -114,7 +116,11 @@ def test_partitions_go_where_the_fewest_are(tmp_path: Path) -> None:
     logs = open_logs(*disks)
     logs.create_topic("a", 4)
     logs.create_topic("b", 3)
-    assert where(logs) == {"disk1": ["a-0", "a-3", "b-2"], "disk2": ["a-1", "b-0"], "disk3": ["a-2", "b-1"]}
+    assert where(logs) == {
+        "disk1": ["a-0", "a-3", "b-2"],
+        "disk2": ["a-1", "b-0"],
+        "disk3": ["a-2", "b-1"],
+    }
     for log in logs.logs():
         log.append(batch(log.directory.name.encode()))
     logs.close()
@@ -250,12 +256,16 @@ def test_damage_that_costs_nothing(
         (lambda p: (p / segment_file(2, ".log")).unlink(), "offsets 2 to 3 are missing"),
         (lambda p: (p / segment_file(0, ".log")).write_bytes(b""), "offsets 0 to 1 are missing"),
         (
-            lambda p: (p / segment_file(3, ".log")).write_bytes((p / segment_file(2, ".log")).read_bytes()),
+            lambda p: (p / segment_file(3, ".log")).write_bytes(
+                (p / segment_file(2, ".log")).read_bytes()
+            ),
             "there twice",
         ),
         (lambda p: (p / "partition.metadata").write_text("nonsense"), "partition.metadata"),
         (
-            lambda p: (p / "partition.metadata").write_text("version: 0\ntopic_id: Wn3cX2GXRkyw4sS0m4W1ZQ"),
+            lambda p: (p / "partition.metadata").write_text(
+                "version: 0\ntopic_id: Wn3cX2GXRkyw4sS0m4W1ZQ"
+            ),
             "older topic of the same name",
         ),
         (lambda p: os.truncate(p / segment_file(4, ".log"), 100), "at position 0: a batch of"),
@@ -315,7 +325,10 @@ def test_a_directory_that_kafka_wrote(tmp_path: Path) -> None:
 def test_open_files_are_bounded(tmp_path: Path) -> None:
     limit = 20
     logs = LogDirectories.open(
-        [tmp_path], TopicSettings.from_kafka({"segment.bytes": "200"}), max_open_files=limit, clock_ms=Clock()
+        [tmp_path],
+        TopicSettings.from_kafka({"segment.bytes": "200"}),
+        max_open_files=limit,
+        clock_ms=Clock(),
     )
     logs.create_topic(TOPIC, 12)
     for number in range(5):

@@ -32,6 +32,7 @@ from zerocopy_lab.errors import (
     OutOfOrderSequenceNumber,
     RecordListTooLarge,
 )
+from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import read_records
 
@@ -132,6 +133,20 @@ def test_rolling_by_time_without_timestamps_goes_by_the_brokers_clock(tmp_path: 
     clock.now_ms += 1001
     log.append(batch(timestamps_ms=(-1,)))
     assert [segment.base_offset for segment in log.segments()] == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("stamp", [NOW_MS, -1])
+def test_a_restart_alone_does_not_roll(tmp_path: Path, stamp: int) -> None:
+    for end in (LogDirectories.close, kill):
+        logs = open_logs(tmp_path, segment_ms="1000")
+        log_in(logs).append(batch(timestamps_ms=(stamp,)))
+        end(logs)
+    log = open_log(tmp_path, segment_ms="1000")
+    log.append(batch(timestamps_ms=(stamp,)))
+    assert [segment.base_offset for segment in log.segments()] == [0]
+    if stamp > 0:
+        log.append(batch(timestamps_ms=(stamp + 1001,)))
+        assert [segment.base_offset for segment in log.segments()] == [0, 3]
 
 
 def test_rolling_when_an_index_is_full(tmp_path: Path) -> None:

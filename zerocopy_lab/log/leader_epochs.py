@@ -50,8 +50,13 @@ class LeaderEpochs:
 
     def begin(self, epoch: int, start_offset: int) -> None:
         """A leader begins to write at this offset. Writes the file. Raises OSError."""
+        before = list(self.entries)
         if self._note(epoch, start_offset):
-            self.save()
+            try:
+                self.save()
+            except OSError:
+                self.entries = before
+                raise
 
     def note_batch(self, epoch: int, base_offset: int) -> None:
         """Recovery has seen a batch: remember its epoch if it is a newer one."""

@@ -95,7 +95,7 @@ class LogDirectories:
         A directory that cannot be used is in `offline` afterwards. Raises KafkaStorageError when
         none can be used.
         """
-        limit = max_open_files or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
+        limit = max_open_files or _a_share_of_the_descriptors()
         logs = cls(defaults or TopicSettings(), limit, clock_ms)
         logs.cluster_id = cluster_id or _cluster_id_in(directories) or new_id()
         for path in directories:
@@ -458,6 +458,12 @@ def _logged(action: str) -> Iterator[None]:
         yield
     except (KafkaError, OSError) as error:
         _LOGGER.error("%s: %s", action, error)
+
+
+def _a_share_of_the_descriptors() -> int:
+    """A quarter of what the process may open; the rest is for connections and slices in flight."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (65_536 if allowed == resource.RLIM_INFINITY else min(allowed, 65_536)) // 4
 
 
 def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:

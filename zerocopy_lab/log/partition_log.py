@@ -33,14 +33,12 @@ from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 from zerocopy_lab.errors import (
-    InvalidRecord,
     KafkaError,
     KafkaStorageError,
-    MessageTooLarge,
     OffsetOutOfRange,
-    RecordListTooLarge,
 )
 from zerocopy_lab.file_slice import FileSlice, OpenFile
+from zerocopy_lab.log.admission import admit
 from zerocopy_lab.log.atomic_file import FULL_DISK, replace_file, sync_directory
 from zerocopy_lab.log.file_names import SNAPSHOT_SUFFIX, TopicPartition, segment_file
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
@@ -58,16 +56,11 @@ from zerocopy_lab.records.batch import (
     NO_TIMESTAMP,
     BatchHeader,
     assign_offsets,
-    check_batch,
-    read_header,
     stamp_append_time,
 )
-from zerocopy_lab.records.compression import Codec
-from zerocopy_lab.records.record import read_records, rebuild_batch
 
 _LOGGER = logging.getLogger(__name__)
 _base_offset = attrgetter("base_offset")
-
 
 
 class Appended(NamedTuple):
@@ -130,6 +123,7 @@ class PartitionLog:
         self.cleaned_offset = cleaned_offset  # compaction has been through everything before it
         self._snapshot_offset = snapshot_offset  # of the latest .snapshot file
         self._condemned: list[tuple[int, Path]] = []  # (when, .deleted file), the first due first
+        segments[-1].created_ms = clock_ms()  # as far as this process knows
         for segment, later in pairwise(segments):
             segment.is_flushed = later.base_offset <= recovery_point
 
@@ -162,22 +156,7 @@ class PartitionLog:
         InvalidProducerEpoch, KafkaStorageError (disk full: try again; or the directory is
         offline). After an error the log is as before.
         """
-        header = check_batch(batch)
-        settings = self.settings
-        if len(batch) > settings.max_message_bytes:
-            raise MessageTooLarge(
-                f"a batch of {len(batch)} bytes for {self.topic}-{self.partition}; "
-                f"max.message.bytes is {settings.max_message_bytes}"
-            )
-        if settings.compacts:
-            self._check_keys(batch)
-        if settings.compression_type != "producer":
-            batch, header = self._repacked(batch, header)
-        if len(batch) > settings.segment_bytes:
-            raise RecordListTooLarge(
-                f"a batch of {len(batch)} bytes does not fit a segment of "
-                f"{settings.segment_bytes} bytes, see segment.bytes"
-            )
+        batch, header = admit(batch, self.settings, f"{self.topic}-{self.partition}")
         with self._lock:
             if self._offline is not None:
                 self._refuse(self._offline)
@@ -218,23 +197,6 @@ class PartitionLog:
         append_time_ms = timestamp_ms if stamped else NO_TIMESTAMP
         return Appended(base_offset, last_offset, append_time_ms, self.log_start_offset)
 
-    def _repacked(self, batch: memoryview, header: BatchHeader) -> tuple[memoryview, BatchHeader]:
-        """The batch in the topic's own codec. What producers spare a broker by agreeing with it."""
-        name = self.settings.compression_type
-        codec = Codec.NONE if name == "uncompressed" else Codec[name.upper()]
-        if header.codec == codec:
-            return batch, header
-        batch = memoryview(bytearray(rebuild_batch(header, list(read_records(batch)), codec)))
-        return batch, read_header(batch)
-
-    def _check_keys(self, batch: memoryview) -> None:
-        for record in read_records(batch):
-            if record.key is None:
-                raise InvalidRecord(
-                    f"{self.topic}-{self.partition} is compacted, so every record needs a key; "
-                    f"the record at {record.offset} of the batch has none"
-                )
-
     # Rolling
 
     def _must_roll(
@@ -256,8 +218,8 @@ class PartitionLog:
     def _age_ms(self, segment: Segment, timestamp_ms: int) -> int:
         # By the records' own clock where there is one, as in Kafka: then a replayed day fills one
         # day's segment.
-        first_ms = segment.first_timestamp_ms
-        if first_ms is None or first_ms == NO_TIMESTAMP:
+        first_ms = segment.first_timestamp_ms()
+        if first_ms == NO_TIMESTAMP:
             return self._clock_ms() - segment.created_ms
         return timestamp_ms - first_ms
 
@@ -265,7 +227,7 @@ class PartitionLog:
         """Close the active segment and begin a new one at the log end. Raises OSError; the old one
         then stays active.
 
-        The old segment is forced to disk later, by `flush_rolled`: a producer must not wait for a
+        The old segment is forced to disk later, by `look_after`: a producer must not wait for a
         gigabyte.
         """
         with self._lock:
@@ -298,9 +260,8 @@ class PartitionLog:
             try:
                 place = self._find(offset)
             except FileNotFoundError:
-                with (
-                    self._lock
-                ):  # a segment was deleted or replaced just now; under the lock none is
+                # A segment was deleted or replaced just now. Under the lock none is.
+                with self._lock:
                     place = self._find(offset)
         except OSError as error:
             self._storage_failed(error, "read from")

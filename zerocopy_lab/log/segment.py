@@ -33,7 +33,7 @@ from zerocopy_lab.log.file_names import (
 )
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.segment_indexes import SegmentIndexes, read_last_timestamp
-from zerocopy_lab.records.batch import BatchHeader
+from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_KNOWN_BATCHES = 4096  # some 600 KB of memory per busy segment
@@ -51,6 +51,7 @@ class Segment:
     """A `.log` file and its indexes. One thread at a time may append; any may read meanwhile."""
 
     __slots__ = (
+        "_first_timestamp_ms",
         "_indexes",
         "_known",
         "_largest_timestamp_ms",
@@ -60,7 +61,6 @@ class Segment:
         "base_offset",
         "created_ms",
         "directory",
-        "first_timestamp_ms",
         "has_durable_name",
         "index_interval_bytes",
         "is_flushed",
@@ -86,10 +86,8 @@ class Segment:
         self.used = False
         self.is_flushed = False  # meant for segments that are no longer active
         self.has_durable_name = True
-        self.created_ms = (
-            0  # for rolling by time, as is the first batch's timestamp; 0 and None: not known
-        )
-        self.first_timestamp_ms: int | None = None
+        self.created_ms = 0  # for rolling by time, where records have no timestamps
+        self._first_timestamp_ms: int | None = None
         self.open_files = open_files
         self._reader: OpenFile | None = None
         self._writer: OpenFile | None = None
@@ -195,6 +193,17 @@ class Segment:
                     return self.rebuild_indexes()
             return self._indexes
 
+    def first_timestamp_ms(self) -> int:
+        """The largest timestamp of its first batch, -1 without one. Raises OSError,
+        CorruptMessage.
+        """
+        if self._first_timestamp_ms is None:
+            if not self.size_bytes:
+                return NO_TIMESTAMP
+            _, first = next(scan_headers(self.reader(), 0, self.size_bytes))
+            self._first_timestamp_ms = first.max_timestamp_ms
+        return self._first_timestamp_ms
+
     def largest_timestamp_ms(self) -> int:
         """The largest timestamp of all its records, -1 without any. Raises OSError."""
         if self._indexes is not None:
@@ -249,8 +258,8 @@ class Segment:
             interval_bytes = self.index_interval_bytes
             indexes.add(relative_offset, position, total_bytes, max_timestamp_ms, interval_bytes)
             self.size_bytes = position + total_bytes
-        if self.first_timestamp_ms is None:
-            self.first_timestamp_ms = max_timestamp_ms
+        if position == 0:
+            self._first_timestamp_ms = max_timestamp_ms
         self.is_flushed = False
         self._remember(base_offset, Found(position, total_bytes))
 
