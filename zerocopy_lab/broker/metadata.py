@@ -24,6 +24,8 @@ from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
+_MAY_ANSWER_WITHOUT_NAME = 12
+
 
 class MetadataHandler:
     """Answers Metadata."""
@@ -67,9 +69,9 @@ class MetadataHandler:
         may_create = self._settings.auto_create_topics_enable and getattr(
             request, "allow_auto_topic_creation", True
         )
-        return [self._answer_one(wanted, may_create, types) for wanted in request.topics]
+        return [self._answer_one(wanted, may_create, types, version) for wanted in request.topics]
 
-    def _answer_one(self, wanted: Any, may_create: bool, types: Any) -> Any:
+    def _answer_one(self, wanted: Any, may_create: bool, types: Any, version: int) -> Any:
         name, topic_id = wanted.name, getattr(wanted, "topic_id", None)
         try:
             if name is None:
@@ -79,7 +81,7 @@ class MetadataHandler:
             return messages.make(
                 types.MetadataResponseTopic,
                 error_code=messages.error_code(error.code),
-                name=name if name is not None or topic_id is not None else "",
+                name=name if name is not None or version >= _MAY_ANSWER_WITHOUT_NAME else "",
                 topic_id=topic_id,
                 partitions=(),
             )

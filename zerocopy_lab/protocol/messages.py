@@ -22,6 +22,7 @@ from typing import Any
 from zerocopy_lab.errors import FrameError, KafkaError
 from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.requests import request_header
+from zerocopy_lab.protocol.structure import check_structure
 from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
 
 #: A request or response of kio. Their classes differ from version to version, so no static type
@@ -94,9 +95,10 @@ def decode(api_key: ApiKey, version: int, frame: memoryview, at: int = 0) -> Ent
     no such request.
     """
     read = _reader(api_key, version)
+    check_structure(request_type(api_key, version), frame, at)
     try:
         entity, _ = read(frame.toreadonly(), at)
-    except (ValueError, OverflowError, _kio_errors()) as cause:
+    except (ValueError, OverflowError, KeyError, _kio_errors()) as cause:
         raise FrameError(f"no {api_key.name} request of version {version}: {cause}") from cause
     return entity
 

@@ -1,0 +1,201 @@
+"""Limits: what happens to those who go beyond them, and that nobody else notices."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from zerocopy_lab import transfer
+from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
+from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.framing import Pieces
+
+LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small buffer
+
+
+class HeldAnswers:
+    """Answers every frame with its length; an answer to "wait" when the test says so."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[Pieces | None], None]] = []
+        self.waiting = threading.Semaphore(0)
+
+    def __call__(self, frame: memoryview, client: Client) -> Reply:
+        if bytes(frame) == b"wait":
+            return self
+        return [struct.pack(">ii", 4, len(frame))]
+
+    def on_complete(self, callback: Callable[[Pieces | None], None]) -> None:
+        self._callbacks.append(callback)
+        self.waiting.release()
+
+    def abandon(self) -> None:
+        self.waiting.release()
+
+
+@contextmanager
+def serving(**limits: int) -> Iterator[NetworkServer]:
+    settings = NetworkSettings(
+        host="127.0.0.1",
+        port=0,
+        transfer=lambda: transfer.make("sendfile"),
+        limits=Limits(**limits),
+    )
+    server = NetworkServer(settings, HeldAnswers())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+def connect(server: NetworkServer) -> socket.socket:
+    return socket.create_connection((server.host, server.port), timeout=20)
+
+
+def frame(length: int) -> bytes:
+    return struct.pack(">i", length) + b"x" * length
+
+
+def answered(client: socket.socket) -> int:
+    """The length that the server has received, or -1 when it has hung up."""
+    try:
+        answer = client.recv(8, socket.MSG_WAITALL)
+    except ConnectionResetError:
+        return -1
+    return struct.unpack(">ii", answer)[1] if answer else -1
+
+
+def test_connections_beyond_the_limit_are_closed_and_room_is_given_back() -> None:
+    with serving(max_connections=2) as server:
+        first, second = connect(server), connect(server)
+        for client in (first, second):
+            client.sendall(frame(1))
+            assert answered(client) == 1
+        with connect(server) as third:
+            assert answered(third) == -1
+        first.close()
+        while True:  # until the server has noticed
+            with connect(server) as fourth:
+                fourth.sendall(frame(2))
+                if answered(fourth) == 2:
+                    break
+        second.sendall(frame(3))
+        assert answered(second) == 3
+        assert server.counters().connections_refused["max.connections"] >= 1
+        second.close()
+
+
+def test_connections_of_one_address_have_a_limit_of_their_own() -> None:
+    quotas = ConnectionQuotas(Limits(max_connections=3, max_connections_per_ip=2))
+    assert [quotas.admit("a"), quotas.admit("a")] == [None, None]
+    assert quotas.admit("a") == "max.connections.per.ip=2"
+    assert quotas.admit("b") is None
+    assert quotas.admit("c") == "max.connections=3"
+    quotas.release("a")
+    assert quotas.admit("c") is None
+
+
+def test_who_says_nothing_is_disconnected_who_waits_for_us_is_not() -> None:
+    with serving(connections_max_idle_ms=300) as server:
+        idle, waiting = connect(server), connect(server)
+        waiting.sendall(struct.pack(">i", 4) + b"wait")
+        assert answered(idle) == -1
+        waiting.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            waiting.recv(1)
+        assert server.counters().connections_cut_off == {"connections.max.idle.ms": 1}
+        waiting.close()
+        idle.close()
+
+
+def test_a_request_that_trickles_in_is_cut_off() -> None:
+    with serving(request_arrival_max_ms=300, connections_max_idle_ms=60_000) as server:
+        with connect(server) as slow:
+            slow.settimeout(0.02)
+            try:
+                slow.sendall(frame(LARGE_BYTES)[:-1000])
+                while True:
+                    slow.sendall(b"x")  # far too slowly for a thousand bytes in 0.3 s
+                    try:
+                        if not slow.recv(1):
+                            break
+                    except TimeoutError:
+                        continue
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # cut off: what is expected
+        assert server.counters().connections_cut_off == {"request.arrival.max.ms": 1}
+
+
+def test_large_requests_wait_for_memory_and_small_ones_do_not() -> None:
+    with serving(queued_max_request_bytes=2 * LARGE_BYTES) as server:
+        clients = [connect(server) for _ in range(5)]
+        for client in clients:
+            client.sendall(frame(LARGE_BYTES)[: LARGE_BYTES // 2])
+        with connect(server) as small:
+            small.sendall(frame(7))
+            assert answered(small) == 7
+        while server.counters().requests_without_memory < 3:
+            assert answered_after_a_small_request(server) == 1
+        for client in clients:
+            client.sendall(frame(LARGE_BYTES)[LARGE_BYTES // 2 :])
+        assert [answered(client) for client in clients] == [LARGE_BYTES] * 5
+        for client in clients:
+            client.close()
+
+
+def answered_after_a_small_request(server: NetworkServer) -> int:
+    with connect(server) as client:
+        client.sendall(frame(1))
+        return answered(client)
+
+
+def test_who_hangs_up_while_it_waits_for_memory_leaves_the_queue() -> None:
+    memory = RequestMemory(100)
+    granted: list[str] = []
+
+    def first() -> None:
+        granted.append("first")
+
+    def second() -> None:
+        granted.append("second")
+
+    assert memory.take(80, first)
+    assert not memory.take(80, first)
+    assert not memory.take(20, second)
+    memory.leave_queue(80, first)
+    assert granted == ["second"]
+    memory.give_back(20)
+    memory.give_back(80)
+    assert memory.lent_bytes == 0
+
+
+def test_who_hangs_up_as_its_turn_comes_gives_the_memory_to_the_next() -> None:
+    memory = RequestMemory(100)
+    granted: list[str] = []
+    assert memory.take(100, lambda: None)
+    late = lambda: granted.append("late")  # noqa: E731
+    assert not memory.take(100, late)
+    assert not memory.take(50, lambda: granted.append("next"))
+    memory.give_back(100)
+    assert granted == ["late"]
+    memory.leave_queue(100, late)
+    assert granted == ["late", "next"]
+    memory.give_back(50)
+    assert memory.lent_bytes == 0
+
+
+def test_a_request_larger_than_all_memory_comes_in_alone() -> None:
+    memory = RequestMemory(100)
+    assert memory.take(1000, lambda: None)
+    assert not memory.take(1, lambda: None)
+    memory.give_back(1000)
+    assert memory.lent_bytes == 1
