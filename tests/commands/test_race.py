@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.workbench.racing import Course, Entry, why_not
+from zerocopy_lab.workbench.recorded import load_outcomes
 
 SMALL = ["race", "--mib", "1", "--fast", "--receivers", "tcp:touching"]
 
@@ -20,9 +20,9 @@ def test_a_race_prints_stores_and_draws(tmp_path: Path, capsys: pytest.CaptureFi
         assert label in said
     assert "congestion control: " in said
     assert "0 passes over the bytes against 2" in said
-    (outcome,) = json.loads(stored.read_text())
-    assert len(outcome["samples"]) == 3 * 4
-    assert outcome["host"]["kernel"] in said
+    (outcome,) = load_outcomes(stored)
+    assert len(outcome.samples) == 3 * 4
+    assert outcome.host.text() in said
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.workbench.experiment import Outcome, Sample, compare
-from zerocopy_lab.workbench.recorded import load_outcome, save_outcome
+from zerocopy_lab.workbench.recorded import load_outcomes, save_outcomes
 
 
 @pytest.fixture
@@ -31,29 +31,29 @@ def outcome() -> Outcome:
 
 
 def test_what_was_saved_comes_back_marked_as_recorded(outcome: Outcome, tmp_path: Path) -> None:
-    save_outcome(outcome, tmp_path / "run.json")
-    loaded = load_outcome(tmp_path / "run.json")
+    save_outcomes([outcome], tmp_path / "run.json")
+    (loaded,) = load_outcomes(tmp_path / "run.json")
     assert loaded == dataclasses.replace(outcome, recorded=True)
     assert compare(loaded, "abacus", "slate").verdict == "cheaper"
 
 
 def test_a_recorded_outcome_says_so_and_names_its_host(outcome: Outcome, tmp_path: Path) -> None:
-    save_outcome(outcome, tmp_path / "run.json")
-    said = load_outcome(tmp_path / "run.json").provenance()
+    save_outcomes([outcome], tmp_path / "run.json")
+    said = load_outcomes(tmp_path / "run.json")[0].provenance()
     assert said.startswith("RECORDED, not measured here: 2026-01-02")
     assert "Abacus 3000" in said
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "something else"}', '"x"'])
+@pytest.mark.parametrize("text", ["{}", '[{"format": "something else"}]', '"x"', "[7]"])
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(text)
-    with pytest.raises(ValueError, match=r"other\.json is no recorded outcome"):
-        load_outcome(tmp_path / "other.json")
+    with pytest.raises(ValueError, match=r"other\.json holds no recorded"):
+        load_outcomes(tmp_path / "other.json")
 
 
 def test_the_file_is_plain_json(outcome: Outcome, tmp_path: Path) -> None:
-    save_outcome(outcome, tmp_path / "run.json")
+    save_outcomes([outcome], tmp_path / "run.json")
     fields = json.loads((tmp_path / "run.json").read_text())
-    assert fields["samples"][0] == {
+    assert fields[0]["samples"][0] == {
         "contestant": "abacus", "round_number": 1, "figures": {"cpu_s": 2.01},
     }  # fmt: skip

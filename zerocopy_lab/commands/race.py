@@ -13,9 +13,7 @@ exit code is 0 whatever wins, and 1 when nothing could be measured.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from zerocopy_lab.workbench.racing import (
     race,
     why_not,
 )
+from zerocopy_lab.workbench.recorded import save_outcomes
 
 HELP = "let transfer strategies race each other"
 
@@ -95,8 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     if arguments.json is not None:
-        values = [dataclasses.asdict(outcome) for outcome in outcomes]
-        arguments.json.write_text(json.dumps(values, indent=1) + "\n")
+        save_outcomes(outcomes, arguments.json)
     return 0
 
 

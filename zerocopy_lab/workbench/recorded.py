@@ -1,15 +1,17 @@
 """Outcomes as files: what cannot run on a machine is shown from a recorded run, marked as such.
 
-One JSON object per file, the fields of `Outcome` by name, under a `format` that says what it is.
-A loaded outcome has `recorded` set whatever the file says, and with it its host.
+A file is a JSON list of objects, one per outcome: the fields of `Outcome` by name, and under
+`format` what it is. A loaded outcome has `recorded` set whatever the file says, and with it its
+host. `race --json` writes such a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from zerocopy_lab.instruments.host import HostDescription
 from zerocopy_lab.workbench.experiment import Outcome, Sample
@@ -17,18 +19,27 @@ from zerocopy_lab.workbench.experiment import Outcome, Sample
 FORMAT: Final = "zerocopy_lab experiment 1"
 
 
-def save_outcome(outcome: Outcome, path: Path) -> None:
-    """Write an outcome, readable and diffable."""
-    fields = {"format": FORMAT, **dataclasses.asdict(outcome)}
-    path.write_text(json.dumps(fields, indent=1) + "\n")
+def save_outcomes(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Write outcomes, readable and diffable."""
+    written = [{"format": FORMAT, **dataclasses.asdict(outcome)} for outcome in outcomes]
+    path.write_text(json.dumps(written, indent=1) + "\n")
 
 
-def load_outcome(path: Path) -> Outcome:
-    """Read a recorded outcome. Raises ValueError when the file holds something else."""
-    fields = json.loads(path.read_text())
-    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is no recorded outcome: its format is not {FORMAT!r}")
-    samples = tuple(Sample(**sample) for sample in fields.pop("samples"))
-    notes = tuple(fields.pop("notes"))
-    host = HostDescription(**fields.pop("host"))
-    return Outcome(**{**fields, "samples": samples, "notes": notes, "host": host, "recorded": True})
+def load_outcomes(path: Path) -> list[Outcome]:
+    """Read recorded outcomes. Raises ValueError when the file holds anything else."""
+    read = json.loads(path.read_text())
+    if not isinstance(read, list) or not all(_is_outcome(fields) for fields in read):
+        raise ValueError(f"{path} holds no recorded outcomes of the format {FORMAT!r}")
+    return [_outcome(fields) for fields in read]
+
+
+def _is_outcome(fields: object) -> bool:
+    return isinstance(fields, dict) and fields.get("format") == FORMAT
+
+
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    del fields["format"]
+    fields["samples"] = tuple(Sample(**sample) for sample in fields["samples"])
+    fields["notes"] = tuple(fields["notes"])
+    fields["host"] = HostDescription(**fields["host"])
+    return Outcome(**{**fields, "recorded": True})
