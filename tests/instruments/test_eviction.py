@@ -14,7 +14,16 @@ from zerocopy_lab.instruments.page_residency import page_counts
 from zerocopy_lab.instruments.unavailable import Unavailable
 
 
+@pytest.fixture
+def on_a_device(tmp_path: Path) -> None:
+    """From tmpfs nothing can be evicted."""
+    found = file_system_of(tmp_path)
+    if found is not None and found.kind in ("tmpfs", "ramfs"):
+        pytest.skip(f"{tmp_path} is on {found.kind}")
+
+
 @needs_linux
+@pytest.mark.usefixtures("on_a_device")
 def test_the_proof_has_counts_before_and_after(pages_file: PagesFile) -> None:
     path = pages_file(300)
     content = path.read_bytes()
@@ -25,6 +34,7 @@ def test_the_proof_has_counts_before_and_after(pages_file: PagesFile) -> None:
 
 
 @needs_linux
+@pytest.mark.usefixtures("on_a_device")
 def test_a_mapped_page_stays_and_is_told(pages_file: PagesFile) -> None:
     path = pages_file(20)
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:

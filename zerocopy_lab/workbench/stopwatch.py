@@ -120,5 +120,6 @@ def _of_this_process() -> dict[str, float]:
 def _set_processors(pid: int, cpus: list[int]) -> None:
     """All threads of a process: the affinity of a pid alone is that of its first thread."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):  # the thread has ended meanwhile
+        # A thread may have ended meanwhile; another user's process stays where it is.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.sched_setaffinity(int(task.name), cpus)
