@@ -389,7 +389,7 @@ class LogDirectories:
             with _logged(f"looking after {log.topic}-{log.partition}"):
                 log.look_after(now_ms)
         self._compact_dirtiest([log for log in logs if log.settings.compacts], now_ms)
-        self._write_checkpoints(logs, now_ms)
+        self._write_checkpoints(now_ms)
         self._remove_directories(now_ms)
         self.open_files.close_idle()
 
@@ -406,12 +406,15 @@ class LogDirectories:
             with _logged(f"compacting {log.topic}-{log.partition}"):
                 compact(log, now_ms)
 
-    def _write_checkpoints(self, logs: list[PartitionLog], now_ms: int) -> None:
+    def _write_checkpoints(self, now_ms: int) -> None:
         is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
-        for directory in list(self._directories.values()):
-            inside = _inside(directory, logs)
-            with _logged(f"writing checkpoints in {directory.path}"), self._failing(directory.path):
-                directory.write_checkpoints(inside, all_of_them=is_due)
+        with self._lock:  # else a topic that is deleted meanwhile would be written down again
+            logs = self.logs()
+            for directory in list(self._directories.values()):
+                inside = _inside(directory, logs)
+                action = f"writing checkpoints in {directory.path}"
+                with _logged(action), self._failing(directory.path):
+                    directory.write_checkpoints(inside, all_of_them=is_due)
         if is_due:
             self._last_checkpoint_ms = now_ms
 
