@@ -15,7 +15,7 @@ and housekeeping comes round all the time, so something is always rolled, delete
 
 A killed process leaves its page cache behind. So whatever the moment, nothing that was acknowledged
 may be missing, be there twice or out of order, and no log may fail `verify`. (What a power cut may
-take is another matter, and another test.) After every fifty kills the topics are read and verified
+take is another matter, and another test.) After every 25 kills the topics are read and verified
 once more, deeply, and deleted, and new ones begin.
 
 Prints its figures. At the first fault it stops with exit code 1, and the directory is kept.
@@ -47,10 +47,10 @@ from zerocopy_lab.errors import CorruptMessage  # noqa: E402
 from zerocopy_lab.log.inspection import stored_batches  # noqa: E402
 from zerocopy_lab.log.verification import verify  # noqa: E402
 
-KILLS_PER_GENERATION = 50
-LONGEST_LOAD_S = 0.6
+KILLS_PER_GENERATION = 25
+LONGEST_LOAD_S = 0.5
 LONGEST_START_S = 0.6
-KILLED_WHILE_STARTING = 0.15  # of all kills
+KILLED_WHILE_STARTING = 0.2  # of all kills
 VERIFY_ATTEMPTS = 20
 
 SHORT_SEGMENTS = {
