@@ -17,6 +17,7 @@ the process and the log directory of a real Kafka. It imports the standard libra
 | `host`            | which machine is this?                                            | -       |
 | `capabilities`    | which of all these work here, for whom, and if not, why not       | -       |
 
-Every instrument either measures or raises `Unavailable` with the reason and the remedy. None ever
-invents a number: what the kernel did not say stays None.
+Below them: `page_calls` (two system calls that Python lacks), `perf_meter` and `strace_meter` (the
+programs that count). Every instrument either measures or raises `Unavailable` with the reason and
+the remedy. None ever invents a number: what the kernel did not say stays None.
 """
