@@ -1,6 +1,6 @@
 """Kills the broker at random moments under load, a thousand times, and looks for what got lost.
 
-    python ci/torture.py [--kills 1000] [--seed 1] [--dir DIR]
+    python ci/torture.py [--kills 1000] [--seconds S] [--seed 1] [--dir DIR]
 
 A round: start the broker (sometimes it is killed while it still recovers), compare every partition
 with its ledger, `verify` the log directory, let the writers write, `kill -9`. Segments are short
@@ -24,6 +24,7 @@ Prints its figures. At the first fault it stops with exit code 1, and the direct
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import shutil
 import subprocess
@@ -120,9 +121,10 @@ class Torture:
         self._generation: Generation | None = None
         self._renew_at = 0  # kills
 
-    def run(self, kills: int) -> None:
-        """That many kills, then a clean stop. Raises Wrong, RuntimeError."""
-        while self.figures["kills"] < kills:
+    def run(self, kills: int, seconds: float) -> None:
+        """That many kills, or as many as fit, then a clean stop. Raises Wrong, RuntimeError."""
+        end = time.monotonic() + seconds
+        while self.figures["kills"] < kills and time.monotonic() < end:
             if self.figures["kills"] and self._random.random() < KILLED_WHILE_STARTING:
                 self._kill_while_starting()
             else:
@@ -243,6 +245,7 @@ def _is_torn(log: Path) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop earlier than that")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--dir", type=Path, help="where to work (default: a temporary directory)")
     options = parser.parse_args()
@@ -251,7 +254,7 @@ def main() -> int:
     torture = Torture(directory, options.seed)
     began = time.monotonic()
     try:
-        torture.run(options.kills)
+        torture.run(options.kills, options.seconds)
     except Exception as error:
         print(f"FAULT after {torture.figures['kills']} kills (seed {options.seed}): {error}")
         print(f"the files are in {directory}")
