@@ -6,12 +6,12 @@
 |---|---|---|
 | append | cost of a batch against the length of the log | flat |
 | lookup | cost of finding an offset against the number of segments | grows like the logarithm |
-| start | time to open against the number of partitions, clean and after a kill | 10,000 clean: <= 10 s |
-| recovery | time to open against the bytes that were not flushed, in a log of fixed length | follows those bytes only |
+| start | time to open against the number of partitions | 10,000 clean: <= 10 s |
+| recovery | time to open against the bytes not flushed, of 512 MiB | follows those bytes |
 | open_files | descriptors against the number of partitions | bounded, none when idle |
 
-TIMED figures (CPU time for append and lookup, elapsed time for start and recovery): median and range of the repeats, in a process of their own, files in the page cache. Every
-directory is made anew and removed afterwards.
+TIMED figures, median and range: CPU time for append and lookup, elapsed time for start and
+recovery. The files are in the page cache. Every directory is made anew and removed afterwards.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def bench_append(directory: Path) -> None:
             while log.size_bytes < length_mib * MIB:
                 fill(log, one, 1000)
             timed = spread([cpu_seconds(lambda: fill(log, one, 1000)) / 1000 for _ in range(7)])
+            segments = len(log.segments())
             print(
-                f"  log of {length_mib:5d} MiB, {len(log.segments()):3d} segments: {shown(timed, 1e6, 'us')}"
+                f"  log of {length_mib:5d} MiB, {segments:3d} segments: {shown(timed, 1e6, 'us')}"
             )
 
 
@@ -94,9 +95,7 @@ def fill(log: PartitionLog, one: bytearray, count: int) -> None:
 
 
 def bench_lookup(directory: Path) -> None:
-    print(
-        "\nlookup: CPU microseconds per read at a random offset (nothing known by heart), and at the end"
-    )
+    print("\nlookup: CPU microseconds per read, at a random offset and at the end")
     chance = random.Random(1)
     with opened(directory, 1, segment_bytes="100000") as logs:
         log = logs.find(TOPIC, 0)
@@ -104,23 +103,23 @@ def bench_lookup(directory: Path) -> None:
         for segments in (10, 100, 1000, 4000):
             while len(log.inactive_segments()) < segments:
                 fill(log, one, 97)
-            offsets = [chance.randrange(log.log_end_offset) for _ in range(2000)]
-            read_all(log, offsets)  # indexes in memory, files open as far as the bound allows
-            timed = spread(
-                [
-                    cpu_seconds(lambda: read_all(log, offsets_again(log, chance))) / 2000
-                    for _ in range(7)
-                ]
-            )
-            last = [log.log_end_offset - 1] * 2000
-            tail = spread([cpu_seconds(lambda: read_all(log, last)) / 2000 for _ in range(7)])
+            read_all(
+                log, random_offsets(log, chance)
+            )  # indexes in memory, files open as far as the bound allows
+            somewhere = spread([cpu_per_read(log, random_offsets(log, chance)) for _ in range(7)])
+            at_end = spread([cpu_per_read(log, [log.log_end_offset - 1] * 2000) for _ in range(7)])
             print(
-                f"  {segments:5d} segments: random {shown(timed, 1e6, 'us')}   end {shown(tail, 1e6, 'us')}"
+                f"  {segments:5d} segments: random {shown(somewhere, 1e6, 'us')}   "
+                f"end {shown(at_end, 1e6, 'us')}"
             )
 
 
-def offsets_again(log: PartitionLog, chance: random.Random) -> list[int]:
+def random_offsets(log: PartitionLog, chance: random.Random) -> list[int]:
     return [chance.randrange(log.log_end_offset) for _ in range(2000)]
+
+
+def cpu_per_read(log: PartitionLog, offsets: list[int]) -> float:
+    return cpu_seconds(lambda: read_all(log, offsets)) / len(offsets)
 
 
 def read_all(log: PartitionLog, offsets: list[int]) -> None:
@@ -154,9 +153,7 @@ def start_once(directory: Path) -> float:
 
 
 def bench_recovery(directory: Path) -> None:
-    print(
-        "\nrecovery: seconds to open a log of 512 MiB after a kill, by bytes behind the recovery point"
-    )
+    print("\nrecovery: seconds to open a log of 512 MiB after a kill")
     one = batch(16 * 1024)
     for unflushed_mib in (0, 8, 64, 256, 512):
         where = directory / str(unflushed_mib)
@@ -191,7 +188,8 @@ def bench_open_files(directory: Path) -> None:
         for _ in range(2):
             logs.housekeeping(time.time_ns() // 1_000_000)
         print(
-            f"  {partitions:6d} partitions, all just used: {busy:4d}   idle: {descriptors() - before:4d}"
+            f"  {partitions:6d} partitions, all just used: {busy:4d}   "
+            f"idle: {descriptors() - before:4d}"
         )
         logs.close()
         shutil.rmtree(where)
@@ -214,15 +212,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--dir", type=Path, help="where to make the logs (default: the temporary directory)"
-    )
-    parser.add_argument(
-        "benches", nargs="*", choices=[*BENCHES, []], help="which tables (default: all)"
-    )
+    parser.add_argument("--dir", type=Path, help="where to make the logs")
+    parser.add_argument("benches", nargs="*", choices=[*BENCHES, []], help="which tables")
     arguments = parser.parse_args()
     print(
-        f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+        f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, "
+        f"Python {platform.python_version()}"
     )
     for name in arguments.benches or BENCHES:
         with tempfile.TemporaryDirectory(prefix="bench-log-", dir=arguments.dir) as directory:

@@ -28,7 +28,11 @@ from zerocopy_lab.log.compaction import cleanable, compact, dirty_ratio
 from zerocopy_lab.log.verification import verify
 from zerocopy_lab.records.compression import Codec
 
-SETTINGS = {"segment_bytes": "600", "cleanup_policy": "compact", "file_delete_delay_ms": "0"}
+SETTINGS: dict[str, Any] = {
+    "segment_bytes": "600",
+    "cleanup_policy": "compact",
+    "file_delete_delay_ms": "0",
+}
 
 
 def table(log: PartitionLog) -> dict[bytes, bytes]:
@@ -185,7 +189,11 @@ def test_housekeeping_compacts_when_enough_is_dirty(tmp_path: Path) -> None:
 
 def test_compact_and_delete_does_both(tmp_path: Path) -> None:
     clock = Clock()
-    settings = {**SETTINGS, "cleanup_policy": "compact,delete", "retention_ms": "1000"}
+    settings: dict[str, Any] = {
+        **SETTINGS,
+        "cleanup_policy": "compact,delete",
+        "retention_ms": "1000",
+    }
     logs = open_logs(tmp_path, clock=clock, **settings)
     log = log_in(logs)
     fill(log, seed=2)

@@ -205,7 +205,7 @@ def test_producer_snapshot_bytes() -> None:
 
 @given(st.binary(max_size=120))
 def test_a_producer_snapshot_of_a_stranger(content: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"position|bytes"):
         ProducerStates.from_snapshot(content)
 
 

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +74,9 @@ def test_topics_survive(tmp_path: Path, end: str) -> None:
         (lambda logs: logs.find(TOPIC, 1), UnknownTopicOrPartition),
     ],
 )
-def test_illegal_wishes_change_nothing(tmp_path: Path, action, error: type[KafkaError]) -> None:
+def test_illegal_wishes_change_nothing(
+    tmp_path: Path, action: Callable[[LogDirectories], Any], error: type[KafkaError]
+) -> None:
     logs = open_logs(tmp_path)
     log_in(logs)
     before = sorted(os.listdir(tmp_path)), (tmp_path / "topics.json").read_text()
@@ -137,7 +141,11 @@ def test_a_second_broker_is_kept_out(tmp_path: Path) -> None:
     other = open_logs(tmp_path / "disk1", tmp_path / "disk2")
     assert list(other.offline) == [tmp_path / "disk1"]
     kill(other)
-    code = f"from zerocopy_lab.log import LogDirectories as L; from pathlib import Path; L.open([Path({str(tmp_path / 'disk1')!r})])"
+    disk = str(tmp_path / "disk1")
+    code = f"""if True:
+        from pathlib import Path
+        from zerocopy_lab.log import LogDirectories
+        LogDirectories.open([Path({disk!r})])"""
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "is in use" in failed.stderr
     logs.close()
@@ -197,7 +205,6 @@ def test_partitions_of_a_missing_directory_are_not_made_anew(tmp_path: Path) -> 
     logs.close()
     (disks[0] / "meta.properties").write_text("nonsense")
     logs = open_logs(*disks)
-    assert "nonsense" not in logs.offline
     assert "meta.properties" in logs.offline[disks[0]]
     with pytest.raises(KafkaStorageError, match="may be in"):
         logs.find(TOPIC, 0)
@@ -271,7 +278,9 @@ def test_damage_that_costs_nothing(
         (lambda p: os.truncate(p / segment_file(4, ".log"), 100), "at position 0: a batch of"),
     ],
 )
-def test_damage_that_is_refused_for_one_partition(tmp_path: Path, damage, message: str) -> None:
+def test_damage_that_is_refused_for_one_partition(
+    tmp_path: Path, damage: Callable[[Path], Any], message: str
+) -> None:
     damaged(tmp_path)
     partition = tmp_path / f"{TOPIC}-0"
     damage(partition)

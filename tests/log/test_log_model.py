@@ -1,10 +1,11 @@
-"""A log against the simplest model of one: a list of records. Hypothesis thinks of what may happen."""
+"""A log against the simplest model of one, a list. Hypothesis thinks of what may happen."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ class LogAgainstList(RuleBasedStateMachine):
     def begin(self, flush_messages: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="log-model-"))
         self.clock = Clock()
-        self.overrides = {
+        self.overrides: dict[str, Any] = {
             "segment_bytes": str(SEGMENT_BYTES),
             "index_interval_bytes": "150",
             "retention_bytes": "2500",

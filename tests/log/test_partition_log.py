@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,9 @@ def test_a_read_stays_within_its_segment(tmp_path: Path) -> None:
         (lambda b: b[:70] + b"?" + b[71:], CorruptMessage),
     ],
 )
-def test_a_bad_batch_leaves_no_trace(tmp_path: Path, damage, error: type[KafkaError]) -> None:
+def test_a_bad_batch_leaves_no_trace(
+    tmp_path: Path, damage: Callable[[bytes], bytes], error: type[KafkaError]
+) -> None:
     log = open_log(tmp_path)
     log.append(batch(b"good"))
     size_bytes = log.size_bytes
@@ -169,7 +173,9 @@ def test_index_entries_follow_kafkas_rule(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=40), st.integers(0, 500))
-def test_every_offset_is_found(tmp_path_factory, sizes: list[int], interval: int) -> None:
+def test_every_offset_is_found(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], interval: int
+) -> None:
     logs = open_logs(
         tmp_path_factory.mktemp("log"), segment_bytes="1500", index_interval_bytes=str(interval)
     )
@@ -302,7 +308,7 @@ def test_many_writers_and_readers_at_once(tmp_path: Path) -> None:
     writing = threading.Event()
     writing.set()
 
-    def guarded(work) -> threading.Thread:
+    def guarded(work: Callable[[], None]) -> threading.Thread:
         def run() -> None:
             try:
                 work()
@@ -334,7 +340,7 @@ def test_many_writers_and_readers_at_once(tmp_path: Path) -> None:
         while writing.is_set():
             logs.housekeeping(NOW_MS)
 
-    writers = [guarded(lambda n=n: write(n)) for n in range(3)]
+    writers = [guarded(partial(write, producer_id)) for producer_id in range(3)]
     others = [guarded(read), guarded(read), guarded(look_after)]
     for thread in writers + others:
         thread.start()

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def log_file(directory: Path, base_offset: int) -> Path:
     return directory / PARTITION / segment_file(base_offset, ".log")
 
 
-def killed_with(directory: Path, *batches: memoryview, **overrides: str) -> list[int]:
-    """A directory whose broker was killed; returns the positions of the batches in the last segment."""
+def killed_with(directory: Path, *batches: memoryview, **overrides: Any) -> list[int]:
+    """Makes a directory whose broker was killed; where the last segment's batches lie."""
     logs = open_logs(directory, **overrides)
     log = log_in(logs)
     for one in batches:
@@ -58,7 +59,7 @@ def test_a_log_cut_at_every_byte_ends_at_a_batch(tmp_path: Path, flushed: bool) 
         os.truncate(log_file(cut, 0), size_bytes)
         logs = open_logs(cut)
         kept = sum(end <= size_bytes for end in ends)
-        assert values_in(logs) == sum(values[:kept], [])
+        assert values_in(logs) == [value for part in values[:kept] for value in part]
         assert log_file(cut, 0).stat().st_size == ends[kept - 1]
         torn_bytes = size_bytes - ends[kept - 1]
         moved = [path.stat().st_size for path in (cut / PARTITION).glob("*.torn")]
@@ -172,7 +173,7 @@ def test_recovery_reads_only_behind_the_recovery_point(tmp_path: Path) -> None:
 def test_a_damaged_index_is_built_anew(
     tmp_path: Path, suffix: str, content: bytes | None, is_clean: bool
 ) -> None:
-    overrides = {"segment_bytes": "2000", "index_interval_bytes": "100"}
+    overrides: dict[str, Any] = {"segment_bytes": "2000", "index_interval_bytes": "100"}
     logs = open_logs(tmp_path, **overrides)
     log = log_in(logs)
     for number in range(40):
@@ -218,7 +219,7 @@ def test_the_leader_epoch_grows_after_a_crash_only(tmp_path: Path) -> None:
 
 
 class PowerCut:
-    """Remembers, for every file, what fsync(2) has forced to disk: that alone is left after a power cut."""
+    """Remembers what fsync(2) has forced to disk: that alone is left after a power cut."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.root = root
@@ -255,7 +256,7 @@ class PowerCut:
     ],
 )
 def test_a_power_cut_takes_what_the_flush_policy_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, str], at_least: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], at_least: int
 ) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     power = PowerCut(monkeypatch, before)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.log.making import batch, kill, log_in, open_logs
+from tests.log.making import NOW_MS, Clock, batch, kill, log_in, open_logs
 from zerocopy_lab.records.compression import Codec
 
 STAMPS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=6), min_size=1, max_size=25)
@@ -17,9 +20,13 @@ STAMPS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=6), min_size
     STAMPS, st.sampled_from(Codec), st.sampled_from(["reopened", "idle", "busy"]), st.floats(0, 1)
 )
 def test_the_first_record_that_is_young_enough(
-    tmp_path_factory, stamps: list[list[int]], codec: Codec, state: str, deleted: float
+    tmp_path_factory: pytest.TempPathFactory,
+    stamps: list[list[int]],
+    codec: Codec,
+    state: str,
+    deleted: float,
 ) -> None:
-    overrides = {"segment_bytes": "600", "index_interval_bytes": "100"}
+    overrides: dict[str, Any] = {"segment_bytes": "600", "index_interval_bytes": "100"}
     directory = tmp_path_factory.mktemp("log")
     logs = open_logs(directory, **overrides)
     log = log_in(logs)
@@ -44,9 +51,7 @@ def test_the_first_record_that_is_young_enough(
     kill(logs)
 
 
-def test_log_append_time_counts_for_the_whole_batch(tmp_path) -> None:
-    from tests.log.making import NOW_MS, Clock
-
+def test_log_append_time_counts_for_the_whole_batch(tmp_path: Path) -> None:
     clock = Clock()
     log = log_in(open_logs(tmp_path, clock=clock, message_timestamp_type="LogAppendTime"))
     log.append(batch(b"a", b"b", timestamps_ms=(5, 9)))
@@ -58,7 +63,7 @@ def test_log_append_time_counts_for_the_whole_batch(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("reopen", [False, True])
-def test_records_without_a_timestamp_are_never_found(tmp_path, reopen: bool) -> None:
+def test_records_without_a_timestamp_are_never_found(tmp_path: Path, reopen: bool) -> None:
     logs = open_logs(tmp_path)
     log = log_in(logs)
     log.append(batch(timestamps_ms=(-1,)))

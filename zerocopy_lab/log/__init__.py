@@ -7,9 +7,13 @@ Read it bottom-up:
     segment_indexes  both, of one segment
     batch_scan       walking over the batches of a file
     segment          a .log file and its indexes
-    producer_state, leader_epochs, checkpoints, identity_files, atomic_file    the small files around it
+    producer_state, leader_epochs, checkpoints, identity_files, atomic_file
+                     the small files around them
+    admission        what a batch must be
     partition_log    segments in a row: append, roll, read, flush
-    recovery, loading      opening a directory after a good or a bad end
+    time_lookup, retention, compaction, segment_info
+                     what is asked of, taken from, and told about a log
+    recovery, loading      opening a directory after a bad or a good end
     log_directory, log_directories, topic_registry    one log.dir; all of them, and the topics
     inspection, verification, partition_verification  files as they are, and what is wrong with them
 

@@ -7,8 +7,8 @@
 
 | file | the offset |
 |---|---|
-| recovery-point-offset-checkpoint | everything before it has been forced to disk: recovery begins here |
-| log-start-offset-checkpoint | everything before it was deleted (only where that is not the first segment's base offset) |
+| recovery-point-offset-checkpoint | everything before it is on disk: recovery begins here |
+| log-start-offset-checkpoint | everything before it was deleted (if within a segment) |
 | replication-offset-checkpoint | the high watermark |
 | cleaner-offset-checkpoint | compaction has been through everything before it |
 

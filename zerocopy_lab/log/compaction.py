@@ -1,7 +1,7 @@
 """Compaction: of every key only the last record stays. A log becomes a table, and offsets stay
 what they were.
 
-    offsets  0:a=1  1:b=1  2:a=2 | 3:b=- 4:c=1  5:a=3 | 6:d=1          (b=- is a tombstone: "b is deleted")
+    offsets  0:a=1  1:b=1  2:a=2 | 3:b=- 4:c=1  5:a=3 | 6:d=1      (b=-: a tombstone, b is deleted)
              -- clean -----------  -- dirty ---------   -- active: never touched
     1. read the dirty part: last offset of each key = {b: 3, c: 4, a: 5}
     2. copy, from the start, every record that is the last of its key:  3:b=-  4:c=1  5:a=3

@@ -2,7 +2,7 @@
 
     <log.dir>/
         flights-0/                        a partition: topic, dash, number
-            00000000000000000000.log      batches from base offset 0 on; the base offset has 20 digits
+            00000000000000000000.log      batches from base offset 0 on
             00000000000000000000.index    a few of their offsets -> positions
             00000000000000000000.timeindex
             00000000000000004711.snapshot what is known about the producers at offset 4711
@@ -61,7 +61,8 @@ def check_topic_name(topic: str) -> None:
         )
     if topic in (".", "..") or not _LEGAL_TOPIC.fullmatch(topic):
         raise InvalidTopic(
-            f"topic name {topic!r}: only letters, digits, '.', '_' and '-' are legal, not '.' or '..'"
+            f"topic name {topic!r}: only letters, digits, '.', '_' and '-' are legal, "
+            "and neither '.' nor '..'"
         )
 
 

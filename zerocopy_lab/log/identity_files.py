@@ -74,7 +74,7 @@ class MetaProperties(NamedTuple):
 
     @classmethod
     def load(cls, directory: Path) -> MetaProperties | None:
-        """What the file says, None when there is none. Raises ValueError naming the file, OSError."""
+        """What the file says, None without one. Raises ValueError naming the file, OSError."""
         path = directory / META_PROPERTIES_FILE
         try:
             text = path.read_text()

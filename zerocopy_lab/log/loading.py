@@ -1,9 +1,11 @@
 """Opening a partition's directory: what is there, what of it counts, and where the log ends.
 
-    tidy up     .deleted and .cleaned files go, an index without its log goes, a .swap takes its place (compaction.py)
-    segments    in the order of their base offsets; every one must begin where the one before it ended
+    tidy up     .deleted and .cleaned files go, an index without its log goes;
+                a .swap takes its place (compaction.py)
+    segments    by their base offsets; every one must begin where the one before it ended
     after a clean stop   the end of the log is looked up in the last segment; nothing else is read
-    otherwise   recovery (recovery.py) reads everything behind the recovery point, and cuts the log at the first bad batch
+    otherwise   recovery (recovery.py) reads everything behind the recovery point, and cuts the
+                log at the first bad batch
     producers   the latest snapshot, and the batches behind it
 
 What cannot be put right without losing records is not put right: DamagedLog says which file and

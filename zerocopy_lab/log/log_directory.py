@@ -3,7 +3,7 @@
     .lock                  held while a broker uses the directory, so that no second one does
     meta.properties        whose it is
     .kafka_cleanshutdown   there while nobody uses it and everything in it is in order
-    *-offset-checkpoint    per partition: recovery point, log start offset, high watermark, compaction
+    *-offset-checkpoint    how far things are, per partition (checkpoints.py)
 
 A directory that cannot be used (its disk is gone, another broker has it, it belongs elsewhere)
 goes offline alone; the partitions in the others are served on. Kafka: `LogManager`,
@@ -86,7 +86,7 @@ class LogDirectory:
     def _update(
         self, name: str, before: Offsets, offsets: Offsets, named: Container[TopicPartition]
     ) -> Offsets:
-        """Write a checkpoint file if it changes. Partitions that could not be opened keep theirs."""
+        """Write a checkpoint file if it changes. What could not be opened keeps its entry."""
         closed = {
             key: offset
             for key, offset in before.items()
@@ -122,7 +122,8 @@ def _take_lock(path: Path) -> int:
     except OSError:
         os.close(fd)
         raise DirectoryUnusable(
-            f"{path} is in use: another broker holds {path / LOCK_FILE}; stop it, or choose another log.dir"
+            f"{path} is in use: another broker holds {path / LOCK_FILE}; "
+            "stop it, or choose another log.dir"
         ) from None
     return fd
 
@@ -144,7 +145,8 @@ def _identify(path: Path, node_id: int, cluster_id: str) -> MetaProperties:
         )
     if meta.node_id != node_id:
         raise DirectoryUnusable(
-            f"{path} belongs to the node {meta.node_id}, this is {node_id}; give the broker that node id"
+            f"{path} belongs to the node {meta.node_id}, this is {node_id}; "
+            "give the broker that node id"
         )
     return meta
 

@@ -1,7 +1,7 @@
 """One partition's log: segments in a row, the last of which is active.
 
-    append: check -> duplicate? -> roll? -> offsets patched into the 61-byte header -> one pwrite(2) at the end
-    read:   offset -> segment -> position -> FileSlice: a file, a position, a length; no byte is read
+    append: check -> duplicate? -> roll? -> offsets patched into the header -> one pwrite(2)
+    read:   offset -> segment -> position -> FileSlice: a file, a position, a length; unread
 
     offsets: log start ................................ high watermark = log end
              [ segment 0 ][ segment 4711 ][ active segment 9000 ... ]
@@ -130,7 +130,8 @@ class PartitionLog:
     def __repr__(self) -> str:
         return (
             f"PartitionLog({self.topic}-{self.partition}, "
-            f"offsets {self.log_start_offset}..{self.log_end_offset}, {len(self._segments)} segments)"
+            f"offsets {self.log_start_offset} to {self.log_end_offset}, "
+            f"{len(self._segments)} segments)"
         )
 
     @property
@@ -519,6 +520,8 @@ class PartitionLog:
             self._storage_failed(error, action)
 
     def _storage_failed(self, error: OSError, action: str) -> NoReturn:
+        if self._offline is not None:  # deleted meanwhile: its files have been renamed, no disk fails
+            self._refuse(self._offline)
         what = f"cannot {action} {self.topic}-{self.partition} in {self.directory}: {error}"
         if error.errno in FULL_DISK:
             raise KafkaStorageError(f"{what}; free some space, then it goes on") from error

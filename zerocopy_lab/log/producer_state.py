@@ -83,7 +83,7 @@ class ProducerStates:
         """
         producer = self.producers.get(header.producer_id)
         if producer is None:
-            return None  # its records may have been deleted long ago: any sequence number may come next
+            return None  # its records may be deleted by now: any sequence number may come next
         if header.producer_epoch != producer.epoch:
             _check_new_epoch(header, producer)
             return None

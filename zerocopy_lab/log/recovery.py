@@ -7,7 +7,8 @@ Behind it, any page may be missing after a power cut, and the last batch may be 
     segment 0 | segment 4711      | segment 9000
     ==============|-----------------------------XX
              recovery point                     torn
-      trusted     | every batch read, CRC checked, indexes built | cut at the first bad batch, later segments dropped
+      trusted     | every batch read, CRC checked, indexes built;
+                  | cut at the first bad batch, later segments dropped
 
 So the time recovery takes depends on what was not flushed, not on how long the log is.
 
@@ -24,8 +25,8 @@ import os
 import shutil
 
 from zerocopy_lab.errors import CorruptMessage
-from zerocopy_lab.log.batch_scan import scan_batches
 from zerocopy_lab.log.atomic_file import FULL_DISK
+from zerocopy_lab.log.batch_scan import scan_batches
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.segment_indexes import SegmentIndexes
@@ -74,7 +75,8 @@ def _recover_segment(
         for position, header, _ in scan_batches(segment.reader(), start, segment.size_bytes):
             if header.base_offset < end:
                 raise CorruptMessage(
-                    f"{segment.path} at position {position}: offset {header.base_offset} after {end - 1}"
+                    f"{segment.path} at position {position}: "
+                    f"offset {header.base_offset} after {end - 1}"
                 )
             segment.index_batch(indexes, position, header)
             epochs.note_batch(header.leader_epoch, header.base_offset)
@@ -107,7 +109,7 @@ def _recover_segment(
 
 
 def _trusted_indexes(segment: Segment, recovery_point: int) -> SegmentIndexes:
-    """The entries that speak of flushed batches only; none when the files are missing or damaged."""
+    """The entries that speak of flushed batches only; none when the files are no good."""
     if segment.base_offset >= recovery_point:
         return SegmentIndexes()
     try:

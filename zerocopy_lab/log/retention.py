@@ -1,10 +1,12 @@
 """Which segments may go, oldest first, and why the others stay.
 
-| reason | a segment may go when | applies |
-|---|---|---|
-| start offset | the next segment begins at or before the log start offset (DeleteRecords) | always |
-| time | its largest timestamp is older than retention.ms (no timestamps: the file's own age) | cleanup.policy has delete |
-| size | what is more than retention.bytes is at least the whole of it | cleanup.policy has delete |
+| reason | a segment may go when |
+|---|---|
+| start offset | the next segment begins at or before the log start offset (DeleteRecords) |
+| time | its largest timestamp (without any: the file's) is older than retention.ms |
+| size | what is more than retention.bytes is at least the whole of it |
+
+Time and size count only where cleanup.policy has delete.
 
 Only whole segments go, in order, without gaps: the first that must stay keeps all behind it. So a
 log always keeps somewhat more than it was asked to. The active segment stays; if even its last

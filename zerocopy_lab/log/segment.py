@@ -1,6 +1,6 @@
 """One segment: a `.log` file of batches, from a base offset on, and its two indexes.
 
-    append:  view over a batch --pwrite(2)--> end of the .log file, once per batch; an index entry now and then, in memory
+    append:  view over a batch --pwrite(2)--> end of the .log file; now and then an index entry
     locate:  offset --known, or index + a short walk over headers--> (position, length) of a batch
 
 The bytes in the file are the bytes of the wire: nothing is wrapped around a batch, so a piece of
@@ -214,7 +214,7 @@ class Segment:
         return self._largest_timestamp_ms
 
     def last_change_ms(self) -> int:
-        """How young it is: its largest timestamp; if the records have none, when the file changed."""
+        """How young it is: its largest timestamp; without any, when the file changed."""
         largest_ms = self.largest_timestamp_ms()
         return largest_ms if largest_ms >= 0 else os.stat(self.path).st_mtime_ns // 1_000_000
 

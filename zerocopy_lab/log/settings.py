@@ -10,8 +10,9 @@ defaults. The name of an attribute is the Kafka name with dots for underscores: 
 | index.interval.bytes | how sparse the indexes are |
 | retention.ms, retention.bytes | when old segments go (-1: never), under cleanup.policy=delete |
 | cleanup.policy | delete, compact, or both |
-| min.cleanable.dirty.ratio, min.compaction.lag.ms, delete.retention.ms | when compaction runs, and how long it keeps tombstones |
-| flush.messages, flush.ms | when the log is forced to disk; the default leaves it to the operating system |
+| min.cleanable.dirty.ratio, min.compaction.lag.ms | when compaction runs |
+| delete.retention.ms | how long it keeps tombstones |
+| flush.messages, flush.ms | when the log is forced to disk; by default the system decides |
 | file.delete.delay.ms | how long the files of a deleted segment stay |
 | max.message.bytes | the largest batch that may be appended |
 | message.timestamp.type | CreateTime (the producer's clock) or LogAppendTime (the broker's) |

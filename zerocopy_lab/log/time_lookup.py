@@ -1,7 +1,7 @@
 """From a timestamp to the first record that is at least as young: exact, inside compressed batches
 too.
 
-    largest timestamp of each segment -> time index -> offset index -> batch headers -> the records of one batch
+    largest timestamps of the segments -> time index -> offset index -> headers -> one batch
 
 Only the batch that has the answer is opened, and only if the question falls into it: that is the
 one read path on which a broker decompresses. Kafka: `LogSegment.findOffsetByTimestamp`,

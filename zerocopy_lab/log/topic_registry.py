@@ -4,7 +4,8 @@ Kafka keeps this in its metadata log (`__cluster_metadata`), which a single brok
 The file is replaced as a whole at every change, in every directory; when they differ after a
 crash, the one with the highest revision counts.
 
-    {"revision": 3, "topics": {"flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
+    {"revision": 3, "topics": {
+        "flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
 
 Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is
 missing or damaged, the topics are taken from the partitions' directories; only the overrides are
