@@ -18,13 +18,13 @@ Check = Callable[[], str | None]
 
 
 def resident(path: Path) -> Check:
-    """The whole file is in the page cache, as a race of copies needs it."""
-    return functools.partial(_share_is_resident, path, whole=True)
+    """The whole file is in the page cache, as a race of copies needs it; stray pages are fetched."""
+    return functools.partial(_is_resident, path)
 
 
 def evicted(path: Path) -> Check:
     """No page of the file is in the page cache, as a cold read needs it."""
-    return functools.partial(_share_is_resident, path, whole=False)
+    return functools.partial(_is_evicted, path)
 
 
 def memory_for(needed_bytes: int) -> Check:
@@ -37,17 +37,33 @@ def not_on_tmpfs(path: Path) -> Check:
     return functools.partial(_has_a_device, path)
 
 
-def _share_is_resident(path: Path, *, whole: bool) -> str | None:
+def _is_resident(path: Path) -> str | None:
+    try:
+        if page_counts(path).resident < page_counts(path).total:
+            with open(path, "rb", buffering=1 << 20) as file:
+                while file.read(1 << 20):
+                    pass
+        counts = page_counts(path)
+    except Unavailable as reason:
+        return str(reason)
+    if counts.resident == counts.total:
+        return None
+    return (
+        f"{path} does not stay in the page cache: {counts.resident} of {counts.total} pages are"
+        " resident just after it was read. Use a smaller file, or end what needs the memory"
+    )
+
+
+def _is_evicted(path: Path) -> str | None:
     try:
         counts = page_counts(path)
     except Unavailable as reason:
         return str(reason)
-    if counts.resident == (counts.total if whole else 0):
+    if counts.resident == 0:
         return None
-    remedy = "read it once, or use a smaller file" if whole else "evict it, and let nobody map it"
-    state = "in the page cache" if whole else "out of the page cache"
     return (
-        f"{path} is not {state}: {counts.resident} of {counts.total} pages are resident ({remedy})"
+        f"{path} is not out of the page cache: {counts.resident} of {counts.total} pages are"
+        " resident. Evict it, and let nobody map or read it"
     )
 
 
