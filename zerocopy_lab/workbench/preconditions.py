@@ -18,7 +18,7 @@ Check = Callable[[], str | None]
 
 
 def resident(path: Path) -> Check:
-    """The whole file is in the page cache, as a race of copies needs it; stray pages are fetched."""
+    """The whole file is in the page cache, as a race needs it; stray pages are fetched."""
     return functools.partial(_is_resident, path)
 
 
