@@ -81,8 +81,8 @@ def report(
 ) -> None:
     verdict = "" if met is None else ("  goal met" if met else "  GOAL MISSED")
     print(
-        f"  {line:<46} {value.median:10.3f} {unit:<9} [{value.low:.3f} .. {value.high:.3f}] n={value.n}"
-        f"{'  goal ' + goal if goal else ''}{verdict}",
+        f"  {line:<46} {value.median:10.3f} {unit:<9} [{value.low:.3f} .. {value.high:.3f}]"
+        f" n={value.n}{goal and '  goal ' + goal}{verdict}",
         flush=True,
     )
 
@@ -124,7 +124,7 @@ _DROP = memoryview(bytearray(MIB))
 
 
 def drop_answer(sock: socket.socket) -> int:
-    """Receive one frame without copying its bytes out of the kernel (MSG_TRUNC): how long it was."""
+    """Receive one frame without copying its bytes to user space (MSG_TRUNC): its length."""
     head = sock.recv(4, socket.MSG_WAITALL)
     left = length = struct.unpack(">i", head)[0]
     while left:
@@ -199,7 +199,7 @@ def fetch_contest(workspace: Path, size: int, count: int) -> Contest:
     with RunningBroker(workspace, options=["--congestion-control", "cubic"]) as broker:
         pin(broker.pid, 0)
         with Wire(broker.host, broker.port) as wire:
-            wire.ask(ApiKey.metadata, 1, topics=_named(1, "bench"))
+            wire.ask_for_topic("bench")
             for _ in range(batches):
                 assert produce(wire, "bench", 0, batch_of(size))[0] == 0
             frames = [
@@ -222,13 +222,6 @@ def fetch_contest(workspace: Path, size: int, count: int) -> Contest:
     return contest
 
 
-def _named(version: int, *topics: str) -> tuple[object, ...]:
-    from zerocopy_lab.protocol import messages
-
-    types = messages.types_of(ApiKey.metadata, version, "request")
-    return tuple(types.MetadataRequestTopic(name=name) for name in topics)
-
-
 def bench_produce(workspace: Path) -> None:
     """Produce: the broker against a bare receive-and-write loop."""
     print("produce, acks=1, against a bare receive-and-write loop (CPU of the receiver)")
@@ -246,7 +239,7 @@ def bench_produce(workspace: Path) -> None:
 
 
 def produce_contest(workspace: Path, size: int, count: int) -> Contest:
-    """Every round writes a file of its own, which is deleted before the disk is asked to take it."""
+    """Every round writes a file of its own, deleted before the disk must take it."""
     workspace.mkdir()
     options = ["--congestion-control", "cubic", "--set", "file.delete.delay.ms=0"]
     with (
@@ -262,7 +255,7 @@ def produce_contest(workspace: Path, size: int, count: int) -> Contest:
             contest = Contest([], [])
             for number in range(ROUNDS + 1):
                 topic = f"round-{number:02}"
-                wire.ask(ApiKey.metadata, 1, topics=_named(1, topic))
+                wire.ask_for_topic(topic)
                 frames = [produce_frame(wire, topic, 0, batch, acks=1)]
                 ours = play(broker.pid, broker.port, frames, count, size)
                 deleted = wire.ask(
@@ -355,7 +348,7 @@ def bench_memory(workspace: Path) -> None:
         RunningBroker(workspace / "memory", options=options) as broker,
         Wire(broker.host, broker.port) as wire,
     ):
-        wire.ask(ApiKey.metadata, 1, topics=_named(1, "memory"))
+        wire.ask_for_topic("memory")
         for gib in range(1, 5):
             for number in range((gib - 1) * KIB, gib * KIB):
                 code, offset = produce(wire, "memory", 0, batch)

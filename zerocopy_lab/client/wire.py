@@ -54,6 +54,12 @@ class Wire:
         _, entity = messages.decode_response(api_key, version, self.receive_frame())
         return entity
 
+    def ask_for_topic(self, topic: str) -> int:
+        """Ask for the metadata of `topic`, which may create it: Kafka's error code."""
+        types = messages.types_of(ApiKey.metadata, 1, "request")
+        response = self.ask(ApiKey.metadata, 1, topics=(types.MetadataRequestTopic(name=topic),))
+        return int(response.topics[0].error_code)
+
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
