@@ -41,7 +41,7 @@ class Caller:
         self._correlation_id += 1
         entity = messages.make(messages.request_type(key, version), **values)
         frame = messages.encode_request(version, self._correlation_id, self.client_id, entity)
-        reply: Any = self.broker.handle(memoryview(frame)[4:], self.client)
+        reply: Any = self.broker.handle(memoryview(bytearray(frame))[4:], self.client)
         answers: list[Any] = []
 
         def take(pieces: Any) -> None:

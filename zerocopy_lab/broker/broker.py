@@ -16,6 +16,7 @@ from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.cluster import ClusterHandler
 from zerocopy_lab.broker.configs import ConfigsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
+from zerocopy_lab.broker.faults import Faults
 from zerocopy_lab.broker.fetch import FetchHandler
 from zerocopy_lab.broker.groups import Groups
 from zerocopy_lab.broker.housekeeping import Housekeeping
@@ -48,6 +49,7 @@ class Broker:
         )
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
+        self.faults = Faults(self.timers)
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
@@ -70,6 +72,7 @@ class Broker:
                 ApiKey.produce: ProduceHandler(self.logs, self.waiting),
                 ApiKey.fetch: FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
             },
+            faults=self.faults,
         )
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from zerocopy_lab.broker.counters import RequestCounters
 from zerocopy_lab.broker.deferred import Deferred
+from zerocopy_lab.broker.faults import Fault, Faults, drop, failed
 from zerocopy_lab.errors import CloseConnection, KafkaError, UnsupportedVersion
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Client, Reply
@@ -43,8 +45,17 @@ class RequestContext:
 #: Answers one decoded request with a response of the same version, now or later.
 Handler = Callable[[Any, RequestContext], "messages.Entity | Deferred[messages.Entity]"]
 
-#: Answers a request from its frame, for the two whose payload must not be copied.
-FrameHandler = Callable[[memoryview, RequestHeader, Client], Reply]
+
+class FrameHandler(Protocol):
+    """Answers a request from its frame, for the two whose payload must not be copied."""
+
+    def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+        """The answer, now or later, or None."""
+        ...
+
+    def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
+        """The answer that says `error` about everything; nothing is done."""
+        ...
 
 
 #: What a client may say before it is authenticated.
@@ -62,10 +73,13 @@ class Dispatch:
         self,
         families: Iterable[Mapping[ApiKey, Handler]],
         frame_handlers: Mapping[ApiKey, FrameHandler],
+        faults: Faults,
     ) -> None:
         self._handlers = {key: handler for family in families for key, handler in family.items()}
         self._handlers[ApiKey.api_versions] = self._api_versions
         self._frame_handlers = frame_handlers
+        self._faults = faults
+        self.counters = RequestCounters()
         served = self._handlers.keys() | frame_handlers.keys()
         self.versions: dict[ApiKey, VersionRange] = {
             key: versions for key, versions in VERSIONS.items() if key in served
@@ -79,12 +93,41 @@ class Dispatch:
             return [self._api_versions_for_a_newer_client(newer.header)]
         if not client.authenticated and header.api_key not in _BEFORE_AUTHENTICATION:
             raise CloseConnection(f"{header.api_key.name} from a client that is not authenticated")
+        self.counters.count_request(header.api_key)
+        if self._faults.in_force:
+            fault = self._faults.take(header)
+            if fault is not None:
+                return self._answer_with_fault(fault, frame, header, client)
+        return self._answer(frame, header, client)
+
+    def _answer_with_fault(
+        self, fault: Fault, frame: memoryview, header: RequestHeader, client: Client
+    ) -> Reply:
+        log.info("fault on demand for %s of %s: %s", header.api_key.name, client, fault)
+        if fault.drop:
+            reply = drop(fault, lambda: self._answer(frame, header, client))
+        elif fault.error is None:
+            reply = self._answer(frame, header, client)
+        elif header.api_key in self._frame_handlers:
+            refuse = self._frame_handlers[header.api_key].refuse
+            reply = refuse(frame, header, fault.error("a fault on demand"))
+        else:
+            reply = self._answer_entity(frame, header, client, fault)
+        return self._faults.delayed(reply, fault.delay_s) if fault.delay_s else reply
+
+    def _answer(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
         frame_handler = self._frame_handlers.get(header.api_key)
         if frame_handler is not None:
             return frame_handler(frame, header, client)
         return self._answer_entity(frame, header, client)
 
-    def _answer_entity(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+    def _answer_entity(
+        self,
+        frame: memoryview,
+        header: RequestHeader,
+        client: Client,
+        fault: Fault | None = None,
+    ) -> Reply:
         key, version = header.api_key, header.api_version
         handler = self._handlers.get(key)
         if handler is None:
@@ -96,8 +139,13 @@ class Dispatch:
         request = messages.decode(key, version, frame, header.body_at)
         context = RequestContext(key, version, header.correlation_id, header.client_id, client)
         try:
+            if fault and fault.error and not fault.carried_out and _has_one_error(key, version):
+                raise fault.error("a fault on demand")
             response = handler(request, context)
+            if fault and fault.error and not isinstance(response, Deferred):
+                response = failed(response, fault.error)
         except KafkaError as error:
+            self.counters.count_error(key, type(error).__name__)
             log.info("%s of %s failed: %s: %s", key.name, client, type(error).__name__, error)
             response = _failure(key, version, error)
         if not isinstance(response, Deferred):
@@ -132,8 +180,11 @@ class Dispatch:
 
 def _failure(key: ApiKey, version: int, error: KafkaError) -> messages.Entity:
     """The response that says nothing but `error`, for requests whose response can."""
-    response_type = messages.response_type(key, version)
-    fields = response_type.__dataclass_fields__
-    if "error_code" not in fields:
+    if not _has_one_error(key, version):
         raise CloseConnection(f"{key.name} failed: {type(error).__name__}: {error}") from error
-    return messages.make_failure(response_type, error)
+    return messages.make_failure(messages.response_type(key, version), error)
+
+
+def _has_one_error(key: ApiKey, version: int) -> bool:
+    """Whether the response has an error code for the whole request."""
+    return "error_code" in messages.response_type(key, version).__dataclass_fields__

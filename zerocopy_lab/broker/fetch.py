@@ -59,6 +59,21 @@ class FetchHandler:
         max_wait_s = request.max_wait.total_seconds()
         return self._waiting.wait(_partitions_of(request), max_wait_s, if_enough, whatever)
 
+    def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
+        """Read nothing, and say `error` for every partition."""
+        request = messages.decode(ApiKey.fetch, header.api_version, frame, header.body_at)
+        topics = [
+            FetchedTopic(
+                topic.topic,
+                [
+                    FetchedPartition(wanted.partition, error.code, -1, -1, None)
+                    for wanted in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ]
+        return fetch_response(header.correlation_id, header.api_version, topics)
+
     def _read(self, request: Any) -> _Found:
         """Ask the log of every partition, within the limits of the request and our own."""
         found = _Found(min(request.max_bytes, self._max_bytes))

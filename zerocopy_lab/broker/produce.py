@@ -65,6 +65,15 @@ class ProduceHandler:
             return None
         return [_response(header, outcomes)]
 
+    def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
+        """Append nothing, and say `error` for every partition."""
+        request = read_produce_request(frame, header.body_at, header.api_version)
+        outcomes: list[_Outcome] = [(batches, error) for batches in request.partitions]
+        if request.acks == 0:
+            _close_on_error(outcomes)
+            return None
+        return [_response(header, outcomes)]
+
     def _append(self, request: ProduceRequest, batches: PartitionBatches) -> Appended | KafkaError:
         topic, partition, records = batches
         try:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from zerocopy_lab import transfer
 from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.faults import Fault, parse_fault
 from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.commands.log_lines import JsonLines
+from zerocopy_lab.commands.metrics import metrics_endpoint
 from zerocopy_lab.commands.serve_settings import (
     ServeSettings,
     network_entries,
@@ -79,16 +84,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how fetched bytes travel over TLS (default: %(default)s)",
     )
     option("--sasl-users", type=Path, metavar="FILE", help="lines of NAME:PASSWORD")
+    option(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="REQUEST:WHAT",
+        help="a fault on demand, e.g. produce:error=NotLeaderOrFollower:times=3, fetch:delay=0.5, "
+        "produce:drop:carried_out",
+    )
+    option("--metrics-port", type=_port, metavar="N", help="counters for Prometheus, on 127.0.0.1")
     option("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    option("--log-format", default="text", choices=("text", "json"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print `listening on HOST:PORT` when ready; 0 after a clean end, 2 when it cannot start."""
-    logging.basicConfig(
-        level=arguments.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    _set_up_log(arguments)
     try:
         make_transfer = partial(transfer.make, arguments.transfer, arguments.chunk_bytes)
         if make_transfer().needs_tls:
@@ -115,12 +127,41 @@ def _serve(broker: Broker, settings: NetworkSettings, arguments: argparse.Namesp
         broker.advertise(arguments.advertised_host or _reachable(host), port, protocol)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
+    for fault in arguments.fault:
+        broker.faults.add(fault)
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(_metrics(broker, server, arguments.metrics_port))
+        except (OSError, ValueError) as error:
+            print(f"no counters on port {arguments.metrics_port}: {error}", file=sys.stderr)
+            return 2
+        _announce_and_run(server)
+    return 0
+
+
+def _announce_and_run(server: NetworkServer) -> None:
     print(f"listening on {server.host}:{server.port}", flush=True)
     for protocol, (host, port) in list(server.addresses.items())[1:]:
         log.info("listening on %s:%d for %s", host, port, protocol)
     server.run()
     log.info("shutting down")
-    return 0
+
+
+@contextlib.contextmanager
+def _metrics(broker: Broker, server: NetworkServer, port: int | None) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    with metrics_endpoint(port, broker, server) as bound_port:
+        log.info("counters at http://127.0.0.1:%d/metrics", bound_port)
+        yield
+
+
+def _set_up_log(arguments: argparse.Namespace) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(JsonLines() if arguments.log_format == "json" else logging.Formatter(text))
+    logging.basicConfig(level=arguments.log_level.upper(), handlers=[handler])
 
 
 def _broker_settings(arguments: argparse.Namespace, given: ServeSettings) -> BrokerSettings:
@@ -203,6 +244,13 @@ def _listener(text: str) -> tuple[str, str, int]:
             f"{text!r} is not PROTOCOL://HOST:PORT, with one of {', '.join(_MORE_PROTOCOLS)}"
         )
     return protocol, host, _port(port)
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _port(text: str) -> int:
