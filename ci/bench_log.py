@@ -185,8 +185,8 @@ def bench_open_files(directory: Path) -> None:
             fill(log, batch(100), 1)
             log.read(0, 100)
         busy = descriptors() - before
-        for _ in range(2):
-            logs.housekeeping(time.time_ns() // 1_000_000)
+        for later_ms in (30_000, 60_000):
+            logs.housekeeping(time.time_ns() // 1_000_000 + later_ms)
         print(
             f"  {partitions:6d} partitions, all just used: {busy:4d}   "
             f"idle: {descriptors() - before:4d}"

@@ -348,6 +348,6 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
         values = [record.value for record in read_all(logs.find(TOPIC, partition))]
         assert values == [b"%d" % number * 100 for number in range(5)]
         assert logs.open_files.count() <= limit
-    logs.housekeeping(NOW_MS)
-    logs.housekeeping(NOW_MS)
+    logs.housekeeping(NOW_MS + 30_000)
+    logs.housekeeping(NOW_MS + 60_000)
     assert logs.open_files.count() == 0

@@ -296,6 +296,20 @@ def test_a_damaged_snapshot_is_replaced_by_the_one_before(tmp_path: Path) -> Non
     assert log.append(numbered(3)).base_offset == 3
 
 
+def test_a_producer_is_forgotten_after_a_day_whatever_its_records_say(tmp_path: Path) -> None:
+    logs = open_logs(tmp_path, retention_ms="-1")
+    log = log_in(logs)
+    old = batch(b"0", producer_id=7, sequence=0, timestamps_ms=(1,))  # replayed from long ago
+    log.append(old)
+    day_ms = 86_400_000
+    for late_ms in (600_000, day_ms, day_ms + 599_999):
+        logs.housekeeping(NOW_MS + late_ms)
+        with pytest.raises(OutOfOrderSequenceNumber):
+            log.append(numbered(5))
+    logs.housekeeping(NOW_MS + day_ms + 1_200_000)
+    assert log.append(numbered(5)).base_offset == 1
+
+
 # Several threads
 
 

@@ -53,6 +53,7 @@ _LOGGER = logging.getLogger(__name__)
 # KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and its files are not all
 # segments.
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
+IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
 _NOT_A_TOPIC = "__cluster_metadata"
 
 
@@ -77,7 +78,7 @@ class LogDirectories:
         self._topics: dict[str, TopicInfo] = {}
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
-        self._last_checkpoint_ms = clock_ms()
+        self._last_checkpoint_ms = self._last_idle_ms = clock_ms()
 
     @classmethod
     def open(
@@ -391,7 +392,9 @@ class LogDirectories:
         self._compact_dirtiest([log for log in logs if log.settings.compacts], now_ms)
         self._write_checkpoints(now_ms)
         self._remove_directories(now_ms)
-        self.open_files.close_idle()
+        if now_ms - self._last_idle_ms >= IDLE_INTERVAL_MS:
+            self.open_files.close_idle()
+            self._last_idle_ms = now_ms
 
     def _compact_dirtiest(self, logs: list[PartitionLog], now_ms: int) -> None:
         """One partition a round, as a Kafka with one cleaner thread does."""

@@ -13,9 +13,18 @@ One lock per partition orders appends, rolls and deletions. Reads take none: the
 a tuple that is replaced as a whole, and `log_end_offset` is set after the bytes are written.
 
 With one broker there are no followers: what is written is committed, the high watermark is the log
-end. What survives a crash of the *process* is everything acknowledged (the page cache belongs to
-the kernel); what survives a power cut is everything before the recovery point, see
-`flush_messages` and `flush_ms`. Kafka: `UnifiedLog`, `LocalLog`.
+end, and acks=all promises no more than acks=1. What can still be lost:
+
+| acks | the producer is answered | `kill -9` takes | a power cut takes |
+|---|---|---|---|
+| 0 | never | what was on its way | what was on its way or not flushed |
+| 1, all | once the batch is in the page cache | nothing | what was not flushed |
+| 1, all, with flush.messages=1 | once the batch is on disk | nothing | nothing |
+
+The page cache belongs to the kernel, so a broker that dies takes nothing along. "Flushed" is what lies
+before the recovery point: the operating system decides when (default), or every flush.messages
+records, or flush.ms; segments that are no longer active follow at the next housekeeping round.
+Kafka: `UnifiedLog`, `LocalLog`.
 """
 
 from __future__ import annotations
@@ -60,6 +69,7 @@ from zerocopy_lab.records.batch import (
 )
 
 _LOGGER = logging.getLogger(__name__)
+EXPIRY_INTERVAL_MS = 600_000  # Kafka's producer.id.expiration.check.interval.ms
 _base_offset = attrgetter("base_offset")
 
 
@@ -119,7 +129,7 @@ class PartitionLog:
         self._clock_ms = clock_ms
         self._lock = threading.RLock()
         self._flush_lock = threading.Lock()
-        self._last_flush_ms = clock_ms()
+        self._last_flush_ms = self._last_expiry_ms = clock_ms()
         self.cleaned_offset = cleaned_offset  # compaction has been through everything before it
         self._snapshot_offset = snapshot_offset  # of the latest .snapshot file
         self._condemned: list[tuple[int, Path]] = []  # (when, .deleted file), the first due first
@@ -314,6 +324,10 @@ class PartitionLog:
             self._remove_condemned(now_ms)
             self._retain(now_ms)  # before anything that needs room on the disk: this makes room
             self._flush_what_is_due(now_ms)
+        if now_ms - self._last_expiry_ms >= EXPIRY_INTERVAL_MS:
+            self._last_expiry_ms = now_ms
+            with self._lock:
+                self._producers.expire(now_ms)
 
     def _flush_what_is_due(self, now_ms: int) -> None:
         """By `flush.ms`; and always the segments that are no longer active."""
@@ -520,7 +534,9 @@ class PartitionLog:
             self._storage_failed(error, action)
 
     def _storage_failed(self, error: OSError, action: str) -> NoReturn:
-        if self._offline is not None:  # deleted meanwhile: its files have been renamed, no disk fails
+        if (
+            self._offline is not None
+        ):  # deleted meanwhile: its files have been renamed, no disk fails
             self._refuse(self._offline)
         what = f"cannot {action} {self.topic}-{self.partition} in {self.directory}: {error}"
         if error.errno in FULL_DISK:

@@ -62,10 +62,11 @@ class WrittenBatch(NamedTuple):
 class Producer:
     """One producer id: its current epoch and its last batches."""
 
-    __slots__ = ("batches", "epoch")
+    __slots__ = ("batches", "epoch", "idle_since_ms")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.idle_since_ms: int | None = None  # None: it has written since we last looked
         self.batches: deque[WrittenBatch] = deque(maxlen=REMEMBERED_BATCHES)
 
 
@@ -104,6 +105,7 @@ class ProducerStates:
         producer = self.producers.get(header.producer_id)
         if producer is None or producer.epoch != header.producer_epoch:
             producer = self.producers[header.producer_id] = Producer(header.producer_epoch)
+        producer.idle_since_ms = None
         producer.batches.append(
             WrittenBatch(header.last_sequence, last_offset, header.last_offset_delta, timestamp_ms)
         )
@@ -116,9 +118,15 @@ class ProducerStates:
             self.add(header, header.last_offset, header.max_timestamp_ms)
 
     def expire(self, now_ms: int) -> None:
-        """Forget producers that have not written for a day (by their own clocks, as in Kafka)."""
+        """Forget the producers that have not written for a day.
+
+        By our own clock. Kafka goes by the records' timestamps, and so forgets a producer at once
+        that replays last year's events.
+        """
         for producer_id, producer in list(self.producers.items()):
-            if now_ms - producer.batches[-1].timestamp_ms >= EXPIRATION_MS:
+            if producer.idle_since_ms is None:
+                producer.idle_since_ms = now_ms
+            elif now_ms - producer.idle_since_ms >= EXPIRATION_MS:
                 del self.producers[producer_id]
 
     def to_snapshot(self) -> bytes:
