@@ -1,4 +1,4 @@
-"""Every byte of a small partition's files, annotated: golden/partition.hex. Read it to learn the formats."""
+"""Every byte of a small partition's files, annotated, in golden/partition.hex: read it to learn."""
 
 from __future__ import annotations
 

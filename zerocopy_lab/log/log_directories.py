@@ -338,20 +338,27 @@ class LogDirectories:
         return [key for key in announced if key not in self._logs and key not in self._refused]
 
     def _create_missing(self) -> None:
-        for key in self._missing():
-            self._create_partition(key, self._topics[key.topic])
-
-    def _create_partition(self, key: TopicPartition, info: TopicInfo) -> None:
+        missing = self._missing()
+        if not missing:
+            return
         counts = dict.fromkeys(self._directories, 0)
         for log in self._logs.values():
             if log.directory.parent in counts:
                 counts[log.directory.parent] += 1
-        directory = self._directories[min(counts, key=lambda path: counts[path])]
+        for key in missing:
+            path = min(counts, key=lambda path: counts[path])
+            self._create_partition(self._directories[path], key, self._topics[key.topic])
+            counts[path] += 1
+        for path in self._directories:
+            sync_directory(path)
+
+    def _create_partition(
+        self, directory: LogDirectory, key: TopicPartition, info: TopicInfo
+    ) -> None:
         path = directory.path / str(key)
         path.mkdir()
         try:
             save_topic_id(path, info.topic_id)
-            sync_directory(directory.path)
             # A new one: what the checkpoints say of an older topic of this name does not apply.
             self._open_partition(directory, key, info.topic_id, Checkpoints(was_clean=True))
         except OSError:

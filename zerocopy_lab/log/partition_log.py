@@ -21,8 +21,8 @@ end, and acks=all promises no more than acks=1. What can still be lost:
 | 1, all | once the batch is in the page cache | nothing | what was not flushed |
 | 1, all, with flush.messages=1 | once the batch is on disk | nothing | nothing |
 
-The page cache belongs to the kernel, so a broker that dies takes nothing along. "Flushed" is what lies
-before the recovery point: the operating system decides when (default), or every flush.messages
+The page cache belongs to the kernel, so a broker that dies takes nothing along. "Flushed" is what
+lies before the recovery point: the operating system decides when (default), or every flush.messages
 records, or flush.ms; segments that are no longer active follow at the next housekeeping round.
 Kafka: `UnifiedLog`, `LocalLog`.
 """
