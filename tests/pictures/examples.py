@@ -27,6 +27,7 @@ from zerocopy_lab.pictures.cost_curves import (
 )
 from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
+from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
 from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
 from zerocopy_lab.pictures.segment_map import segment_map
@@ -132,6 +133,12 @@ SEGMENTS = [
     segment(120_000, 100, (8, 6), "young enough, and the log is small enough"),
     segment(240_000, 35, (6, 1), "active: records are written to it"),
 ]
+SEARCH = {
+    "segments": [OffsetRange(0, 5000), OffsetRange(5000, 10_000), OffsetRange(10_000, 12_000)],
+    "entries": list(range(5024, 10_000, 25)),
+    "walked": [OffsetRange(7020, 7025), OffsetRange(7025, 7030), OffsetRange(7030, 7035)],
+    "beyond": [OffsetRange(7035, 7040)],
+}
 PAGES = [
     SegmentPages("00000000000000000000.log", (PageCell(64, 0), PageCell(64, 16), PageCell(64, 64))),
     SegmentPages("00000000000000250000.log", (PageCell(64, 64, 64, 0), PageCell(64, 64, 32, 32))),
@@ -192,6 +199,15 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     ),
     "bytes, header": lambda: byte_map(BATCH[:61], FIELDS[:13], first_position=0, origin=COUNTED),
     "bytes, one": lambda: byte_map(b"\x02", [], first_position=16, origin=COUNTED),
+    "search": lambda: offset_search(7033, **SEARCH, origin=COUNTED, title="Three headers"),  # type: ignore[arg-type]
+    "search, no entry before it": lambda: offset_search(
+        1,
+        segments=[OffsetRange(0, 9)],
+        entries=[],
+        walked=[OffsetRange(0, 9)],
+        beyond=[],
+        origin=COUNTED,
+    ),
     "segments": lambda: segment_map(
         SEGMENTS,
         now_ms=NOW_MS,

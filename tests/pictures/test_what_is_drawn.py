@@ -21,6 +21,7 @@ from zerocopy_lab.pictures.chunk_cost import ChunkCost
 from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.ladder import Rung, steps_of
+from zerocopy_lab.pictures.offset_search import offset_search
 from zerocopy_lab.pictures.replica_map import replica_map, sums_per_broker
 from zerocopy_lab.pictures.residency_map import PageCell
 from zerocopy_lab.pictures.theme import byte_count, significant
@@ -208,6 +209,24 @@ def test_byte_map_draws_the_entry_and_says_what_it_leaves_out() -> None:
     assert f"... and {len(examples.BATCH) - 192:,} more bytes" in words
     assert "last offset 1,234,000 + 529" in words
     assert examples.ENTRY.octets() == bytes.fromhex("000002110000104c")
+
+
+def test_offset_search_marks_the_way() -> None:
+    names, index, batches = examples.EXAMPLES["search"]().axes
+    assert names.get_title("left").endswith("00000000000000005000.log")
+    assert "200 index entries: an entry for 7,024" in index.get_title("left")
+    assert "3 batch headers read, 183 bytes" in batches.get_title("left")
+    blocks = [p for p in batches.patches if isinstance(p, Rectangle)]
+    hues = [to_hex(block.get_facecolor()).upper() for block in blocks]
+    assert hues == [theme.RESIDENT, theme.RESIDENT, theme.SENDER, theme.ABSENT]
+    assert [block.get_x() for block in blocks] == [7020, 7025, 7030, 7035]
+
+
+def test_offset_search_refuses_a_way_that_leads_elsewhere() -> None:
+    with pytest.raises(ValueError, match="offset 7036"):
+        offset_search(7036, **examples.SEARCH, origin=COUNTED)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="offset 99999"):
+        offset_search(99_999, **examples.SEARCH, origin=COUNTED)  # type: ignore[arg-type]
 
 
 def test_segment_bars_span_ages_and_sizes() -> None:
