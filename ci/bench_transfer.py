@@ -172,7 +172,7 @@ def crossover(wanted: argparse.Namespace) -> None:
                     cheaper_from[name] = size
             print(line)
         for name, least in cheaper_from.items():
-            found = "never, up to the largest" if least is None else f"from {least} bytes on"
+            found = "not shown to the end" if least is None else f"from {least} bytes on"
             print(f"    sendfile is cheaper than {name}: {found}")
 
 
