@@ -44,14 +44,17 @@ class Calibration(NamedTuple):
     outcome: Outcome
 
 
-def calibrate(*, fast: bool, seed: int) -> Calibration:
-    """Measures all five in turns. Raises ExperimentRefused, ContestantFailed."""
+def calibrate(*, fast: bool, seed: int, with_twin: bool = False) -> Calibration:
+    """Measures the loops in turns, the twin (`call it again`) only when asked for.
+
+    Raises ExperimentRefused, ContestantFailed.
+    """
     calls, copied_bytes = (400_000, _GIB // 2) if fast else (2_000_000, 4 * _GIB)
     outcome = run_experiment(
         "a system call and a copy",
         [
             Contestant(CALL, call_a_function, {"calls": calls}),
-            Contestant(AGAIN, call_a_function, {"calls": calls}),
+            *([Contestant(AGAIN, call_a_function, {"calls": calls})] if with_twin else []),
             Contestant(ASK, ask_the_kernel, {"calls": calls}),
             Contestant(NEAR, copy, {"block_bytes": NEAR_BYTES, "total_bytes": copied_bytes}),
             Contestant(FAR, copy, {"block_bytes": 128 << 20, "total_bytes": copied_bytes}),

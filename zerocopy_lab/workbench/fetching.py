@@ -16,11 +16,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import time
 from pathlib import Path
 
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.instruments.eviction import NotEvicted, evict
+from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.workbench.experiment import Contestant, Outcome
@@ -29,7 +32,9 @@ from zerocopy_lab.workbench.stopwatch import Stopwatch
 
 GIB = 1 << 30
 _REQUESTS_AHEAD = 4
+_LET_GO_TIMEOUT_S = 5.0
 _WAKE_UP_BYTES = 256 << 10
+_UNTOUCHED = bytearray(1 << 20)  # nothing is ever written here: its length says how much to drop
 
 
 def broker_contestant(
@@ -41,8 +46,13 @@ def broker_contestant(
     chunk_bytes: int | None = None,
     response_bytes: int = 1 << 20,
     total_bytes: int,
+    evicted: bool = False,
 ) -> Contestant:
-    """A broker over `data_dir` (which no other may have open) that sends with `transfer`."""
+    """A broker over `data_dir` (which no other may have open) that sends with `transfer`.
+
+    With `evicted` the log's pages are out of memory when the clock starts; `total_bytes` should
+    then not exceed the log, or its second pass is warm.
+    """
     settings = {
         "data_dir": str(data_dir),
         "topic": topic,
@@ -50,6 +60,7 @@ def broker_contestant(
         "chunk_bytes": chunk_bytes,
         "response_bytes": response_bytes,
         "total_bytes": total_bytes,
+        "evicted": evicted,
     }
     return Contestant(name, fetch_through_broker, settings)
 
@@ -62,8 +73,13 @@ def fetch_through_broker(
     chunk_bytes: int | None,
     response_bytes: int,
     total_bytes: int,
+    evicted: bool,
 ) -> dict[str, float]:
-    """The work: `broker_cpu_s` and `wall_s` for fetching; returns the bytes that really came."""
+    """The work: `broker_cpu_s` and `wall_s` for fetching.
+
+    Returns the bytes that really came, and how often the broker's threads were switched: of their
+    own accord (to wait) or not. Raises NotEvicted, Unavailable when pages cannot be evicted.
+    """
     options = [] if chunk_bytes is None else ["--chunk-bytes", str(chunk_bytes)]
     with (
         RunningBroker(Path(data_dir), transfer=transfer, options=options) as broker,
@@ -71,10 +87,45 @@ def fetch_through_broker(
     ):
         frames = frames_over(wire, topic, response_bytes)
         drop_responses(wire.sock, frames, total_bytes=1)
+        if evicted:
+            evict_log(Path(data_dir), topic)
         stopwatch.also("broker", broker.pid)
+        before = processor_use(broker.pid)
         with stopwatch:
             dropped_bytes = drop_responses(wire.sock, frames, total_bytes=total_bytes)
-    return {"dropped_bytes": float(dropped_bytes)}
+        used = processor_use(broker.pid).since(before)
+    return {
+        "dropped_bytes": float(dropped_bytes),
+        "broker_switches": float((used.voluntary_switches or 0) + (used.involuntary_switches or 0)),
+    }
+
+
+def segments_of(data_dir: Path, topic: str) -> list[Path]:
+    """The files that hold partition 0's records, oldest first."""
+    return sorted((data_dir / f"{topic}-0").glob("*.log"))
+
+
+def evict_log(data_dir: Path, topic: str) -> None:
+    """Puts the pages of all segments out of memory. Raises NotEvicted, Unavailable."""
+    for segment in segments_of(data_dir, topic):
+        evict_when_let_go(segment)
+
+
+def evict_when_let_go(path: Path) -> None:
+    """Evicts a file, waiting for sockets to let go of its pages. Raises NotEvicted, Unavailable.
+
+    What sendfile has sent stays referenced until the receiver has acknowledged it, and a page that
+    somebody refers to cannot be evicted.
+    """
+    deadline = time.monotonic() + _LET_GO_TIMEOUT_S
+    while True:
+        try:
+            evict(path)
+            return
+        except NotEvicted:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # nobody tells when the last reference is gone
 
 
 def frames_over(wire: Wire, topic: str, response_bytes: int) -> list[bytes]:
@@ -106,24 +157,24 @@ def drop_responses(sock: socket.socket, frames: list[bytes], *, total_bytes: int
     to be scheduled, which on a busy machine would be most of the time.
     """
     dropped_bytes = 0
-    into = bytearray(1 << 20)  # stays untouched: its length says how much to drop
     requests = itertools.cycle(frames)
     for frame in itertools.islice(requests, _REQUESTS_AHEAD):
         sock.sendall(frame)
     while dropped_bytes < total_bytes:
         sock.sendall(next(requests))
-        dropped_bytes += _drop_one(sock, into)
-    return dropped_bytes + sum(_drop_one(sock, into) for _ in range(_REQUESTS_AHEAD))
+        dropped_bytes += receive_and_drop(sock)
+    return dropped_bytes + sum(receive_and_drop(sock) for _ in range(_REQUESTS_AHEAD))
 
 
-def _drop_one(sock: socket.socket, into: bytearray) -> int:
+def receive_and_drop(sock: socket.socket) -> int:
+    """Takes one response without copying it; its length in bytes."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, LENGTH.size)
     (length,) = LENGTH.unpack(sock.recv(LENGTH.size, socket.MSG_WAITALL))
     left = int(length)
     while left:
         # Wake up for a good piece at a time, not for every packet.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(left, _WAKE_UP_BYTES))
-        came = sock.recv_into(into, min(left, len(into)), socket.MSG_TRUNC)
+        came = sock.recv_into(_UNTOUCHED, min(left, len(_UNTOUCHED)), socket.MSG_TRUNC)
         if came == 0:
             raise ConnectionError(f"the broker hung up with {left} bytes of a response missing")
         left -= came

@@ -28,7 +28,7 @@ from zerocopy_lab.workbench.lab import (
 )
 from zerocopy_lab.workbench.manifest import LABS_DIR, LabEntry
 from zerocopy_lab.workbench.running_broker import importable_here
-from zerocopy_lab.workbench.scan import problems_of
+from zerocopy_lab.workbench.scan import errors_in_outputs, problems_of
 
 _START_TIMEOUT_S = 60
 
@@ -91,9 +91,8 @@ def execute(
                 execution_timeout=timeout_s,
                 start_timeout=_START_TIMEOUT_S,
             )
-    except papermill.PapermillExecutionError as error:
-        cell = read_notebook(executed).cells[error.cell_index]
-        return f"cell {cell.id} raised {error.ename}: {error.evalue}"
+    except papermill.PapermillExecutionError:
+        return next(errors_in_outputs(read_notebook(executed)))
     except CellTimeoutError:
         return f"a cell took longer than {timeout_s} s"
     except DeadKernelError as error:

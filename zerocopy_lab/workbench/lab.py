@@ -39,7 +39,7 @@ class BadParameter(ValueError):
     """A parameter of the notebook has the wrong name or type; the message says what to write."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lab:
     """One run of one lab."""
 

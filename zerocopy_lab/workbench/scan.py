@@ -36,7 +36,7 @@ class ShownPicture(NamedTuple):
 def problems_of(notebook: Mapping[str, Any], entry: LabEntry, results: Path) -> list[str]:
     """Everything that is wrong with an executed notebook and the results beside it."""
     return [
-        *_errors_in_outputs(notebook),
+        *errors_in_outputs(notebook),
         *_errors_in_widgets(notebook),
         *_missing_pictures(notebook, entry),
         *_missing_conclusion(entry, results),
@@ -63,7 +63,8 @@ def _outputs(notebook: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield cell["id"], output
 
 
-def _errors_in_outputs(notebook: Mapping[str, Any]) -> Iterator[str]:
+def errors_in_outputs(notebook: Mapping[str, Any]) -> Iterator[str]:
+    """What cells raised, and what they wrote to stderr."""
     for cell_id, output in _outputs(notebook):
         if output["output_type"] == "error":
             yield f"cell {cell_id} raised {output['ename']}: {output['evalue']}"

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.instruments.eviction import NotEvicted, evict
+from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.system_calls import counting_system_calls
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.transfer.connections import connected_pair
 from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.workbench.fetching import evict_when_let_go
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 _ASKED_BYTES = 3 << 30
@@ -134,7 +135,7 @@ def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | str:
     cold, warm = [], []
     try:
         for _ in range(runs):
-            evict(path)
+            evict_when_let_go(path)
             cold.append(_sleeps_of_a_send(path))
             path.read_bytes()
             warm.append(_sleeps_of_a_send(path))

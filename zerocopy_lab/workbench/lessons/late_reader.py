@@ -1,0 +1,140 @@
+"""Lab 06, the late reader: what reading from the device costs the others, and who gains by what.
+
+"The device" is what this machine takes for one: under a virtual machine, the host may well have
+the bytes in its own memory. What one sample measures is in `workbench.late_reading`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
+from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.workbench.experiment import Contestant, Outcome, compare, run_experiment
+from zerocopy_lab.workbench.fetching import evict_log, per_gib
+from zerocopy_lab.workbench.lab import Lab
+from zerocopy_lab.workbench.late_reading import read_beside_others
+
+DIRECT, COPYING = "sendfile", "read_then_send"
+
+OTHERS_QUESTION = (
+    "A late consumer reads old records that are no longer in memory. What does another client, "
+    "which asks the same broker a small question, notice of it?"
+)
+OTHERS_CHOICES = (
+    "nothing: sockets do not block",
+    "it waits longer than beside a reader from memory",
+)
+
+
+def measure(data_dir: Path, topic: str, lab: Lab) -> Outcome | str:
+    """Both ways of sending, from memory and from the device, in turns; or why not here."""
+    try:
+        evict_log(data_dir, topic)
+    except (NotEvicted, Unavailable) as reason:
+        return str(reason)
+    settings = {"data_dir": str(data_dir), "topic": topic}
+    return run_experiment(
+        "a late reader",
+        [
+            Contestant(
+                f"{transfer}, {'device' if evicted else 'memory'}",
+                read_beside_others,
+                {**settings, "transfer": transfer, "evicted": evicted},
+            )
+            for transfer in (DIRECT, COPYING)
+            for evicted in (False, True)
+        ],
+        repeats=3 if lab.fast else 7,
+        warm_ups=0,
+        seed=lab.seed,
+    )
+
+
+def others_picture(outcome: Outcome | str) -> Picture:
+    """What a small question waits: alone, beside a reader from memory, beside one from the
+    device.
+    """
+    if isinstance(outcome, str):
+        return predicted_against_measured([], unit="ms", origin=Origin("TIMED"))
+    waits = [
+        Guess("nobody else asks", None, spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))),
+        Guess("beside a reader from memory", None, _wait(outcome, "memory")),
+        Guess("beside a reader from the device", None, _wait(outcome, "device")),
+    ]
+    origin = Origin("TIMED", outcome.host.text())
+    return predicted_against_measured(waits, unit="ms", origin=origin)
+
+
+def _wait(outcome: Outcome, source: str) -> Spread:
+    return spread(outcome.values(f"{DIRECT}, {source}", "beside_ms"))
+
+
+def others_words(outcome: Outcome | str) -> str:
+    """The conclusion under that picture."""
+    if isinstance(outcome, str):
+        return f"The late reader was not measured: {outcome}"
+    found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
+    told = {
+        "dearer": "The others wait for the device as well, although they asked for nothing on it.",
+        "cheaper": "Strangely, the others waited less beside the reader from the device.",
+        "inconclusive": "The others noticed no clear difference here.",
+    }[found.verdict]
+    return (
+        f"A small question took {_wait(outcome, 'memory').text('ms')} beside a reader from memory, "
+        f"{_wait(outcome, 'device').text('ms')} beside one from the device ({found.why}). {told}"
+    )
+
+
+def others_answer(outcome: Outcome | str) -> str | None:
+    """What was measured, as one of OTHERS_CHOICES; None when it was not, or is not clear."""
+    if isinstance(outcome, str):
+        return None
+    found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
+    return {"dearer": OTHERS_CHOICES[1], "cheaper": OTHERS_CHOICES[0]}.get(found.verdict)
+
+
+def gain_finding(outcome: Outcome | str) -> Finding:
+    """P3: is the gain from zero copy bigger the more is cached?"""
+    part = "the more of it, the bigger the gain"
+    if isinstance(outcome, str):
+        return finding(
+            "P3", Verdict.NOT_TESTABLE, Evidence.TIMED, f"Not evicted: {outcome}", part=part
+        )  # fmt: skip
+    memory, disk = saving(outcome, "memory"), saving(outcome, "device")
+    words = (
+        f"Per GiB, sendfile saves the broker {memory.text('s')} of CPU when the log is in memory "
+        f"and {disk.text('s')} when it is out of memory. What the cache saves is waiting: the same "
+        f"bytes took {_seconds(outcome, 'memory').text('s')} from memory and "
+        f"{_seconds(outcome, 'device').text('s')} from the device. Two different gains."
+    )
+    verdict = Verdict.INCONCLUSIVE
+    if memory.low > disk.high:
+        verdict = Verdict.SUPPORTED
+    elif disk.low >= memory.high:
+        verdict = Verdict.CONTRADICTED
+    return finding(
+        "P3",
+        verdict,
+        Evidence.TIMED,
+        words,
+        Quantity("CPU saved by sendfile, from memory", memory, "s/GiB"),
+        Quantity("CPU saved by sendfile, from the device", disk, "s/GiB"),
+        part=part,
+    )
+
+
+def saving(outcome: Outcome, source: str) -> Spread:
+    """Broker CPU per GiB that sendfile saves against read_then_send, round by round."""
+    copying, direct = (
+        per_gib(outcome, f"{transfer}, {source}", "broker_cpu_s") for transfer in (COPYING, DIRECT)
+    )
+    return spread(a - b for a, b in zip(copying, direct, strict=True))
+
+
+def _seconds(outcome: Outcome, source: str) -> Spread:
+    return spread(per_gib(outcome, f"{DIRECT}, {source}", "wall_s"))
