@@ -74,7 +74,7 @@ def confluent_read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     values: list[bytes] = []
     try:
         while len(values) < count:
-            messages = consumer.consume(10_000, timeout=TIMEOUT_S)
+            messages = consumer.consume(min(10_000, count - len(values)), timeout=TIMEOUT_S)
             assert messages, f"only {len(values)} of {count} came within {TIMEOUT_S} s"
             for message in messages:
                 assert message.error() is None, message.error()

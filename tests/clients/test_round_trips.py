@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 COUNT = 100_000
+NOW_MS = time.time_ns() // 1_000_000  # older records would be retention's at once
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 
 
@@ -75,7 +77,8 @@ def test_compressed_batches_are_kept_and_come_back(
 def test_a_batch_is_stored_as_it_came(codec: Codec, broker: RunningBroker) -> None:
     """All but the base offset and the leader epoch, which lie outside the checksum."""
     topic = f"unopened-{codec.name.lower()}"
-    batch = build_batch([Record(0, 1, b"key", b"value" * 100, ())] * 50, codec=codec)
+    records = [Record(offset, NOW_MS, b"key", b"value" * 100, ()) for offset in range(50)]
+    batch = build_batch(records, codec=codec)
     with Wire(broker.host, broker.port) as wire:
         wire.ask_for_topic(topic)
         assert produce(wire, topic, 0, batch) == (0, 0)
