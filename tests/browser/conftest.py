@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from start import JUPYTERLAB_SETTINGS
 
+from ci.start import JUPYTERLAB_SETTINGS
 from zerocopy_lab.workbench.manifest import LABS_DIR
 
 ROOT = LABS_DIR.parent
@@ -66,8 +66,17 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]
         facts = wait_for_server(server, home)
         yield JupyterLab(facts["url"], facts["token"], directory)
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
+        end(server)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Asks the server to end, which ends its kernels; what is still busy then is killed."""
+    family = psutil.Process(server.pid).children(recursive=True)
+    server.terminate()
+    _, still_there = psutil.wait_procs([*family, psutil.Process(server.pid)], timeout=20)
+    for process in still_there:
+        process.kill()
+    server.wait()
 
 
 def environment(home: Path) -> dict[str, str]:

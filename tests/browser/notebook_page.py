@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, TimeoutError
 
 from zerocopy_lab.workbench.explore import ERROR_MARK
 
@@ -21,9 +21,12 @@ PICTURE_TIMEOUT_MS = 30_000
 PANEL = "jupyterapp.shell.currentWidget"
 KERNEL_STATUS = f"{PANEL}?.sessionContext?.session?.kernel?.status"
 CELLS = f"{PANEL}.content.model.sharedModel.cells"
-ALL_RAN = f"""() => {KERNEL_STATUS} === 'idle' && {CELLS}.every(cell =>
-    cell.cell_type !== 'code' || !cell.source.trim() || cell.execution_count !== null)"""
-OUTPUTS = f"() => {CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
+NOT_YET_RUN = f"""{CELLS}.filter(cell =>
+    cell.cell_type === 'code' && cell.source.trim() && cell.execution_count === null)"""
+OUTPUTS = f"{CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
+# An error keeps the cells below it from running.
+ALL_DONE = f"""() => {KERNEL_STATUS} === 'idle' &&
+    ({NOT_YET_RUN}.length === 0 || {OUTPUTS}.some(output => output.output_type === 'error'))"""
 CONTENT_HEIGHT = """() => Math.max(...Array.from(
     document.querySelectorAll('.jp-WindowedPanel-outer'), panel => panel.scrollHeight))"""
 
@@ -51,14 +54,19 @@ class NotebookPage:
             self.strangers.add(str(host))
 
     def run_all(self, timeout_s: float) -> None:
-        """Run → Run All Cells, by the menu, until every cell has run."""
+        """Run → Run All Cells, by the menu, until every cell has run or one has raised."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.page.wait_for_function(ALL_RAN, timeout=timeout_s * 1000)
+        try:
+            self.page.wait_for_function(ALL_DONE, timeout=timeout_s * 1000)
+        except TimeoutError as error:
+            waiting = self.page.evaluate(f"() => {NOT_YET_RUN}.map(cell => cell.source)")
+            message = f"after {timeout_s} s these cells had not run: {waiting}"
+            raise AssertionError(message) from error
 
     def problems(self) -> list[str]:
         """What a learner should never see: errors of cells, warnings, broken widgets."""
-        outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS)
+        outputs: list[dict[str, Any]] = self.page.evaluate(f"() => {OUTPUTS}")
         raised = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
         printed = [str(o["text"]) for o in outputs if o.get("name") == "stderr"]
         # A widget's error lives in the widget's state: only the page shows it.
