@@ -25,8 +25,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "ci")]
 
-import sendfile_loops  # noqa: E402
-
+from ci import sendfile_loops  # noqa: E402
 from zerocopy_lab.instruments.host import describe_host  # noqa: E402
 from zerocopy_lab.workbench.experiment import (  # noqa: E402
     Contestant,

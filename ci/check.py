@@ -15,10 +15,13 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
-import environment
-from environment import ROOT
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ci import environment
+from ci.environment import ROOT
 
 # What each part hands to the environment's interpreter.
 PARTS: dict[str, tuple[str, ...]] = {

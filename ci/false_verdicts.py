@@ -80,7 +80,7 @@ def count_verdicts(
     comparisons: int, rounds: int, seed: int, more_work: float, deadline_s: float
 ) -> Counter[str]:
     """Verdicts on `a` against `b`, which does `more_work` times as much; fewer at the deadline."""
-    import false_verdicts  # this very file: another process cannot find what is in __main__
+    from ci import false_verdicts  # this file: another process cannot find what is in __main__
 
     work = false_verdicts.move_pieces
     contestants = [

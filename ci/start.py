@@ -15,10 +15,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
-import environment
-from environment import ROOT
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ci import environment
+from ci.environment import ROOT
 
 # Settings that keep JupyterLab from asking for news, updates and extensions (nothing here needs a
 # network), and from asking whether Ctrl-C is meant. A learner's own settings go before them.

@@ -78,7 +78,7 @@ def confluent_read(bootstrap: str, topic: str, count: int) -> list[bytes]:
             assert messages, f"only {len(values)} of {count} came within {TIMEOUT_S} s"
             for message in messages:
                 assert message.error() is None, message.error()
-                values.append(message.value())
+                values.append(message.value() or b"")
     finally:
         consumer.close()
     return values

@@ -131,7 +131,7 @@ def test_frames_that_arrive_byte_by_byte_and_frames_that_arrive_together(running
             sock.sendall(bytes([byte]))
         assert receive(sock, 12) == framed(b"e slowly")
         together = [b"e%d" % n + b"." * (n * 37 % 9000) for n in range(200)]
-        sender = threading.Thread(target=lambda: [sock.sendall(framed(p)) for p in together])
+        sender = threading.Thread(target=lambda: sock.sendall(b"".join(map(framed, together))))
         sender.start()
         for payload in together:
             assert receive(sock, len(payload) + 4) == framed(payload)
@@ -180,7 +180,7 @@ def test_a_client_that_sends_on_while_it_waits(running: Running) -> None:
     more = [b"e" + b"x" * 1000 for _ in range(300)]
     with running.connect() as sock:
         sock.sendall(framed(b"l"))
-        sender = threading.Thread(target=lambda: [sock.sendall(framed(p)) for p in more])
+        sender = threading.Thread(target=lambda: sock.sendall(b"".join(map(framed, more))))
         sender.start()
         running.handler.wait_for(1)
         running.handler.later[0].complete([framed(b"late")])

@@ -63,8 +63,12 @@ def test_our_header_is_kios_header() -> None:
     from kio.serial import entity_writer
 
     sink = io.BytesIO()
-    theirs = RequestHeader(
-        request_api_key=3, request_api_version=12, correlation_id=9, client_id="me"
+    theirs = messages.make(
+        RequestHeader,
+        request_api_key=3,
+        request_api_version=12,
+        correlation_id=9,
+        client_id="me",
     )
     entity_writer(RequestHeader)(sink, theirs)
     assert request_header(ApiKey.metadata, 12, 9, "me") == sink.getvalue()
