@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from zerocopy_lab.errors import (
     InvalidTopic,
     KafkaError,
     KafkaStorageError,
+    OffsetOutOfRange,
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
@@ -351,3 +353,42 @@ def test_open_files_are_bounded(tmp_path: Path) -> None:
     logs.housekeeping(NOW_MS + 30_000)
     logs.housekeeping(NOW_MS + 60_000)
     assert logs.open_files.count() == 0
+
+
+def test_a_topic_is_deleted_while_it_is_written_read_and_looked_after(tmp_path: Path) -> None:
+    logs = open_logs(tmp_path, segment_bytes="300", retention_bytes="900", file_delete_delay_ms="0")
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                log = logs.find(TOPIC, 0)
+                log.append(batch(b"x" * 100))
+                log.read(log.log_start_offset, 1000)
+                log.flush()
+            except (UnknownTopicOrPartition, OffsetOutOfRange):
+                continue
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    def look_after() -> None:
+        while not stop.is_set():
+            logs.housekeeping(NOW_MS)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    threads.append(threading.Thread(target=look_after))
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        logs.create_topic(TOPIC, 1)
+        deadline = logs.find(TOPIC, 0).log_end_offset + 3
+        while logs.find(TOPIC, 0).log_end_offset < deadline and not failures:
+            stop.wait(0.001)
+        logs.delete_topic(TOPIC)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert logs.offline == {}

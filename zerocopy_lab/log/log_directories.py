@@ -109,9 +109,10 @@ class LogDirectories:
                 f"no log directory can be used: {'; '.join(logs._offline.values())}"
             )
         logs._revision, logs._topics = read_topics(logs._directories, logs.defaults)
+        written_down = dict(logs._topics)
         for directory in list(logs._directories.values()):
             logs._load_all(directory)
-        logs._after_loading()
+        logs._after_loading(written_down)
         return logs
 
     # Finding
@@ -219,7 +220,9 @@ class LogDirectories:
                 self._refused.pop(TopicPartition(topic, partition), None)
                 log = self._logs.pop((topic, partition), None)
                 if log is not None:
-                    self._remove(log)
+                    where = log.directory.parent
+                    with _logged(f"removing {log.directory}"), self._failing(where):
+                        self._remove(log)
             for directory in self._directories.values():
                 with _logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, self.logs()))
@@ -231,26 +234,25 @@ class LogDirectories:
         return known
 
     def _change_topics(self, topics: dict[str, TopicInfo], action: str) -> None:
-        """Make the partitions, then write the new state of affairs down: that is the moment it is
-        true. On an error everything is as before.
+        """Make the partitions, then write the new state of affairs down: from then on it is true.
+
+        On an error everything is as before.
         """
-        before = self._topics
         try:
+            self._create_missing(topics)
+            self._write_topics(topics)
             self._topics = topics
-            self._create_missing()
-            self._write_topics()
         except OSError as error:
-            self._topics = before
-            for key in [key for key in self._logs if key[1] >= _count(before, key[0])]:
+            for key in [key for key in self._logs if key[1] >= _count(self._topics, key[0])]:
                 self._remove(self._logs.pop(key))
             with _logged(f"taking back: {action}"):
-                self._write_topics()
+                self._write_topics(self._topics)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
 
-    def _write_topics(self) -> None:
+    def _write_topics(self, topics: dict[str, TopicInfo]) -> None:
         self._revision += 1
         for path in self._directories:
-            write_topics(path, self._revision, self._topics)
+            write_topics(path, self._revision, topics)
 
     # Partitions
 
@@ -278,11 +280,11 @@ class LogDirectories:
             if known is not None and topic_id is not None and topic_id != known.topic_id:
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
             topic_id = topic_id or (known.topic_id if known else uuid.uuid4())
-            self._adopt(key, topic_id)
+            info = self._adopt(key, topic_id)
             self._open_partition(
                 directory,
                 key,
-                topic_id,
+                info,
                 Checkpoints(
                     directory.was_clean,
                     directory.recovery_points.get(key, 0),
@@ -294,51 +296,61 @@ class LogDirectories:
             _LOGGER.error("%s stays offline: %s", key, error)
             self._refused[key] = str(error)
 
-    def _adopt(self, key: TopicPartition, topic_id: UUID) -> None:
-        """Partitions that topics.json does not know: it was lost, or they come from a Kafka."""
-        known = self._topics.get(key.topic, TopicInfo(topic_id, 0, self.defaults))
-        if key.partition >= known.partitions:
-            self._topics[key.topic] = replace(known, partitions=key.partition + 1)
+    def _adopt(self, key: TopicPartition, topic_id: UUID) -> TopicInfo:
+        """The topic of a partition that is there, though topics.json may not know it: it was lost,
+        or the partition comes from a Kafka.
+        """
+        info = self._topics.get(key.topic, TopicInfo(topic_id, 0, self.defaults))
+        if key.partition >= info.partitions:
+            info = self._topics[key.topic] = replace(info, partitions=key.partition + 1)
+        return info
 
     def _open_partition(
-        self, directory: LogDirectory, key: TopicPartition, topic_id: UUID, checkpoints: Checkpoints
+        self,
+        directory: LogDirectory,
+        key: TopicPartition,
+        info: TopicInfo,
+        checkpoints: Checkpoints,
     ) -> None:
         path = directory.path / str(key)
         self._logs[key] = load_partition(
             path,
             key,
-            topic_id,
-            self._topics[key.topic].settings,
+            info.topic_id,
+            info.settings,
             checkpoints,
             open_files=self.open_files,
             on_failure=lambda error: self._take_offline(directory.path, str(error)),
             clock_ms=self._clock_ms,
         )
 
-    def _after_loading(self) -> None:
-        """Partitions that are announced but not there; and checkpoints that fit what is there."""
-        for key in self._missing():
+    def _after_loading(self, written_down: Mapping[str, TopicInfo]) -> None:
+        """Make what is announced but not there, and write down what is there but not announced."""
+        for key in self._missing(self._topics):
             if self._offline:
                 self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
             else:
                 _LOGGER.warning("%s has no directory: made anew, and empty", key)
-        self._create_missing()
+        self._create_missing(self._topics)
+        if self._topics != written_down:
+            with _logged("writing down the topics that were found"):
+                self._write_topics(self._topics)
         logs = self.logs()
         for directory in list(self._directories.values()):
             if not directory.was_clean:  # recovery may have found less than they promise
                 with _logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, logs))
 
-    def _missing(self) -> list[TopicPartition]:
+    def _missing(self, topics: Mapping[str, TopicInfo]) -> list[TopicPartition]:
         announced = (
             TopicPartition(topic, partition)
-            for topic, info in self._topics.items()
+            for topic, info in topics.items()
             for partition in range(info.partitions)
         )
         return [key for key in announced if key not in self._logs and key not in self._refused]
 
-    def _create_missing(self) -> None:
-        missing = self._missing()
+    def _create_missing(self, topics: Mapping[str, TopicInfo]) -> None:
+        missing = self._missing(topics)
         if not missing:
             return
         counts = dict.fromkeys(self._directories, 0)
@@ -347,7 +359,7 @@ class LogDirectories:
                 counts[log.directory.parent] += 1
         for key in missing:
             path = min(counts, key=lambda path: counts[path])
-            self._create_partition(self._directories[path], key, self._topics[key.topic])
+            self._create_partition(self._directories[path], key, topics[key.topic])
             counts[path] += 1
         for path in self._directories:
             sync_directory(path)
@@ -360,7 +372,7 @@ class LogDirectories:
         try:
             save_topic_id(path, info.topic_id)
             # A new one: what the checkpoints say of an older topic of this name does not apply.
-            self._open_partition(directory, key, info.topic_id, Checkpoints(was_clean=True))
+            self._open_partition(directory, key, info, Checkpoints(was_clean=True))
         except OSError:
             shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
             raise

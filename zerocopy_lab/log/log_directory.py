@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Container, Iterable
+import threading
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from zerocopy_lab.log import checkpoints
@@ -46,6 +47,7 @@ class LogDirectory:
         self.log_starts = checkpoints.read_offsets(path / checkpoints.LOG_START_FILE)
         self.cleaned = checkpoints.read_offsets(path / checkpoints.CLEANER_FILE)
         self._high_watermarks = checkpoints.read_offsets(path / checkpoints.HIGH_WATERMARK_FILE)
+        self._lock = threading.Lock()
         self._lock_fd: int | None = lock_fd
 
     @classmethod
@@ -66,7 +68,12 @@ class LogDirectory:
         records deleted should not see them again. The others can wait, they only spare the next
         start some work.
         """
-        named = {TopicPartition(log.topic, log.partition): log for log in logs}
+        with self._lock:  # a topic may be deleted while housekeeping writes
+            self._write(
+                {TopicPartition(log.topic, log.partition): log for log in logs}, all_of_them
+            )
+
+    def _write(self, named: Mapping[TopicPartition, PartitionLog], all_of_them: bool) -> None:
         starts = {
             key: log.log_start_offset
             for key, log in named.items()

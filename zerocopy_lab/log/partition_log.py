@@ -302,10 +302,11 @@ class PartitionLog:
         number = len(segments) - 1
         if offset < segments[number].base_offset:
             number = max(bisect_right(segments, offset, key=_base_offset) - 1, 0)
-        for segment in segments[number:]:
-            found = segment.locate(offset)
+        while number < len(segments):  # twice only where compaction took the rest of a segment
+            found = segments[number].locate(offset)
             if found is not None:
-                return segment, found, segment.reader()
+                return segments[number], found, segments[number].reader()
+            number += 1
         return None
 
     # Flushing
@@ -348,6 +349,7 @@ class PartitionLog:
             for segment in segments[:-1]:
                 if not segment.is_flushed:
                     segment.flush()
+                    segment.flush_indexes()
                     sync_directory(self.directory)  # the names of its indexes and its snapshot
                     segment.is_flushed = True
             if with_active:
@@ -538,6 +540,8 @@ class PartitionLog:
             self._offline is not None
         ):  # deleted meanwhile: its files have been renamed, no disk fails
             self._refuse(self._offline)
+        if self._offline is not None:
+            self._refuse(self._offline)  # deleted meanwhile: no wonder that files are missing
         what = f"cannot {action} {self.topic}-{self.partition} in {self.directory}: {error}"
         if error.errno in FULL_DISK:
             raise KafkaStorageError(f"{what}; free some space, then it goes on") from error

@@ -27,8 +27,10 @@ from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.file_names import (
     DELETED_SUFFIX,
     LOG_SUFFIX,
+    OFFSET_INDEX_SUFFIX,
     SEGMENT_SUFFIXES,
     SWAP_SUFFIX,
+    TIME_INDEX_SUFFIX,
     segment_file,
 )
 from zerocopy_lab.log.open_files import OpenFiles
@@ -302,6 +304,16 @@ class Segment:
             sync_directory(self.directory)
             self.has_durable_name = True
 
+    def flush_indexes(self) -> None:
+        """Force the index files to disk, once the segment is no longer active. Raises OSError.
+
+        A time index that lost its end would let retention take a segment for older than it is.
+        """
+        self.save_indexes()
+        for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+            file = OpenFile.open(self.directory / segment_file(self.base_offset, suffix))
+            os.fsync(file.fd)
+
     def finish_indexes(self) -> None:
         """Make the largest timestamp the time index's last entry, and write what the files lack.
         Raises OSError.
@@ -311,10 +323,11 @@ class Segment:
                 self._indexes.finish()
                 self.save_indexes()
 
-    def save_indexes(self, sync: bool = False) -> None:
+    def save_indexes(self) -> None:
         """Write what the index files do not have yet. Raises OSError."""
-        if self._indexes is not None and (sync or not self._indexes.is_saved()):
-            self._indexes.save(self.directory, self.base_offset, sync=sync)
+        with self._lock:
+            if self._indexes is not None and not self._indexes.is_saved():
+                self._indexes.save(self.directory, self.base_offset)
 
     # Letting go
 
