@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,29 @@ def test_scram(caller: Caller, mechanism: str, user: str) -> None:
     assert client.server_is_genuine(server_final)
     assert caller.client.principal == f"User:{user}"
     assert is_in(caller)
+
+
+def bare(caller: Caller, message: bytes) -> bytes:
+    """An exchange of frames that have a length and nothing else around the message."""
+    reply: Any = caller.broker.handle(memoryview(bytearray(message)), caller.client)
+    whole = b"".join(reply)
+    assert int.from_bytes(whole[:4], "big") == len(whole) - 4
+    return whole[4:]
+
+
+def test_after_the_first_handshake_version_messages_come_without_headers(caller: Caller) -> None:
+    client = ScramClient("SCRAM-SHA-256", "alice", "secret")
+    caller.call(ApiKey.sasl_handshake, 0, mechanism="SCRAM-SHA-256")
+    server_final = bare(caller, client.final(bare(caller, b"n,," + client.bare.encode())))
+    assert client.server_is_genuine(server_final)
+    assert is_in(caller)
+
+
+def test_without_headers_a_refusal_ends_the_connection(caller: Caller) -> None:
+    caller.call(ApiKey.sasl_handshake, 0, mechanism="PLAIN")
+    with pytest.raises(CloseConnection):
+        bare(caller, b"\0alice\0wrong")
+    assert not caller.client.authenticated
 
 
 def test_scram_with_a_wrong_password(caller: Caller) -> None:

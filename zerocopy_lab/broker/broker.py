@@ -56,6 +56,7 @@ class Broker:
         self._metadata = MetadataHandler(self.logs, settings, topic_changes, self._addresses)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
+        sasl = SaslHandler(settings.sasl_users)
         self.dispatch = Dispatch(
             families=(
                 self._metadata.handlers(),
@@ -65,7 +66,7 @@ class Broker:
                 LogEndsHandler(self.logs, self.waiting.appended).handlers(),
                 ListOffsetsHandler(self.logs).handlers(),
                 self.groups.handlers(),
-                SaslHandler(settings.sasl_users).handlers(),
+                sasl.handlers(),
                 ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
             ),
             frame_handlers={
@@ -73,6 +74,7 @@ class Broker:
                 ApiKey.fetch: FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
             },
             faults=self.faults,
+            bare_sasl=sasl.bare_message,
         )
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:

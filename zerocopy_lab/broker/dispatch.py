@@ -74,11 +74,13 @@ class Dispatch:
         families: Iterable[Mapping[ApiKey, Handler]],
         frame_handlers: Mapping[ApiKey, FrameHandler],
         faults: Faults,
+        bare_sasl: Callable[[memoryview, Client], Reply],
     ) -> None:
         self._handlers = {key: handler for family in families for key, handler in family.items()}
         self._handlers[ApiKey.api_versions] = self._api_versions
         self._frame_handlers = frame_handlers
         self._faults = faults
+        self._bare_sasl = bare_sasl
         self.counters = RequestCounters()
         served = self._handlers.keys() | frame_handlers.keys()
         self.versions: dict[ApiKey, VersionRange] = {
@@ -87,6 +89,8 @@ class Dispatch:
 
     def __call__(self, frame: memoryview, client: Client) -> Reply:
         """Answer one frame (without its length). Raises CloseConnection when there is no answer."""
+        if client.exchange_is_bare:
+            return self._bare_sasl(frame, client)
         try:
             header = read_request_header(frame)
         except UnsupportedApiVersions as newer:

@@ -7,9 +7,11 @@ Before that, dispatch lets nothing else through. Mechanisms: PLAIN (name and pas
 use it over TLS) and SCRAM. A connection whose authentication failed may not try again; it hears
 why, and its next request ends it.
 
-Left out: SaslHandshake 0, whose tokens travel without Kafka's headers (clients of before 2017),
-Kerberos, OAuth, and an end to a session's life (KIP-368). There are no access control lists:
-whoever is known may do everything.
+After SaslHandshake 0 (clients of before 2017) the messages of the exchange are frames without
+Kafka's headers.
+
+Left out: Kerberos, OAuth, and an end to a session's life (KIP-368). There are no access control
+lists: whoever is known may do everything.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from zerocopy_lab.errors import (
     UnsupportedSaslMechanism,
 )
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.versions import ApiKey
 
 MECHANISMS = ("PLAIN", *SCRAM_MECHANISMS)
@@ -93,6 +97,7 @@ class SaslHandler:
             code = UnsupportedSaslMechanism.code
         else:
             client.exchange = self._exchange(request.mechanism)
+            client.exchange_is_bare = context.api_version == 0
         types = messages.response_types(context.api_key, context.api_version)
         return messages.make(
             types.SaslHandshakeResponse,
@@ -119,14 +124,9 @@ class SaslHandler:
         if client.exchange is None:
             raise IllegalSaslState("SaslHandshake comes first")
         try:
-            answer = client.exchange.respond(request.auth_bytes)
+            answer = _respond(client, request.auth_bytes)
         except SaslAuthenticationFailed as refusal:
             error = refusal
-            client.exchange, client.refused = None, True
-        else:
-            if client.exchange.user is not None:
-                client.principal = f"User:{client.exchange.user}"
-                client.exchange, client.authenticated = None, True
         types = messages.response_types(context.api_key, context.api_version)
         return messages.make(
             types.SaslAuthenticateResponse,
@@ -135,3 +135,25 @@ class SaslHandler:
             auth_bytes=answer,
             session_lifetime=timedelta(0),
         )
+
+    def bare_message(self, frame: memoryview, client: Client) -> Reply:
+        """A frame after SaslHandshake 0, which is nothing but a message of the exchange."""
+        try:
+            answer = _respond(client, bytes(frame))
+        except SaslAuthenticationFailed as refusal:
+            raise CloseConnection(f"authentication failed: {refusal}") from refusal
+        return [LENGTH.pack(len(answer)) + answer]
+
+
+def _respond(client: Client, message: bytes) -> bytes:
+    """Our answer. Raises SaslAuthenticationFailed; the client may not try again."""
+    exchange: Exchange = client.exchange
+    try:
+        answer = exchange.respond(message)
+    except SaslAuthenticationFailed:
+        client.exchange, client.refused = None, True
+        raise
+    if exchange.user is not None:
+        client.principal = f"User:{exchange.user}"
+        client.exchange, client.authenticated, client.exchange_is_bare = None, True, False
+    return answer

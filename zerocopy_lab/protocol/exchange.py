@@ -35,8 +35,10 @@ class Client:
     #: False on a listener with SASL, until the client has proved who it is.
     authenticated: bool = True
     refused: bool = False
-    #: The authentication under way, which belongs to the broker.
+    #: The authentication under way, which belongs to the broker, and whether its messages come
+    #: without Kafka's headers.
     exchange: Any = None
+    exchange_is_bare: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

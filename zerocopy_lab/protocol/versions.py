@@ -82,7 +82,7 @@ VERSIONS: dict[ApiKey, VersionRange] = {
     ApiKey.sync_group: VersionRange(0, 5, 4),
     ApiKey.describe_groups: VersionRange(0, 6, 5),
     ApiKey.list_groups: VersionRange(0, 5, 3),
-    ApiKey.sasl_handshake: VersionRange(1, 1, NEVER),
+    ApiKey.sasl_handshake: VersionRange(0, 1, NEVER),
     ApiKey.api_versions: VersionRange(0, 4, 3),
     ApiKey.create_topics: VersionRange(2, 7, 5),
     ApiKey.delete_topics: VersionRange(1, 6, 4),
