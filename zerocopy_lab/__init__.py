@@ -2,18 +2,19 @@
 
 The stops of one byte, from the producer's socket to the consumer's:
 
-     1  network/inbox.py          recv: socket buffer -> receive buffer                 (the CPU copies)
-     2  protocol/produce.py       where in that buffer are the batches? views, no copies
-     3  records/batch.py          is the batch whole? CRC-32C; the base offset is patched in place
-     4  log/segment.py            write: receive buffer -> page cache                   (the CPU copies)
+     1  network/inbox.py       recv: socket buffer -> receive buffer          (the CPU copies)
+     2  protocol/produce.py    where in it are the batches? views, no copies
+     3  records/batch.py       is the batch whole? CRC-32C; the base offset is patched in place
+     4  log/segment.py         write: receive buffer -> page cache            (the CPU copies)
         .. some time later the kernel writes the page to the disk; nobody waits for it ..
-     5  log/partition_log.py      "from offset N, please" -> index -> a FileSlice, unread
-     6  protocol/fetch.py         the response: bytes, slice, bytes
-     7  network/outbox.py         what the socket will not take now goes later
-     8  transfer/sendfile.py      sendfile: page cache -> socket, by reference          (nobody copies)
+     5  log/partition_log.py   "from offset N, please" -> index -> a FileSlice, unread
+     6  protocol/fetch.py      the response: bytes, slice, bytes
+     7  network/outbox.py      what the socket will not take now goes later
+     8  transfer/sendfile.py   sendfile: page cache -> socket, by reference   (nobody copies)
 
-Around them: `broker` decides, `client` shows both ends, `instruments` measure, `placement` computes, `pictures` draw and
-`workbench` makes it a class room. `python -m zerocopy_lab --help` lists the commands; the labs are in `labs/`.
+Around them: `broker` decides, `client` shows both ends, `instruments` measure, `placement`
+computes, `pictures` draw and `workbench` makes it a class room. `python -m zerocopy_lab --help`
+lists the commands; the labs are in `labs/`.
 """
 
 __version__ = "0.1.0"

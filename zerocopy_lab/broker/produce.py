@@ -1,15 +1,15 @@
 """Produce: whole batches go from the receive buffer into the log.
 
-    frame --> protocol.produce: views --> log.append(view): check, patch the offset, one write(2)
-    --> consumers who wait
+    frame --> protocol.produce: views
+          --> log.append(view): check, patch the offset, one write(2)
+          --> consumers who wait
 
 acks says what the producer wants to hear, and here, with one replica, two of the three mean the
 same:
 
     0        nothing; an error closes the connection, which is all that the producer can notice
     1, all   an answer once the batch is in the log (in the page cache; `flush.messages` and
-    `flush.ms` say when it
-             is forced to the disk)
+             `flush.ms` say when it is forced to the disk)
 
 Left out: transactions.
 """

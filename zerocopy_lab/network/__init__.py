@@ -1,7 +1,7 @@
 """Sockets: one thread, one selector, many connections that never block.
 
     listener      accepts connections and hands each to a reactor
-    reactor       the event loop of one network thread: sockets, timers, calls from other threads
+    reactor       the event loop of one network thread: sockets, calls from other threads
     connection    one client: its inbox, the handler, its outbox
     inbox         bytes from the socket, until they are a whole frame
     outbox        pieces of a response, until the socket has taken them all

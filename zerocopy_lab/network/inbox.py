@@ -7,8 +7,7 @@ by the network thread: a connection has one only while a frame is arriving, so t
 cost nothing, and one that is used again costs no page faults. All that are lent together have a
 limit (`RequestMemory`); beyond it a frame waits in the socket.
 
-    socket --recv_into--> buffer --memoryview--> handler --write(2) of a part of that view--> page
-    cache
+    socket --recv_into--> buffer --memoryview--> handler --write(2) of that view--> page cache
 
 So the payload of a Produce is copied twice on its way to the page cache, by the kernel each time:
 out of the socket and into the file. Both are the CPU's work, whatever the network card does (claim
