@@ -26,7 +26,8 @@ def place_striped(
     """Replicas for one new topic; `racks` is broker -> rack, the same rack for all if there are
     none.
 
-    The stripes are Kafka's, the shuffles come from `source` (Java's Random is another generator).
+    Random numbers are drawn in the order in which Kafka draws them: a test has a `source` that
+    counts as `java.util.Random` does, and finds the answers of a real Kafka.
     Raises ValueError when there are not enough brokers.
     """
     if partition_count < 1 or replication_factor < 1:
@@ -71,6 +72,7 @@ class _Stripes:
         self._broker_count = len(racks)
         names = sorted(set(racks.values()))
         self._racks = [_Rack([b for b in racks if racks[b] == name], source) for name in names]
+        self._by_name = list(self._racks)
         self._leading = source.randrange(len(names))
         self._epoch = 0
 
@@ -91,6 +93,6 @@ class _Stripes:
 
     def _shuffle(self) -> None:
         self._source.shuffle(self._racks)
-        for rack in self._racks:
+        for rack in self._by_name:
             self._source.shuffle(rack.brokers)
         self._epoch = 0
