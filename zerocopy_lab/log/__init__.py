@@ -10,7 +10,8 @@ Read it bottom-up:
     producer_state, leader_epochs, checkpoints, identity_files, atomic_file
                      the small files around them
     admission        what a batch must be
-    partition_log    segments in a row: append, roll, read, flush
+    segment_row      segments in a row: which one has an offset, which ones are to be removed
+    partition_log    one partition: append, roll, read, flush
     time_lookup, retention, compaction, segment_info
                      what is asked of, taken from, and told about a log
     recovery, loading      opening a directory after a bad or a good end

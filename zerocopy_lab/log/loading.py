@@ -31,7 +31,9 @@ from zerocopy_lab.log.compaction import finish_swaps
 from zerocopy_lab.log.file_names import (
     CLEANED_SUFFIX,
     DELETED_SUFFIX,
+    LEADER_EPOCH_FILE,
     LOG_SUFFIX,
+    PARTITION_METADATA_FILE,
     SNAPSHOT_SUFFIX,
     SWAP_SUFFIX,
     TopicPartition,
@@ -42,7 +44,7 @@ from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.producer_state import ProducerStates
-from zerocopy_lab.log.recovery import recover
+from zerocopy_lab.log.recovery import TORN_SUFFIX, recover
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
 
@@ -51,6 +53,9 @@ _TAIL_BYTES = 1 << 20
 # Their deletion was decided, or they were never finished. (A .swap that is still there has lost
 # its log.)
 _WORTHLESS = (DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX)
+# What else belongs here: Kafka's index of aborted transactions, and what recovery has put aside.
+_OTHER_FILES = (LEADER_EPOCH_FILE, PARTITION_METADATA_FILE)
+_OTHER_SUFFIXES = (".txnindex", TORN_SUFFIX)
 
 
 class DamagedLog(Exception):
@@ -151,7 +156,8 @@ def _tidy(directory: Path) -> _Names:
             if entry.name.endswith(_WORTHLESS):
                 os.unlink(entry.path)
             elif parsed is None:
-                continue  # a checkpoint, or a stranger's file: none of our business
+                if entry.name not in _OTHER_FILES and not entry.name.endswith(_OTHER_SUFFIXES):
+                    _LOGGER.warning("%s is no file of a log: left alone", entry.path)
             elif parsed[1] == LOG_SUFFIX:
                 names.logs[parsed[0]] = entry.stat().st_size
             elif parsed[1] == SNAPSHOT_SUFFIX:

@@ -265,7 +265,11 @@ class LogDirectories:
                     shutil.rmtree(directory.path / name)
                     continue
                 key = parse_partition_directory(name)
-                if key is not None and key.topic != _NOT_A_TOPIC:
+                if key is None:
+                    _LOGGER.warning(
+                        "%s is no partition's directory: left alone", directory.path / name
+                    )
+                elif key.topic != _NOT_A_TOPIC:
                     self._load(directory, key)
         except OSError as error:
             self._take_offline(directory.path, str(error))

@@ -32,7 +32,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise, takewhile
@@ -57,6 +56,7 @@ from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.retention import judge
 from zerocopy_lab.log.segment import Found, Segment
 from zerocopy_lab.log.segment_info import SegmentInfo, describe
+from zerocopy_lab.log.segment_row import SegmentRow
 from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
 from zerocopy_lab.log.time_index import ENTRY as TIME_ENTRY
 from zerocopy_lab.log.time_lookup import OffsetAndTimestamp, first_since, largest
@@ -70,7 +70,6 @@ from zerocopy_lab.records.batch import (
 
 _LOGGER = logging.getLogger(__name__)
 EXPIRY_INTERVAL_MS = 600_000  # Kafka's producer.id.expiration.check.interval.ms
-_base_offset = attrgetter("base_offset")
 
 
 class Appended(NamedTuple):
@@ -110,7 +109,6 @@ class PartitionLog:
         on_failure: Callable[[OSError], None],
         clock_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        assert segments, f"{directory}: a log has at least its active segment"
         self.directory = directory
         self.topic, self.partition = key
         self.topic_id = topic_id
@@ -121,7 +119,7 @@ class PartitionLog:
         self.recovery_point = recovery_point  # everything before it is on disk
         self.leader_epoch = leader_epoch
         self._offline: KafkaError | None = None  # why nobody may use this log any more
-        self._segments = tuple(segments)
+        self._row = SegmentRow(segments)
         self._epochs = epochs
         self._producers = producers
         self._open_files = open_files
@@ -132,7 +130,6 @@ class PartitionLog:
         self._last_flush_ms = self._last_expiry_ms = clock_ms()
         self.cleaned_offset = cleaned_offset  # compaction has been through everything before it
         self._snapshot_offset = snapshot_offset  # of the latest .snapshot file
-        self._condemned: list[tuple[int, Path]] = []  # (when, .deleted file), the first due first
         segments[-1].created_ms = clock_ms()  # as far as this process knows
         for segment, later in pairwise(segments):
             segment.is_flushed = later.base_offset <= recovery_point
@@ -141,7 +138,7 @@ class PartitionLog:
         return (
             f"PartitionLog({self.topic}-{self.partition}, "
             f"offsets {self.log_start_offset} to {self.log_end_offset}, "
-            f"{len(self._segments)} segments)"
+            f"{len(self._row.segments)} segments)"
         )
 
     @property
@@ -149,12 +146,12 @@ class PartitionLog:
         """Base offset of the first segment: less than the log start offset when records were
         deleted within it.
         """
-        return self._segments[0].base_offset
+        return self._row.segments[0].base_offset
 
     @property
     def size_bytes(self) -> int:
         """Bytes in all segments."""
-        return sum(segment.size_bytes for segment in self._segments)
+        return sum(segment.size_bytes for segment in self._row.segments)
 
     # Writing
 
@@ -192,7 +189,7 @@ class PartitionLog:
         if self.leader_epoch != self._epochs.latest:
             self._epochs.begin(self.leader_epoch, base_offset)
         assign_offsets(batch, base_offset, self.leader_epoch)
-        segment = self._segments[-1]
+        segment = self._row.active
         if segment.size_bytes and self._must_roll(segment, len(batch), last_offset, timestamp_ms):
             segment = self.roll()
         segment.append(batch, base_offset, last_offset, timestamp_ms)
@@ -242,7 +239,7 @@ class PartitionLog:
         gigabyte.
         """
         with self._lock:
-            old = self._segments[-1]
+            old = self._row.active
             if old.size_bytes == 0:
                 return old
             end = self.log_end_offset
@@ -252,7 +249,7 @@ class PartitionLog:
                 self.directory, end, self.settings.index_interval_bytes, self._open_files
             )
             new.created_ms = self._clock_ms()
-            self._segments = (*self._segments, new)
+            self._row.add(new)
             return new
 
     # Reading
@@ -298,16 +295,7 @@ class PartitionLog:
                 f"offset {offset} of {self.topic}-{self.partition}; "
                 f"it has {self.log_start_offset} to {self.log_end_offset}"
             )
-        segments = self._segments
-        number = len(segments) - 1
-        if offset < segments[number].base_offset:
-            number = max(bisect_right(segments, offset, key=_base_offset) - 1, 0)
-        while number < len(segments):  # twice only where compaction took the rest of a segment
-            found = segments[number].locate(offset)
-            if found is not None:
-                return segments[number], found, segments[number].reader()
-            number += 1
-        return None
+        return self._row.find(offset)
 
     # Flushing
 
@@ -318,11 +306,11 @@ class PartitionLog:
 
     def look_after(self, now_ms: int) -> None:
         """A round of housekeeping: flush, delete, remove. Raises KafkaStorageError."""
-        segments = self._segments
-        if len(segments) == 1 and not segments[0].size_bytes and not self._condemned:
+        if self._row.is_empty:
             return  # most of ten thousand partitions
         with self.storage_errors("look after"):
-            self._remove_condemned(now_ms)
+            with self._lock:
+                self._row.remove_condemned(now_ms)
             self._retain(now_ms)  # before anything that needs room on the disk: this makes room
             self._flush_what_is_due(now_ms)
         if now_ms - self._last_expiry_ms >= EXPIRY_INTERVAL_MS:
@@ -336,12 +324,12 @@ class PartitionLog:
         if due and self.recovery_point < self.log_end_offset:
             self._flush_to_disk()
             self._save_for_recovery()
-        elif self.recovery_point < self._segments[-1].base_offset:
+        elif self.recovery_point < self._row.active.base_offset:
             self._flush_to_disk(with_active=False)
 
     def _flush_to_disk(self, *, with_active: bool = True) -> None:
         with self._lock:
-            segments = self._segments
+            segments = self._row.segments
             end = self.log_end_offset if with_active else segments[-1].base_offset
         # Outside the partition's lock, unless an append holds it: producers need not wait for
         # fsync(2).
@@ -364,7 +352,7 @@ class PartitionLog:
         Not forced to disk: both are checked when they are read, and can be done without.
         """
         with self._lock:
-            self._segments[-1].save_indexes()
+            self._row.active.save_indexes()
             self._save_snapshot(self.log_end_offset, sync=False)
 
     def _save_snapshot(self, offset: int, *, sync: bool) -> None:
@@ -372,7 +360,7 @@ class PartitionLog:
             return
         path = self.directory / segment_file(offset, SNAPSHOT_SUFFIX)
         replace_file(path, self._producers.to_snapshot(), sync=sync)
-        if self._snapshot_offset not in {segment.base_offset for segment in self._segments}:
+        if self._snapshot_offset not in {segment.base_offset for segment in self._row.segments}:
             self._remove_snapshot(self._snapshot_offset)
         self._snapshot_offset = offset
 
@@ -402,13 +390,13 @@ class PartitionLog:
     def _retain(self, now_ms: int) -> None:
         """Delete the segments that retention lets go."""
         with self._lock:
-            verdicts = judge(self._segments, self.settings, self.log_start_offset, now_ms)
+            verdicts = judge(self._row.segments, self.settings, self.log_start_offset, now_ms)
             old = list(takewhile(attrgetter("deletable"), verdicts))
             if not old:
                 return
             for verdict in old:
                 _LOGGER.info("%s goes: %s", verdict.segment.path, verdict.why)
-            if len(old) == len(self._segments):
+            if len(old) == len(self._row.segments):
                 try:
                     self.roll()
                 except OSError as error:
@@ -418,31 +406,23 @@ class PartitionLog:
             self._drop([verdict.segment for verdict in old], now_ms)
 
     def _drop(self, old: list[Segment], now_ms: int) -> None:
-        # First nobody finds them any more, then the files get their new names: see `read`.
-        rest = self._segments[len(old) :]
-        self.log_start_offset = max(self.log_start_offset, rest[0].base_offset)
-        self._segments = rest
+        segments = self._row.segments
+        self.log_start_offset = max(self.log_start_offset, segments[len(old)].base_offset)
+        self._row.drop_oldest(len(old), now_ms + self.settings.file_delete_delay_ms)
         for segment in old:
-            self._condemn(segment, now_ms)
             if segment.base_offset != self._snapshot_offset:
                 self._remove_snapshot(segment.base_offset)
         self._epochs.cut(self.log_start_offset, self.log_end_offset)
-
-    def _condemn(self, segment: Segment, now_ms: int) -> None:
-        due_ms = now_ms + self.settings.file_delete_delay_ms
-        self._condemned += [(due_ms, path) for path in segment.mark_deleted()]
 
     # Being compacted (compaction.py)
 
     def inactive_segments(self) -> tuple[Segment, ...]:
         """All but the active one, oldest first."""
-        return self._segments[:-1]
+        return self._row.segments[:-1]
 
     def end_of(self, segment: Segment) -> int:
         """Where the next segment begins, or the log ends."""
-        segments = self._segments
-        later = segments.index(segment) + 1
-        return segments[later].base_offset if later < len(segments) else self.log_end_offset
+        return self._row.ends(self.log_end_offset)[self._row.segments.index(segment)]
 
     def is_last_of_producer(self, header: BatchHeader) -> bool:
         """Whether this is the batch by which its producer's sequence number is known."""
@@ -451,22 +431,9 @@ class PartitionLog:
             return producer is not None and producer.batches[-1].last_offset == header.last_offset
 
     def replace_segments(self, old: list[Segment], new: Segment, now_ms: int) -> None:
-        """Put a compacted segment, whose files end in .swap, in the place of those it was made
-        from. Raises OSError.
-        """
+        """Put a compacted segment in the place of those it was made from. Raises OSError."""
         with self._lock:
-            first = self._segments.index(old[0])
-            assert list(self._segments[first : first + len(old)]) == old
-            for segment in old:
-                self._condemn(segment, now_ms)
-            new.take_place()
-            self._segments = (*self._segments[:first], new, *self._segments[first + len(old) :])
-
-    def _remove_condemned(self, now_ms: int) -> None:
-        """Remove the `.deleted` files whose delay is over."""
-        with self._lock:
-            while self._condemned and self._condemned[0][0] <= now_ms:
-                self._condemned.pop(0)[1].unlink(missing_ok=True)
+            self._row.replace(old, new, now_ms + self.settings.file_delete_delay_ms)
 
     # Looking up
 
@@ -476,12 +443,12 @@ class PartitionLog:
         Raises KafkaStorageError, CorruptMessage.
         """
         with self.storage_errors("look up a time in"):
-            return first_since(self._segments, timestamp_ms, self.log_start_offset)
+            return first_since(self._row.segments, timestamp_ms, self.log_start_offset)
 
     def offset_of_max_timestamp(self) -> OffsetAndTimestamp | None:
         """The first record with the largest timestamp of all; None without one. Raises as above."""
         with self.storage_errors("look up a time in"):
-            return largest(self._segments, self.log_start_offset)
+            return largest(self._row.segments, self.log_start_offset)
 
     def offset_for_leader_epoch(self, epoch: int) -> tuple[int, int] | None:
         """(largest epoch up to the asked one, the offset where it ended); None if all are later
@@ -497,29 +464,23 @@ class PartitionLog:
         """
         now_ms = self._clock_ms() if now_ms is None else now_ms
         with self.storage_errors("look at"), self._lock:
-            verdicts = judge(self._segments, self.settings, self.log_start_offset, now_ms)
-            ends = [segment.base_offset for segment in self._segments[1:]] + [self.log_end_offset]
+            verdicts = judge(self._row.segments, self.settings, self.log_start_offset, now_ms)
+            ends = self._row.ends(self.log_end_offset)
             return [describe(verdict, end) for verdict, end in zip(verdicts, ends, strict=True)]
 
     def index_entries(self, base_offset: int) -> list[tuple[int, int]]:
         """(offset, position in bytes) of every entry in the index of the segment with this base
         offset.
         """
-        indexes = self._segment_at(base_offset).indexes()
+        indexes = self._row.at(base_offset).indexes()
         return [(base_offset + offset, position) for offset, position in indexes.offsets]
 
     def time_index_entries(self, base_offset: int) -> list[tuple[int, int]]:
         """(timestamp in ms, offset) of every entry in the time index of the segment with this base
         offset.
         """
-        indexes = self._segment_at(base_offset).indexes()
+        indexes = self._row.at(base_offset).indexes()
         return [(timestamp_ms, base_offset + offset) for timestamp_ms, offset in indexes.times]
-
-    def _segment_at(self, base_offset: int) -> Segment:
-        for segment in self._segments:
-            if segment.base_offset == base_offset:
-                return segment
-        raise ValueError(f"no segment of {self.topic}-{self.partition} begins at {base_offset}")
 
     # Going down
 
@@ -551,7 +512,7 @@ class PartitionLog:
     def go_offline(self, why: KafkaError) -> None:
         """From now on everybody gets this error. Readers in flight finish."""
         self._offline = why  # without the lock: whoever holds it may be waiting for the broken disk
-        for segment in self._segments:
+        for segment in self._row.segments:
             segment.let_go()
 
     def _refuse(self, why: KafkaError) -> NoReturn:
@@ -563,5 +524,5 @@ class PartitionLog:
             if self.recovery_point < self.log_end_offset:
                 self._flush_to_disk()
             self._save_snapshot(self.log_end_offset, sync=True)
-            for segment in self._segments:
+            for segment in self._row.segments:
                 segment.close()
