@@ -218,7 +218,7 @@ class Confluent(ClientUnderTest):
                 raise Failed(str(last.error()))
             received.append(last.value() or b"")
         if group and last is not None:
-            consumer.commit(last, asynchronous=False)
+            consumer.commit(message=last, asynchronous=False)
         consumer.close()
         return received
 
@@ -434,6 +434,8 @@ class Kcat(ClientUnderTest):
     def _command(self, door: Door) -> list[str]:
         if shutil.which("kcat") is None:
             raise NotOffered
+        if door.mechanism and door.mechanism.startswith("SCRAM") and self._never_connects():
+            raise NotOffered
         options = [f"security.protocol={door.protocol}"]
         if door.protocol.endswith("SSL"):
             options.append(f"ssl.ca.location={door.authority}")
@@ -442,6 +444,12 @@ class Kcat(ClientUnderTest):
             options.append(f"sasl.password={PASSWORD}")
         flags = [word for option in options for word in ("-X", option)]
         return ["kcat", "-q", "-b", door.address, *flags]
+
+    @staticmethod
+    def _never_connects() -> bool:
+        """Debian's librdkafka 2.0.2 opens no connection at all when it is told to use SCRAM."""
+        said = subprocess.run(["kcat", "-V"], capture_output=True, text=True, check=False).stdout
+        return "librdkafka 2.0.2 " in said
 
     def produce(
         self,
@@ -709,13 +717,21 @@ def check_tls(client: ClientUnderTest, doors: Doors, topic: str) -> None:
     expect(client.consume(doors.tls, topic, len(MESSAGES)), MESSAGES)
 
 
-def check_sasl(client: ClientUnderTest, doors: Doors, topic: str) -> None:
+def check_sasl(client: ClientUnderTest, doors: Doors, topic: str) -> str:
+    """PLAIN and SCRAM; the cell names the mechanisms if not all are offered."""
+    offered = []
     for number, door in enumerate(doors.sasl):
-        client.produce(door, f"{topic}-{number}", MESSAGES)
+        try:
+            client.produce(door, f"{topic}-{number}", MESSAGES)
+        except NotOffered:
+            continue
         expect(client.consume(door, f"{topic}-{number}", len(MESSAGES)), MESSAGES)
+        offered.append(str(door.mechanism))
+    return "yes" if len(offered) == len(doors.sasl) else ", ".join(offered)
 
 
-CHECKS: dict[str, Callable[[ClientUnderTest, Doors, str], None]] = {
+#: A check returns what the cell says; None: "yes".
+CHECKS: dict[str, Callable[[ClientUnderTest, Doors, str], str | None]] = {
     "produce": check_produce,
     "consume": check_consume,
     "group": check_group,
@@ -801,8 +817,7 @@ def row(client: ClientUnderTest, doors: Doors, complaints: list[str]) -> list[st
     for aspect in ASPECTS:
         topic = f"{client.name}-{aspect}".replace(" ", "-").lower()
         try:
-            CHECKS[aspect](client, doors, topic)
-            cells.append("yes")
+            cells.append(CHECKS[aspect](client, doors, topic) or "yes")
         except NotOffered:
             cells.append("–")
         except Exception as error:
