@@ -4,7 +4,7 @@ Read it bottom-up:
 
     file_names       what a name says: topic, partition, base offset
     offset_index     offset -> position         time_index   timestamp -> offset
-    segment_indexes  both, of one segment
+    index_columns    entries of a file <-> arrays         segment_indexes  both, of one segment
     batch_scan       walking over the batches of a file
     segment          a .log file and its indexes
     producer_state, leader_epochs, checkpoints, identity_files, atomic_file

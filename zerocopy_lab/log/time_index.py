@@ -21,6 +21,8 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from zerocopy_lab.log.index_columns import check_growing, column, entries, without_preallocation
+
 ENTRY = struct.Struct(">qi")
 NO_TIMESTAMP = -1
 
@@ -66,26 +68,18 @@ class TimeIndex:
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        return b"".join(ENTRY.pack(*entry) for entry in self)
+        return entries(self.timestamps_ms, self.relative_offsets)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> TimeIndex:
         """The entries of a file.
 
-        Raises ValueError, with the position in the file, when they cannot be an index. Zeros at
-        the end are Kafka's preallocation and are skipped.
+        Raises ValueError, with the position in the file, when they cannot be an index.
         """
-        if len(content) % ENTRY.size:
-            raise ValueError(f"{len(content)} bytes are no multiple of {ENTRY.size}")
+        content = without_preallocation(content, ENTRY.size)
         index = cls()
-        for position in range(0, len(content.rstrip(b"\0")), ENTRY.size):
-            timestamp_ms, relative_offset = ENTRY.unpack_from(content, position)
-            last_ms, last_offset = index.last()
-            if timestamp_ms <= last_ms or relative_offset < last_offset:
-                raise ValueError(
-                    f"the entry at position {position} is {(timestamp_ms, relative_offset)}, "
-                    f"which does not follow the {(last_ms, last_offset)} before it"
-                )
-            index.timestamps_ms.append(timestamp_ms)
-            index.relative_offsets.append(relative_offset)
+        index.timestamps_ms = column(content, ENTRY.size, 0, "q")
+        index.relative_offsets = column(content, ENTRY.size, 8, "i")
+        check_growing(index.timestamps_ms, 0, ENTRY.size, strictly=True)
+        check_growing(index.relative_offsets, 8, ENTRY.size, strictly=False)
         return index
