@@ -27,7 +27,6 @@ import argparse
 import math
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -40,7 +39,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ci.torture_broker import create_topic, delete_topic, kill, port_of, read_all, spawn  # noqa: E402
+from ci.torture_broker import Broker, create_topic, delete_topic, read_all  # noqa: E402
 from ci.torture_ledger import Ledger, Wrong  # noqa: E402
 from ci.torture_writers import Writer  # noqa: E402
 from zerocopy_lab.client.wire import Wire  # noqa: E402
@@ -50,7 +49,7 @@ from zerocopy_lab.log.verification import verify  # noqa: E402
 
 KILLS_PER_GENERATION = 25
 LONGEST_LOAD_S = 0.5
-LONGEST_START_S = 0.6
+LONGEST_START_S = 0.2
 KILLED_WHILE_STARTING = 0.2  # of all kills
 VERIFY_ATTEMPTS = 20
 
@@ -130,46 +129,40 @@ class Torture:
             else:
                 self._round()
         with self._broker() as broker:
-            self._count(self._look_after(port_of(broker), deep=True))
-            broker.terminate()
-            if broker.wait(60) != 0:
-                raise Wrong(f"the broker stopped with exit code {broker.returncode}")
+            self._count(self._look_after(broker.port(), deep=True))
+            if exit_code := broker.stop():
+                raise Wrong(f"the broker stopped with exit code {exit_code}")
         self._verify(deep=True)  # at rest now, its checkpoints and indexes written
 
     @contextmanager
-    def _broker(self) -> Iterator[subprocess.Popen[bytes]]:
-        with self.broker_log.open("ab") as log:
-            broker = spawn(self.data_dir, log)
+    def _broker(self) -> Iterator[Broker]:
+        broker = Broker(self.data_dir, self.broker_log)
         try:
             yield broker
         finally:
-            kill(broker)
+            broker.kill()
         self._count_traces()
 
     def _kill_while_starting(self) -> None:
         with self._broker() as broker:
-            try:
-                broker.wait(self._random.uniform(0, LONGEST_START_S))
-            except subprocess.TimeoutExpired:
-                self._count_kill("kills while it started")
-                return
-        raise Wrong(f"the broker ended by itself with exit code {broker.returncode}")
+            if broker.ends_within(self._random.uniform(0, LONGEST_START_S)):
+                raise Wrong("the broker ended by itself, see its log")
+            self._count_kill("kills while it started")
 
     def _round(self) -> None:
         with self._broker() as broker:
-            port = port_of(broker)
+            port = broker.port()
             writers = self._look_after(port).writers
             threads = [threading.Thread(target=writer.run, args=(port,)) for writer in writers]
             for thread in threads:
                 thread.start()
-            try:
-                broker.wait(self._random.uniform(0, LONGEST_LOAD_S))
-            except subprocess.TimeoutExpired:
-                self._count_kill("kills under load")
-            finally:
-                kill(broker)
-                for thread in threads:
-                    thread.join()
+            ended = broker.ends_within(self._random.uniform(0, LONGEST_LOAD_S))
+            broker.kill()
+            for thread in threads:
+                thread.join()
+            if ended:
+                raise Wrong("the broker ended by itself, see its log")
+            self._count_kill("kills under load")
         for writer in writers:
             if writer.failure is not None:
                 raise writer.failure
