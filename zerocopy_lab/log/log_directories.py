@@ -50,10 +50,10 @@ from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.topic_registry import TopicInfo, read_topics, write_topics
 
 _LOGGER = logging.getLogger(__name__)
-# KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and its files are not all
-# segments.
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
 IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
+# KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and not all its files are
+# segments.
 _NOT_A_TOPIC = "__cluster_metadata"
 
 
