@@ -5,7 +5,7 @@ words, it leaves no trace.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -21,9 +21,16 @@ from tests.pictures.examples import EMPTY, EXAMPLES
 from zerocopy_lab.pictures.theme import DOTS_PER_INCH, WIDTH_INCHES, Origin, Picture, new_picture
 
 ALL = {**EXAMPLES, **{f"{name}, empty": draw for name, draw in EMPTY.items()}}
-each = pytest.mark.parametrize("draw", ALL.values(), ids=ALL.keys())
+each = pytest.mark.parametrize("name", ALL)
 
 
+@cache
+def drawn(name: str) -> Picture:
+    """Drawn once for all tests: none of them changes it."""
+    return ALL[name]()
+
+
+@cache
 def texts_as_drawn(picture: Picture) -> list[tuple[str, Any]]:
     """Every piece of text that a reader sees, with its box in pixels. Ticks outside the axes' view
     are not drawn.
@@ -65,13 +72,13 @@ def overlaps(picture: Picture) -> list[tuple[str, str]]:
 
 
 @each
-def test_no_text_runs_into_another(draw: Callable[[], Picture]) -> None:
-    assert overlaps(draw()) == []
+def test_no_text_runs_into_another(name: str) -> None:
+    assert overlaps(drawn(name)) == []
 
 
 @each
-def test_no_text_leaves_the_picture(draw: Callable[[], Picture]) -> None:
-    picture = draw()
+def test_no_text_leaves_the_picture(name: str) -> None:
+    picture = drawn(name)
     width, height = picture.bbox.width, picture.bbox.height
     outside = [
         words
@@ -82,8 +89,8 @@ def test_no_text_leaves_the_picture(draw: Callable[[], Picture]) -> None:
 
 
 @each
-def test_is_as_wide_as_a_notebook_and_readable(draw: Callable[[], Picture]) -> None:
-    picture = draw()
+def test_is_as_wide_as_a_notebook_and_readable(name: str) -> None:
+    picture = drawn(name)
     pixels = imread(io.BytesIO(picture.png()))
     assert pixels.shape[1] == int(WIDTH_INCHES * DOTS_PER_INCH)
     assert pixels[..., :3].std() > 0, "nothing was drawn"
@@ -92,8 +99,8 @@ def test_is_as_wide_as_a_notebook_and_readable(draw: Callable[[], Picture]) -> N
 
 
 @each
-def test_is_told_in_words(draw: Callable[[], Picture]) -> None:
-    picture = draw()
+def test_is_told_in_words(name: str) -> None:
+    picture = drawn(name)
     assert len(picture.alt) > 10
     assert "  " not in picture.alt
     shown, about = picture._repr_mimebundle_()
@@ -102,15 +109,17 @@ def test_is_told_in_words(draw: Callable[[], Picture]) -> None:
 
 
 @each
-def test_says_where_its_figures_come_from(draw: Callable[[], Picture]) -> None:
-    footer = [words for words, _ in texts_as_drawn(draw()) if "·" in words or "COMPUTED" in words]
+def test_says_where_its_figures_come_from(name: str) -> None:
+    footer = [
+        words for words, _ in texts_as_drawn(drawn(name)) if "·" in words or "COMPUTED" in words
+    ]
     assert len(footer) == 1
 
 
 @each
-def test_leaves_no_trace_in_matplotlib(draw: Callable[[], Picture]) -> None:
+def test_leaves_no_trace_in_matplotlib(name: str) -> None:
     before = dict(matplotlib.rcParams)
-    draw()
+    ALL[name]()
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []
 

@@ -6,8 +6,6 @@ What is where is read from the disk and from what a client gets back, never aske
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +18,7 @@ from zerocopy_lab.placement.partitioners import java_partition, librdkafka_parti
 from zerocopy_lab.workbench import flight_events
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.notebook_output import show_table
+from zerocopy_lab.workbench.scratch import scratch_directory
 from zerocopy_lab.workbench.topic_admin import create_topic, delete_topic
 
 DIRECTORIES = 3
@@ -37,14 +36,9 @@ class Home(NamedTuple):
 
 
 def new_directories() -> list[Path]:
-    """Log directories for this run, empty. The lab removes their parent when it is done."""
-    root = Path(tempfile.mkdtemp(prefix="zerocopy-lab-01-"))
+    """Log directories for this run; the broker makes them."""
+    root = scratch_directory("01")
     return [root / f"disk-{number}" for number in range(DIRECTORIES)]
-
-
-def remove(directories: Sequence[Path]) -> None:
-    """Takes the directories away again, once their broker has ended."""
-    shutil.rmtree(directories[0].parent)
 
 
 def broker_options(directories: Sequence[Path]) -> list[str]:

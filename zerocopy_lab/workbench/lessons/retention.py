@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,6 +30,7 @@ from zerocopy_lab.workbench.lessons.retention_exercises import (
     oldest_question,
 )
 from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.workbench.scratch import scratch_directory
 from zerocopy_lab.workbench.topic_admin import alter_topic, create_topic
 
 __all__ = ["EXERCISES", "disk_question", "oldest_question"]
@@ -77,7 +77,7 @@ class FilledLog(NamedTuple):
 
 def fill(lab: Lab) -> FilledLog:
     """Three months of flights into a topic without limits; the broker is stopped afterwards."""
-    log = FilledLog(Path(tempfile.mkdtemp(prefix="zerocopy-lab-03-")), time.time_ns() // 1_000_000)
+    log = FilledLog(scratch_directory("03"), time.time_ns() // 1_000_000)
     events = flight_events.flight_events()[:: 6 if lab.fast else 1]
     unlimited = {
         "segment.bytes": str((256 << 10) if lab.fast else (1 << 20)),
@@ -90,11 +90,6 @@ def fill(lab: Lab) -> FilledLog:
         _produce_with_times(broker.bootstrap, TOPIC, events, ends_ms=log.now_ms)
     shutil.copytree(log.live, log.copy)
     return log
-
-
-def remove(log: FilledLog) -> None:
-    """Takes the files away again."""
-    shutil.rmtree(log.root)
 
 
 def _produce_with_times(

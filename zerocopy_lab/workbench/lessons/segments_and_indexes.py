@@ -7,8 +7,6 @@ files are complete. From then on only the files speak: `file_reading`.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +37,7 @@ from zerocopy_lab.workbench.lessons.segments_and_indexes_exercises import (
 )
 from zerocopy_lab.workbench.notebook_output import show_table
 from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.workbench.scratch import scratch_directory
 from zerocopy_lab.workbench.topic_admin import create_topic
 
 __all__ = ["EXERCISES", "entry_question", "name_question", "read_partition", "sparse_question"]
@@ -71,7 +70,7 @@ class StoppedPartition(NamedTuple):
 
 def fill_and_stop(lab: Lab) -> StoppedPartition:
     """Sends flights through a broker, reads the second half back, and stops the broker cleanly."""
-    root = Path(tempfile.mkdtemp(prefix="zerocopy-lab-02-"))
+    root = scratch_directory("02")
     count = 12_000 if lab.fast else 78_146
     small = {"batch.num.messages": _MESSAGES_A_BATCH, "linger.ms": 5}
     settings = {
@@ -87,11 +86,6 @@ def fill_and_stop(lab: Lab) -> StoppedPartition:
         )
     expected = _traffic_of(list(flight_events.repeated(count))[count // 2 :])
     return StoppedPartition(root / f"{TOPIC}-0", sent, half, expected)
-
-
-def remove(partition: StoppedPartition) -> None:
-    """Takes the files away again."""
-    shutil.rmtree(partition.directory.parent)
 
 
 def _traffic_of(events: list[bytes]) -> Traffic:

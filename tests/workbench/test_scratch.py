@@ -1,0 +1,31 @@
+"""What a lab stored is there as long as its process, and no longer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from zerocopy_lab.workbench.running_broker import importable_here
+
+PROGRAM = """
+from zerocopy_lab.workbench.scratch import scratch_directory
+path = scratch_directory("77")
+(path / "file").write_text("stored")
+assert (path / "file").read_text() == "stored"
+print(path)
+"""
+
+
+def test_a_scratch_directory_goes_with_its_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=importable_here({}),
+    )
+    path = Path(done.stdout.strip())
+    assert path.name.startswith("zerocopy-lab-77-")
+    assert not path.exists()
