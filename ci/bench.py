@@ -169,7 +169,7 @@ def batch_of(total_bytes: int) -> bytes:
 def bench_fetch(workspace: Path) -> None:
     """Fetch: the broker against a bare sendfile loop, same receiver, same request bytes."""
     print("fetch, against a bare sendfile loop (receiver drops the bytes; CPU of the sender)")
-    for size, count in ((4 * KIB, 20_000), (64 * KIB, 12_000), (MIB, 2_000)):
+    for size, count in ((4 * KIB, 8_000), (64 * KIB, 6_000), (MIB, 1_000)):
         contest = fetch_contest(workspace / f"fetch-{size}", size, count)
         print(f" {size // KIB} KiB a fetch")
         for name, figure in (("GiB/s", gib_per_s), ("requests/s", requests_per_s)):

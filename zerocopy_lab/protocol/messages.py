@@ -61,11 +61,13 @@ def response_types(api_key: ApiKey, version: int) -> ModuleType:
     return types_of(api_key, version, "response")
 
 
+@cache
 def request_type(api_key: ApiKey, version: int) -> type[Any]:
     """The class of one request, e.g. `MetadataRequest` of version 9."""
     return _outermost(types_of(api_key, version, "request"), api_key, "Request")
 
 
+@cache
 def response_type(api_key: ApiKey, version: int) -> type[Any]:
     """The class of one response, e.g. `MetadataResponse` of version 9."""
     return _outermost(response_types(api_key, version), api_key, "Response")
