@@ -14,7 +14,12 @@ import pytest
 
 from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
 from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import start_here, zero_copy_exercises
+from zerocopy_lab.workbench.lessons import (
+    page_cache_exercises,
+    start_here,
+    traditional_path_exercises,
+    zero_copy_exercises,
+)
 from zerocopy_lab.workbench.manifest import labs
 from zerocopy_lab.workbench.tidy import EXERCISE_KEY
 
@@ -55,7 +60,17 @@ def whole_gigabytes(lab: Lab) -> int:
     return math.ceil(zero_copy_exercises.bytes_to_send(lab) / (1 << 31))
 
 
-HERE = ("00", "05")
+def two_calls_one_copy(lab: Lab) -> float:
+    prices = traditional_path_exercises.two_prices(lab)
+    return 2 * prices.call_ns / prices.copy_ns_per_kib * 1024
+
+
+def in_minutes(lab: Lab) -> float:
+    cache_bytes, rate = page_cache_exercises.lag_limit(lab)
+    return cache_bytes / rate / 60
+
+
+HERE = ("00", "04", "05", "06")
 
 WRONG = [
     ("00.1", no_write, "How does a chunk get out again?"),
@@ -63,6 +78,13 @@ WRONG = [
     ("00.1", lambda _: "many", "Count the chunks first"),
     ("00.2", other_verdict, "do they share any value?"),
     ("00.2", lambda _: "supported", "Answer with one of the words"),
+    ("04.1", lambda _: 4, "Two of them need no processor"),
+    ("04.1", lambda _: 0, "how do bytes get in and out"),
+    ("04.2", two_calls_one_copy, "A chunk is copied in and out"),
+    ("04.2", lambda _: "4 KiB", "a number of bytes"),
+    ("04.3", lambda _: {"disk to page cache", "buffer to socket"}, "Who spares it the disk?"),
+    ("04.3", lambda _: {"buffer to socket"}, "sendfile has none"),
+    ("04.3", lambda _: {"disk to card"}, "is none of"),
     ("05.1", lambda _: copies, "but copied"),
     ("05.1", lambda _: forgets_the_position, "Wrong bytes"),
     ("05.1", lambda _: 7, "The answer is a function"),
@@ -71,6 +93,13 @@ WRONG = [
     ("05.3", lambda _: {"append", "overwrite"}, "Not overwrite."),
     ("05.3", lambda _: {"append", "unlink", "truncate"}, "Not truncate."),
     ("05.3", lambda _: {"append"}, "Unlinking removes a name"),
+    ("06.1", lambda _: {"kill -9": "lost", "power cut": "lost"}, "Whose memory"),
+    ("06.1", lambda _: {"kill -9": "kept", "power cut": "kept"}, "without power"),
+    ("06.1", lambda _: "kept", "Answer with a dict"),
+    ("06.2", in_minutes, "right in minutes"),
+    ("06.2", lambda _: 1, "written over once"),
+    ("06.3", lambda _: "rchar", "sendfile adds to it"),
+    ("06.3", lambda _: "Cached", "the whole machine's"),
 ]
 
 

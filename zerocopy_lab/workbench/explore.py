@@ -109,7 +109,7 @@ def panel(
             image.value = draw(**setting).png()
             caption.value = f"<p>{html.escape(words(**setting))}</p>"
         except Exception:  # the boundary to the learner: shown in full, in place of the picture
-            caption.value = _error_markup(traceback.format_exc())
+            caption.value = error_markup(traceback.format_exc())
         finally:
             trigger.disabled = False
 
@@ -145,7 +145,8 @@ def _widget(name: str, control: Control) -> Any:
     )
 
 
-def _error_markup(trace: str) -> str:
+def error_markup(trace: str) -> str:
+    """A traceback as HTML that the scan of a run recognises."""
     return (
         f"<div class='{ERROR_MARK}' role='alert' "
         "style='color:#a3333d;max-height:12em;overflow:auto'>"

@@ -84,14 +84,20 @@ def _enqueue(producer: Any, topic: str, event: bytes, delivered: Any) -> None:
 
 
 def consume(
-    bootstrap: str, topic: str, count: int, *, timeout_s: float = 60.0, from_offset: int = 0
+    bootstrap: str,
+    topic: str,
+    count: int,
+    *,
+    timeout_s: float = 60.0,
+    from_offset: int = 0,
+    config: Mapping[str, Any] | None = None,
 ) -> Traffic:
     """Reads `count` messages of partition 0 from `from_offset` on. Raises NotDelivered when time
-    is up.
+    is up. `config` adds to librdkafka's settings.
     """
     digest, received, payload_bytes = hashlib.sha256(), 0, 0
     deadline = time.monotonic() + timeout_s
-    consumer = _assigned_consumer(bootstrap, topic, from_offset)
+    consumer = _assigned_consumer(bootstrap, topic, from_offset, config or {})
     try:
         while received < count:
             if time.monotonic() > deadline:
@@ -108,11 +114,18 @@ def consume(
     return Traffic(received, payload_bytes, digest.hexdigest())
 
 
-def _assigned_consumer(bootstrap: str, topic: str, from_offset: int) -> Any:
+def _assigned_consumer(
+    bootstrap: str, topic: str, from_offset: int, config: Mapping[str, Any]
+) -> Any:
     from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "zerocopy-lab", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "zerocopy-lab",
+            "enable.auto.commit": False,
+            **config,
+        }
     )
     consumer.assign([TopicPartition(topic, 0, from_offset)])
     return consumer

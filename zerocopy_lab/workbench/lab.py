@@ -84,9 +84,14 @@ def start_lab(lab_id: str, notebook_globals: Mapping[str, object]) -> Lab:
     out_dir.mkdir(parents=True, exist_ok=True)
     seed = notebook_globals["SEED"]
     assert isinstance(seed, int)
-    headless = os.environ.get(HEADLESS_VARIABLE) == "1"
-    _running = Lab(entry, bool(notebook_globals["FAST"]), seed, out_dir, headless)
+    fast = bool(notebook_globals["FAST"])
+    _running = Lab(entry, fast, seed, out_dir, nobody_is_watching())
     return _running
+
+
+def nobody_is_watching() -> bool:
+    """Whether this kernel belongs to a headless run: then widgets are of no use."""
+    return os.environ.get(HEADLESS_VARIABLE) == "1"
 
 
 def running_lab() -> Lab:

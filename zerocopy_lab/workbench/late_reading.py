@@ -8,6 +8,7 @@ thread to sleep inside sendfile (KAFKA-7504), and the small question waits as we
 |---|---|
 | `idle_ms` | a small question when nobody else asks: the median over the sample |
 | `beside_ms` | the same beside the late reader |
+| `broker_sleeps` | how often a thread of the broker waited: voluntary switches |
 | `broker_cpu_s` | the broker, for all that the late reader got |
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.workbench.fetching import evict_log, frames_over, receive_and_drop
 from zerocopy_lab.workbench.running_broker import RunningBroker
@@ -42,9 +44,12 @@ def read_beside_others(
         if evicted:
             evict_log(Path(data_dir), topic)
         stopwatch.also("broker", broker.pid)
+        before = processor_use(broker.pid)
         with stopwatch:
             dropped_bytes, beside_ms = _catch_up(late.sock, other, frames)
+        used = processor_use(broker.pid).since(before)
     return {
+        "broker_sleeps": float(used.voluntary_switches or 0),
         "dropped_bytes": float(dropped_bytes),
         "idle_ms": statistics.median(idle_ms),
         "beside_ms": statistics.median(beside_ms),

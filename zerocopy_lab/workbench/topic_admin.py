@@ -18,14 +18,14 @@ def create_topic(
     """Creates a topic; `settings` by Kafka's names (`segment.bytes`, ...)."""
     from confluent_kafka.cimpl import NewTopic
 
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     topic = NewTopic(name, partitions, 1, config=dict(settings or {}))
     admin.create_topics([topic])[name].result(_ANSWER_TIMEOUT_S)
 
 
 def delete_topic(bootstrap: str, name: str) -> None:
     """Deletes a topic."""
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     admin.delete_topics([name])[name].result(_ANSWER_TIMEOUT_S)
 
 
@@ -41,7 +41,7 @@ def alter_topic(bootstrap: str, name: str, settings: Mapping[str, str]) -> None:
     change = AlterConfigOpType.SET
     entries = [ConfigEntry(k, v, incremental_operation=change) for k, v in settings.items()]
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     admin.incremental_alter_configs([resource])[resource].result(_ANSWER_TIMEOUT_S)
 
 
@@ -49,12 +49,12 @@ def delete_records_before(bootstrap: str, name: str, offset: int) -> None:
     """Moves the log start offset of partition 0 forward: what lies before it may be deleted."""
     from confluent_kafka import TopicPartition
 
-    admin = _admin(bootstrap)
+    admin = admin_client(bootstrap)
     until = TopicPartition(name, 0, offset)
     admin.delete_records([until])[until].result(_ANSWER_TIMEOUT_S)
 
 
-def _admin(bootstrap: str) -> Any:
+def admin_client(bootstrap: str) -> Any:
     """A client that has to be kept until the answer is there: it ends when nobody holds it."""
     from confluent_kafka.admin import AdminClient
 

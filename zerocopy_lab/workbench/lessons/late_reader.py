@@ -11,7 +11,7 @@ from pathlib import Path
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
+from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.experiment import Contestant, Outcome, compare, run_experiment
@@ -28,6 +28,7 @@ OTHERS_QUESTION = (
 OTHERS_CHOICES = (
     "nothing: sockets do not block",
     "it waits longer than beside a reader from memory",
+    "too little to be told apart here",
 )
 
 
@@ -60,18 +61,25 @@ def others_picture(outcome: Outcome | str) -> Picture:
     device.
     """
     if isinstance(outcome, str):
-        return predicted_against_measured([], unit="ms", origin=Origin("TIMED"))
-    waits = [
-        Guess("nobody else asks", None, spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))),
-        Guess("beside a reader from memory", None, _wait(outcome, "memory")),
-        Guess("beside a reader from the device", None, _wait(outcome, "device")),
+        rungs = [Rung("beside a late reader", None, outcome)]
+        return ladder(rungs, unit="ms", origin=Origin("TIMED"))
+    idle = spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))
+    rungs = [
+        Rung("nobody else asks", idle),
+        Rung("beside a reader from memory", _of(outcome, "memory", "beside_ms")),
+        Rung("beside a reader from the device", _of(outcome, "device", "beside_ms")),
     ]
-    origin = Origin("TIMED", outcome.host.text())
-    return predicted_against_measured(waits, unit="ms", origin=origin)
+    picture = ladder(rungs, unit="ms for a small question", origin=_origin(outcome))
+    picture.alt = f"How long a small question waits. {others_words(outcome)}"
+    return picture
 
 
-def _wait(outcome: Outcome, source: str) -> Spread:
-    return spread(outcome.values(f"{DIRECT}, {source}", "beside_ms"))
+def _origin(outcome: Outcome) -> Origin:
+    return Origin("TIMED", outcome.host.text())
+
+
+def _of(outcome: Outcome, source: str, figure: str) -> Spread:
+    return spread(outcome.values(f"{DIRECT}, {source}", figure))
 
 
 def others_words(outcome: Outcome | str) -> str:
@@ -82,20 +90,26 @@ def others_words(outcome: Outcome | str) -> str:
     told = {
         "dearer": "The others wait for the device as well, although they asked for nothing on it.",
         "cheaper": "Strangely, the others waited less beside the reader from the device.",
-        "inconclusive": "The others noticed no clear difference here.",
+        "inconclusive": "With a device as fast as this one, that is no clear difference.",
     }[found.verdict]
+    sleeps = [
+        _of(outcome, source, "broker_sleeps").text("times") for source in ("memory", "device")
+    ]
     return (
-        f"A small question took {_wait(outcome, 'memory').text('ms')} beside a reader from memory, "
-        f"{_wait(outcome, 'device').text('ms')} beside one from the device ({found.why}). {told}"
+        f"A small question took {_of(outcome, 'memory', 'beside_ms').text('ms')} beside a reader "
+        f"from memory, {_of(outcome, 'device', 'beside_ms').text('ms')} beside one from the device "
+        f"({found.why}). {told} Meanwhile the broker's thread had gone to sleep {sleeps[0]} from "
+        f"memory and {sleeps[1]} from the device."
     )
 
 
-def others_answer(outcome: Outcome | str) -> str | None:
-    """What was measured, as one of OTHERS_CHOICES; None when it was not, or is not clear."""
+def others_answer(outcome: Outcome | str) -> str:
+    """What was measured, as one of OTHERS_CHOICES."""
     if isinstance(outcome, str):
-        return None
+        return OTHERS_CHOICES[2]
     found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
-    return {"dearer": OTHERS_CHOICES[1], "cheaper": OTHERS_CHOICES[0]}.get(found.verdict)
+    at = {"dearer": 1, "cheaper": 0}.get(found.verdict, 2)
+    return OTHERS_CHOICES[at]
 
 
 def gain_finding(outcome: Outcome | str) -> Finding:

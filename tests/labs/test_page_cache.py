@@ -1,0 +1,131 @@
+"""Lab 06 concludes what was counted, and notices an eviction that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.labs.outcomes import outcome_of
+from zerocopy_lab.instruments.memory import DirtyWatch
+from zerocopy_lab.instruments.page_residency import PageMap
+from zerocopy_lab.pictures.residency_map import PageCell, SegmentPages
+from zerocopy_lab.workbench.conclusion import InvariantBroken, conclude
+from zerocopy_lab.workbench.evidence import Finding, Verdict
+from zerocopy_lab.workbench.flight_events import Traffic
+from zerocopy_lab.workbench.lab import Lab
+from zerocopy_lab.workbench.lessons import late_reader, page_cache
+from zerocopy_lab.workbench.lessons.page_cache import Read, Written
+from zerocopy_lab.workbench.running_broker import RunningBroker
+
+LabOf = Callable[..., Lab]
+TRAFFIC = Traffic(1000, 1 << 20, "abc")
+FRAME = SegmentPages("acknowledged", ())
+WRITTEN = Written(FRAME, TRAFFIC, 1 << 20, 1 << 20, 0, 1 << 20, DirtyWatch(), 1.0, 1.5)
+GAIN = late_reader.gain_finding("it is on tmpfs")
+
+
+def verdicts(written: Written, tail: Read, late: Read | str) -> dict[tuple[str, str], Verdict]:
+    found: list[Finding] = page_cache.findings(written, tail, late, [GAIN])
+    return {(each.claim_id, each.part): each.verdict for each in found}
+
+
+def test_verdicts_when_everything_waits_in_memory() -> None:
+    found = verdicts(WRITTEN, Read(TRAFFIC, 0), Read(TRAFFIC, 1 << 20))
+    assert found == {
+        ("S6", "the producer"): Verdict.SUPPORTED,
+        ("S6", "the broker"): Verdict.CONTRADICTED,
+        ("P1", ""): Verdict.SUPPORTED,
+        ("P2", ""): Verdict.SUPPORTED,
+        ("P3", "free shows it"): Verdict.SUPPORTED,
+        ("P3", "the more of it, the bigger the gain"): Verdict.NOT_TESTABLE,
+    }
+
+
+def test_verdicts_when_it_is_otherwise() -> None:
+    written = WRITTEN._replace(
+        only_in_memory_bytes=0, producer_device_bytes=1 << 20, cached_growth_bytes=0
+    )
+    found = verdicts(written, Read(TRAFFIC, 1 << 20), "it is on tmpfs")
+    assert found["S6", "the producer"] is Verdict.CONTRADICTED
+    assert found["S6", "the broker"] is Verdict.INCONCLUSIVE
+    assert found["P1", ""] is Verdict.INCONCLUSIVE
+    assert found["P2", ""] is Verdict.CONTRADICTED
+    assert found["P3", "free shows it"] is Verdict.INCONCLUSIVE
+
+
+def test_what_cannot_be_counted_is_not_testable() -> None:
+    written = WRITTEN._replace(only_in_memory_bytes=None, cached_growth_bytes=None)
+    found = verdicts(written, Read(TRAFFIC, 0), "it is on tmpfs")
+    assert found["P1", ""] is Verdict.NOT_TESTABLE
+    assert found["P3", "free shows it"] is Verdict.NOT_TESTABLE
+
+
+def test_written_then_read_through_a_broker(lab_of: LabOf, tmp_path: Path) -> None:
+    lab = lab_of("06")
+    with RunningBroker(tmp_path / "data") as broker:
+        written = page_cache.write_and_watch(broker, lab)
+        tail = page_cache.read_all(broker, written)
+        late = page_cache.read_late(broker, written)
+    assert tail.received == written.sent
+    assert all(page_cache.invariants(written, tail, late).values())
+    assert sum(cell.pages for cell in written.frame.cells) == -(-written.log_bytes // 4096)
+
+
+def test_an_eviction_that_does_nothing_voids_the_lab(
+    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_cache, "evict_when_let_go", lambda path: None)
+    lab = lab_of("06")
+    with RunningBroker(tmp_path / "data") as broker:
+        written = page_cache.write_and_watch(broker, lab)
+        tail = page_cache.read_all(broker, written)
+        late = page_cache.read_late(broker, written)
+    findings = page_cache.findings(written, tail, late, [GAIN])
+    with pytest.raises(InvariantBroken, match="after an eviction the bytes came from the device"):
+        conclude(findings, page_cache.invariants(written, tail, late))
+
+
+def test_cells_sum_up_to_the_page_map() -> None:
+    pages = PageMap(
+        4096, 200 * 4096, bytes([1] * 150 + [0] * 50), bytes([1] * 10 + [0] * 190), "cachestat"
+    )
+    cells = page_cache.cells_of(pages)
+    assert len(cells) <= page_cache.CELLS
+    totals = [sum(getattr(cell, name) for cell in cells) for name in PageCell._fields[:3]]
+    assert totals == [200, 150, 10]
+
+
+@pytest.mark.parametrize(
+    ("memory", "device", "verdict"),
+    [
+        ([(2.0, 1.0)] * 3, [(1.2, 1.0)] * 3, Verdict.SUPPORTED),
+        ([(1.2, 1.0)] * 3, [(2.0, 1.0)] * 3, Verdict.CONTRADICTED),
+        ([(1.2, 1.0), (2.0, 1.0), (1.5, 1.0)], [(1.6, 1.0)] * 3, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_gain_of_zero_copy_is_judged_apart_from_the_cache(
+    memory: list[tuple[float, float]], device: list[tuple[float, float]], verdict: Verdict
+) -> None:
+    figures = {
+        "read_then_send, memory": [{"broker_cpu_s": copying} for copying, _ in memory],
+        "sendfile, memory": [{"broker_cpu_s": direct} for _, direct in memory],
+        "read_then_send, device": [{"broker_cpu_s": copying} for copying, _ in device],
+        "sendfile, device": [{"broker_cpu_s": direct} for _, direct in device],
+    }
+    assert late_reader.gain_finding(outcome_of(figures)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("device_ms", "answer"), [([9.0, 9.1, 9.2], 1), ([1.0, 1.1, 1.2], 0), ([2.0, 2.9, 2.4], 2)]
+)
+def test_the_answer_about_the_others_follows_their_waits(
+    device_ms: list[float], answer: int
+) -> None:
+    figures = {
+        "sendfile, memory": [{"beside_ms": each} for each in (2.2, 2.4, 2.3)],
+        "sendfile, device": [{"beside_ms": each} for each in device_ms],
+    }
+    outcome = outcome_of(figures)
+    assert late_reader.others_answer(outcome) == late_reader.OTHERS_CHOICES[answer]
