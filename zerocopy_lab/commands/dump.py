@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         except BrokenPipeError:  # `dump ... | head` has seen enough; say nothing at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except (KafkaError, ValueError) as error:
+        except (KafkaError, ValueError, OSError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             exit_code = 1
     return exit_code
