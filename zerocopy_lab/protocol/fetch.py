@@ -130,6 +130,7 @@ def _array_length(length: int, version: int) -> bytes:
     return _compact_length(length) if version >= _FLEXIBLE_FROM else LENGTH.pack(length)
 
 
+@lru_cache(maxsize=4096)
 def _compact_length(length: int) -> bytes:
     """A length in the flexible form: an unsigned varint of length + 1, because 0 means null."""
     value = length + 1
