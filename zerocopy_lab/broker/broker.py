@@ -9,7 +9,6 @@ A notebook may do the same and look at the reply: bytes, file slice, bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from zerocopy_lab.broker.addresses import Addresses
@@ -94,10 +93,5 @@ class Broker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 
 from zerocopy_lab.protocol import messages
@@ -77,10 +76,5 @@ class Wire:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
