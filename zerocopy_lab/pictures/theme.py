@@ -213,7 +213,7 @@ def say_why_a_row_is_empty(axes: Axes, row: float, why: str) -> None:
     axes.text(
         0.01,
         row,
-        f"not here: {why}",
+        textwrap.fill(f"not here: {why}", 48),  # a longer line would push the axes apart
         color=QUIET,
         va="center",
         fontsize=8,
