@@ -150,13 +150,18 @@ def _plot(
         for entry in entries
     ]
     picture = strategies_side_by_side(
-        rows, origin=Origin("TIMED", outcome.host.text()), title=f"Sending to {course.label}"
+        rows, origin=Origin("TIMED", outcome.host.text()), title=_title(arguments.mib, course)
     )
     several = len(arguments.receivers) > 1
     name = f"{arguments.plot.stem}-{course.family}-{course.receiver}{arguments.plot.suffix}"
     path = arguments.plot.with_name(name) if several else arguments.plot
     path.write_bytes(picture.png())
     print(f"  picture: {path}")
+
+
+def _title(mib: int, course: Course) -> str:
+    family = {"tcp": "TCP", "unix": "a unix socket"}[course.family]
+    return f"{mib} MiB from the page cache over {family} to a {course.receiver} receiver"
 
 
 def _progress(step: str) -> None:
