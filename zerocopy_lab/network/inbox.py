@@ -16,11 +16,14 @@ D1 of the labs).
 
 from __future__ import annotations
 
+import mmap
 import socket
 from collections.abc import Callable
 
 from zerocopy_lab.network.quotas import RequestMemory
 from zerocopy_lab.protocol.framing import LENGTH, frame_length
+
+Buffer = bytearray | mmap.mmap
 
 SMALL_BYTES = 4096
 _KEPT_BYTES = 8 << 20
@@ -34,17 +37,21 @@ class BufferLoan:
     def __init__(self) -> None:
         self._spare: list[bytearray] = []  # by length, shortest first
 
-    def take(self, length_bytes: int) -> bytearray:
+    def take(self, length_bytes: int) -> Buffer:
         """A buffer of at least `length_bytes`; its content is left over from before."""
         for index, buffer in enumerate(self._spare):
             if len(buffer) >= length_bytes:
                 return self._spare.pop(index)
-        # The kernel zeroes a fresh one page by page on first touch: announcing a frame costs us
-        # nothing.
+        if length_bytes > _KEPT_BYTES:
+            # The kernel makes its pages one by one, on first touch: what a client announces and
+            # does not send costs nothing. A bytearray would be filled with zeros here.
+            return mmap.mmap(-1, length_bytes)
         return bytearray(length_bytes)
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: Buffer) -> None:
         """The borrower has no view of `buffer` any more."""
+        if isinstance(buffer, mmap.mmap):
+            return  # its pages go back to the system with the last reference
         self._spare.append(buffer)
         self._spare.sort(key=len)
         while sum(map(len, self._spare)) > _KEPT_BYTES:
@@ -71,7 +78,7 @@ class Inbox:
         self.frames = 0
         self._small = memoryview(bytearray(SMALL_BYTES))
         self._begin = self._end = 0  # the unread part of the small buffer
-        self._large: bytearray | None = None
+        self._large: Buffer | None = None
         self._large_view = memoryview(b"")
         self._filled_bytes = 0
 
