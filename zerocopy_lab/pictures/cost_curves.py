@@ -22,6 +22,7 @@ from zerocopy_lab.pictures.theme import (
     Picture,
     byte_count,
     in_words,
+    legend_above,
     new_picture,
     say_that_nothing_is_there,
     themed,
@@ -51,9 +52,11 @@ def crossover(
     unit: str,
     origin: Origin,
     between: tuple[float, float] | None = None,
+    size_of: str = "a message",
     title: str = "",
 ) -> Picture:
-    """Cost of one message against its size, a line and a band of its range per contestant.
+    """Cost of one message (or of whatever `size_of` names) against its size, a line and a band of
+    its range per contestant.
 
     `between` marks the sizes (bytes) between which the order changes, when the caller found that
     the ranges say so.
@@ -74,9 +77,9 @@ def crossover(
     sizes = sorted({size for curve in curves for size, _ in curve.points})
     ticks = sizes[:: -(-len(sizes) // 12)]
     axes.set_xticks(ticks, [byte_count(size) for size in ticks])
-    axes.set_xlabel("size of a message")
+    axes.set_xlabel(f"size of {size_of}")
     axes.set_ylabel(unit)
-    axes.legend(loc="upper left")
+    legend_above(axes)
     return picture
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +58,9 @@ class RunningBroker:
         start_timeout_s: float = 20.0,
     ) -> None:
         self._workspace = Path(tempfile.mkdtemp(prefix="zerocopy-lab-broker-"))
+        self._remove_workspace = weakref.finalize(  # also when nobody closes us
+            self, shutil.rmtree, self._workspace, ignore_errors=True
+        )
         self.data_dir = data_dir if data_dir is not None else self._workspace / "data"
         self.log_path = self._workspace / "broker.log"
         words = [
@@ -160,7 +164,7 @@ class RunningBroker:
         """Stops the process if it still runs and removes its log and its temporary data."""
         if self._process is not None:
             self.stop()
-        shutil.rmtree(self._workspace, ignore_errors=True)
+        self._remove_workspace()
 
     def __enter__(self) -> Self:
         return self.start()

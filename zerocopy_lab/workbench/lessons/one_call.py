@@ -90,6 +90,26 @@ def limit_finding(most_bytes: int, first_bytes: int, calls: dict[str, float] | s
     )
 
 
+def counts_in_words(
+    most_bytes: int, first_bytes: int, sleeps: Sleeps | str, calls: dict[str, float] | str
+) -> str:
+    """The counts, one line each."""
+    counted = calls if isinstance(calls, str) else ", ".join(f"{n} {c:g}" for n, c in calls.items())
+    asleep = (
+        f"not counted: {sleeps}"
+        if isinstance(sleeps, str)
+        else f"{sleeps.cold} with the file out of memory, {sleeps.warm} with it in memory"
+    )
+    return "\n".join(
+        [
+            f"of 3 GiB one call moved            {most_bytes:,} bytes",
+            f"until the socket was full it moved {first_bytes:,} bytes of {_FILE_BYTES:,}",
+            f"sleeps inside each call            {asleep}",
+            f"the broker's calls per MiB         {counted}",
+        ]
+    )
+
+
 # -- Z5: what does not block, and what does --------------------------------------------------------
 
 

@@ -74,7 +74,9 @@ def costs_picture(prices: Calibration) -> Picture:
     between = (prices.bytes_per_call.low, prices.bytes_per_call.high)
     origin = Origin("TIMED", prices.outcome.host.text())
     title = f"One system call is worth copying {byte_count(prices.bytes_per_call.median)}"
-    return crossover(curves, unit="ns", origin=origin, between=between, title=title)
+    return crossover(
+        curves, unit="ns", origin=origin, between=between, size_of="a block", title=title
+    )
 
 
 def costs_words(prices: Calibration) -> str:
@@ -113,9 +115,10 @@ def loop_picture(prices: Calibration, calls: int, copies: int) -> Picture:
 
         return Curve(name, tuple((chunk_bytes, cost(chunk_bytes)) for chunk_bytes in chunk_sizes))
 
-    yours = curve(f"{calls} calls and {copies} copies per chunk", calls, copies)
+    yours = curve(f"calls: {calls}, copies: {copies}", calls, copies)
     origin = Origin("COMPUTED", f"from prices of {prices.outcome.host.text()}")
-    return crossover([yours, curve("1 call, no copy", 1, 0)], unit="s per GiB", origin=origin)
+    both = [yours, curve("1 call, no copy", 1, 0)]
+    return crossover(both, unit="s per GiB", origin=origin, size_of="a chunk")
 
 
 def loop_words(prices: Calibration, calls: int, copies: int) -> str:
@@ -125,8 +128,8 @@ def loop_words(prices: Calibration, calls: int, copies: int) -> str:
         for size in (4 << 10, 1 << 20)
     )
     return (
-        f"With {calls} calls and {copies} copies per chunk, 1 GiB costs {small:.2f} s in chunks of "
-        f"4 KiB and {large:.2f} s in chunks of 1 MiB: the copies are the same, the calls are not."
+        f"With calls: {calls} and copies: {copies} per chunk, 1 GiB costs {small:.2f} s in chunks "
+        f"of 4 KiB and {large:.2f} s in chunks of 1 MiB: the copies are the same, the calls are not."
     )
 
 
