@@ -277,6 +277,8 @@ class Target:
             self.refusals += 1
         except Exception as cause:
             raise self._finding(frame, traceback.format_exc()) from cause
+        if LOG.tracebacks:
+            raise self._finding(frame, LOG.tracebacks.pop(0))
         took_ns = time.perf_counter_ns() - started_ns
         self.slowest_ns = max(self.slowest_ns, took_ns)
         if took_ns > SLOW_S * 1e9:
@@ -297,11 +299,14 @@ class Formatting(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.errors: deque[str] = deque(maxlen=5)
+        self.tracebacks: list[str] = []  # of other threads, since somebody looked
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if record.levelno >= logging.ERROR:
             self.errors.append(line)
+        if record.exc_info:
+            self.tracebacks.append(logging.Formatter().formatException(record.exc_info))
 
 
 LOG = Formatting()

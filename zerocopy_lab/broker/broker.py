@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.aside import Aside
 from zerocopy_lab.broker.cluster import ClusterHandler
 from zerocopy_lab.broker.configs import ConfigsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
@@ -49,6 +50,7 @@ class Broker:
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
         self.faults = Faults(self.timers)
+        self._aside = Aside()
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
@@ -74,6 +76,7 @@ class Broker:
             },
             faults=self.faults,
             bare_sasl=sasl.bare_message,
+            aside=self._aside,
         )
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:
@@ -87,6 +90,7 @@ class Broker:
     def close(self) -> None:
         """Stop the background work and close the logs cleanly."""
         self._housekeeping.stop()
+        self._aside.close()
         self.timers.close()
         self.logs.close()
 

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from zerocopy_lab.broker.aside import LARGE_BYTES, Aside
 from zerocopy_lab.broker.counters import RequestCounters
 from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.faults import Fault, Faults, drop, failed
 from zerocopy_lab.errors import CloseConnection, KafkaError, UnsupportedVersion
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Client, Reply
-from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.protocol.exchange import Answer, Client, Reply
 from zerocopy_lab.protocol.requests import (
     RequestHeader,
     UnsupportedApiVersions,
@@ -75,12 +75,14 @@ class Dispatch:
         frame_handlers: Mapping[ApiKey, FrameHandler],
         faults: Faults,
         bare_sasl: Callable[[memoryview, Client], Reply],
+        aside: Aside,
     ) -> None:
         self._handlers = {key: handler for family in families for key, handler in family.items()}
         self._handlers[ApiKey.api_versions] = self._api_versions
         self._frame_handlers = frame_handlers
         self._faults = faults
         self._bare_sasl = bare_sasl
+        self._aside = aside
         self.counters = RequestCounters()
         served = self._handlers.keys() | frame_handlers.keys()
         self.versions: dict[ApiKey, VersionRange] = {
@@ -123,7 +125,18 @@ class Dispatch:
         frame_handler = self._frame_handlers.get(header.api_key)
         if frame_handler is not None:
             return frame_handler(frame, header, client)
+        if len(frame) >= LARGE_BYTES:
+            return self._answer_aside(frame, header, client)
         return self._answer_entity(frame, header, client)
+
+    def _answer_aside(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+        key = header.api_key
+        if len(frame) > MOST_BYTES_DECODED:
+            raise CloseConnection(
+                f"{key.name} of {len(frame)} bytes; beyond {MOST_BYTES_DECODED} only Produce may go"
+            )
+        copy = memoryview(bytes(frame))  # the network wants its buffer back
+        return self._aside.answer_later(lambda: self._answer_entity(copy, header, client))
 
     def _answer_entity(
         self,
@@ -136,10 +149,6 @@ class Dispatch:
         handler = self._handlers.get(key)
         if handler is None:
             raise CloseConnection(f"{key.name} is not served")
-        if len(frame) > MOST_BYTES_DECODED:
-            raise CloseConnection(
-                f"{key.name} of {len(frame)} bytes; beyond {MOST_BYTES_DECODED} only Produce may go"
-            )
         request = messages.decode(key, version, frame, header.body_at)
         context = RequestContext(key, version, header.correlation_id, header.client_id, client)
         try:
@@ -154,7 +163,7 @@ class Dispatch:
             response = _failure(key, version, error)
         if not isinstance(response, Deferred):
             return [messages.encode_response(key, version, header.correlation_id, response)]
-        later: Deferred[Pieces] = Deferred(on_abandon=response.abandon)
+        later: Deferred[Answer] = Deferred(on_abandon=response.abandon)
         response.on_complete(
             lambda entity: later.complete(
                 [messages.encode_response(key, version, header.correlation_id, entity)]

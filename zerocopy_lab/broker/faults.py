@@ -27,8 +27,7 @@ from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import CloseConnection, KafkaError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Later, Reply
-from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.protocol.exchange import Answer, Later, Reply
 from zerocopy_lab.protocol.requests import RequestHeader
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -82,10 +81,10 @@ class Faults:
 
     def delayed(self, reply: Reply, delay_s: float) -> Reply:
         """The same answer, later. The request itself has been carried out in time."""
-        later: Deferred[Pieces | None] = Deferred()
+        later: Deferred[Answer] = Deferred()
 
-        def send_later(pieces: Pieces | None) -> None:
-            self._timers.call_later(delay_s, lambda: _complete(later, pieces))
+        def send_later(answer: Answer) -> None:
+            self._timers.call_later(delay_s, lambda: _complete(later, answer))
 
         if reply is None or isinstance(reply, (list, tuple)):
             send_later(reply)
@@ -94,8 +93,8 @@ class Faults:
         return later
 
 
-def _complete(later: Deferred[Pieces | None], pieces: Pieces | None) -> None:
-    later.complete(pieces)
+def _complete(later: Deferred[Answer], answer: Answer) -> None:
+    later.complete(answer)
 
 
 def drop(fault: Fault, carry_out: Callable[[], Reply]) -> Reply:

@@ -31,6 +31,8 @@ from zerocopy_lab.network.server import ListenerSettings, NetworkServer, Network
 HELP = "run the mini broker"
 _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
+_SWITCH_INTERVAL_S = 0.0005
+
 log = logging.getLogger(__name__)
 
 
@@ -113,6 +115,9 @@ def run(arguments: argparse.Namespace) -> int:
     except (KafkaError, ValueError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
+    # Whoever has the interpreter hands it over this often. A thread with a large request must not
+    # make the others wait longer for every system call they make.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with broker:
         return _serve(broker, network, arguments)
 

@@ -24,7 +24,7 @@ from zerocopy_lab.network.outbox import Outbox
 from zerocopy_lab.network.quotas import Limits, RequestMemory
 from zerocopy_lab.network.reactor import READ, WRITE, Reactor
 from zerocopy_lab.network.tls import principal_of
-from zerocopy_lab.protocol.exchange import Client, Handler, Later, Reply
+from zerocopy_lab.protocol.exchange import Answer, Client, Handler, Later, Reply
 from zerocopy_lab.protocol.framing import Pieces
 from zerocopy_lab.transfer import Transfer
 
@@ -176,14 +176,16 @@ class Connection:
             lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces))
         )
 
-    def _resume(self, pieces: Pieces | None) -> None:
+    def _resume(self, answer: Answer) -> None:
         """The response that was waited for is there."""
         if not self._closed:
             self._later = None
-            self._proceed(lambda: self._answer_and_go_on(pieces))
+            self._proceed(lambda: self._answer_and_go_on(answer))
 
-    def _answer_and_go_on(self, pieces: Pieces | None) -> None:
-        self._answer(pieces)
+    def _answer_and_go_on(self, answer: Answer) -> None:
+        if isinstance(answer, CloseConnection):
+            raise answer
+        self._answer(answer)
         self._handle_frames()
 
     def _send(self, pieces: Pieces) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol.framing import Pieces
 
 
@@ -44,11 +45,17 @@ class Client:
         return f"{self.host}:{self.port}"
 
 
+#: What is known in the end: the response, that there is none, or that the connection has to end.
+Answer = Pieces | CloseConnection | None
+
+
 class Later(Protocol):
     """A response that is not there yet."""
 
-    def on_complete(self, callback: Callable[[Pieces | None], object]) -> None:
-        """Call `callback` with the response once it is there, at once if it is; from any thread."""
+    def on_complete(self, callback: Callable[[Answer], object]) -> None:
+        """Call `callback` with the response once it is there, at once if it is; from any thread.
+        A CloseConnection instead of a response ends the connection.
+        """
 
     def abandon(self) -> None:
         """The client has hung up: nobody will read this response."""
