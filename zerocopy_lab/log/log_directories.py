@@ -52,6 +52,7 @@ from zerocopy_lab.log.topic_registry import TopicInfo, read_topics, write_topics
 _LOGGER = logging.getLogger(__name__)
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
 IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
+MOST_PER_ROUND = 1000  # partitions that are looked after, some 10 ms
 # KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and not all its files are
 # segments.
 _NOT_A_TOPIC = "__cluster_metadata"
@@ -78,6 +79,7 @@ class LogDirectories:
         self._topics: dict[str, TopicInfo] = {}
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
+        self._looked_after = 0
         self._last_checkpoint_ms = self._last_idle_ms = clock_ms()
 
     @classmethod
@@ -408,7 +410,7 @@ class LogDirectories:
 
         What goes wrong with one partition is logged and does not keep the others waiting.
         """
-        logs = self.logs()
+        logs = self._turn()
         for log in logs:
             with _logged(f"looking after {log.topic}-{log.partition}"):
                 log.look_after(now_ms)
@@ -418,6 +420,15 @@ class LogDirectories:
         if now_ms - self._last_idle_ms >= IDLE_INTERVAL_MS:
             self.open_files.close_idle()
             self._last_idle_ms = now_ms
+
+    def _turn(self) -> list[PartitionLog]:
+        """Whose turn it is: at ten thousand partitions not all in one round, the network threads
+        would have to wait for it.
+        """
+        logs = self.logs()
+        first = self._looked_after % max(len(logs), 1)
+        self._looked_after += MOST_PER_ROUND
+        return (logs[first:] + logs[:first])[:MOST_PER_ROUND]
 
     def _compact_dirtiest(self, logs: list[PartitionLog], now_ms: int) -> None:
         """One partition a round, as a Kafka with one cleaner thread does."""

@@ -244,7 +244,7 @@ class PartitionLog:
                 return old
             end = self.log_end_offset
             old.finish_indexes()
-            self._save_snapshot(end, sync=False)  # with the new segment's base offset for a name
+            self._save_snapshot(end)  # with the new segment's base offset for a name
             new = Segment.create(
                 self.directory, end, self.settings.index_interval_bytes, self._open_files
             )
@@ -353,13 +353,14 @@ class PartitionLog:
         """
         with self._lock:
             self._row.active.save_indexes()
-            self._save_snapshot(self.log_end_offset, sync=False)
+            self._save_snapshot(self.log_end_offset)
 
-    def _save_snapshot(self, offset: int, *, sync: bool) -> None:
+    def _save_snapshot(self, offset: int) -> None:
         if offset == self._snapshot_offset:
             return
         path = self.directory / segment_file(offset, SNAPSHOT_SUFFIX)
-        replace_file(path, self._producers.to_snapshot(), sync=sync)
+        # Not forced to disk: it has a CRC, and an older one with the batches behind it will do.
+        replace_file(path, self._producers.to_snapshot(), sync=False)
         if self._snapshot_offset not in {segment.base_offset for segment in self._row.segments}:
             self._remove_snapshot(self._snapshot_offset)
         self._snapshot_offset = offset
@@ -523,6 +524,6 @@ class PartitionLog:
         with self._lock:
             if self.recovery_point < self.log_end_offset:
                 self._flush_to_disk()
-            self._save_snapshot(self.log_end_offset, sync=True)
+            self._save_snapshot(self.log_end_offset)
             for segment in self._row.segments:
                 segment.close()

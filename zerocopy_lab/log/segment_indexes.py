@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zerocopy_lab.log import time_index
 from zerocopy_lab.log.file_names import OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, segment_file
 from zerocopy_lab.log.offset_index import ENTRY_BYTES, OffsetIndex
+from zerocopy_lab.log.time_index import ENTRY as TIME_ENTRY
 from zerocopy_lab.log.time_index import NO_TIMESTAMP, TimeIndex
 
 _UNKNOWN = -1
@@ -98,8 +98,8 @@ class SegmentIndexes:
         _write_from(path, offsets, max(self._saved_offsets, 0) * ENTRY_BYTES, sync)
         self._saved_offsets = len(offsets) // ENTRY_BYTES
         path = directory / (segment_file(base_offset, TIME_INDEX_SUFFIX) + suffix)
-        _write_from(path, times, max(self._saved_times, 0) * time_index.ENTRY.size, sync)
-        self._saved_times = len(times) // time_index.ENTRY.size
+        _write_from(path, times, max(self._saved_times, 0) * TIME_ENTRY.size, sync)
+        self._saved_times = len(times) // TIME_ENTRY.size
 
     @classmethod
     def load(cls, directory: Path, base_offset: int, log_bytes: int) -> SegmentIndexes:
@@ -118,9 +118,12 @@ class SegmentIndexes:
                     f"the log has {log_bytes} bytes"
                 )
             path = directory / segment_file(base_offset, TIME_INDEX_SUFFIX)
-            indexes.times = TimeIndex.from_bytes(path.read_bytes())
-            if log_bytes and not len(indexes.times):
-                raise ValueError("it has no entry, so it lost the one with the largest timestamp")
+            content = path.read_bytes()
+            indexes.times = TimeIndex.from_bytes(content)
+            # Its last entry decides when retention may take the segment, so a lost one matters.
+            # Zeros at the end are what a power cut, or a Kafka that was killed, leaves of one.
+            if log_bytes and (not len(indexes.times) or content.endswith(bytes(TIME_ENTRY.size))):
+                raise ValueError("it lost its last entry, the one with the largest timestamp")
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         indexes.unindexed_bytes = log_bytes - indexes.offsets.last_position()
@@ -152,10 +155,10 @@ def read_last_timestamp(directory: Path, base_offset: int, suffix: str = "") -> 
     try:
         with open(path, "rb") as file:
             size_bytes = file.seek(0, os.SEEK_END)
-            if size_bytes % time_index.ENTRY.size or not size_bytes:
+            if size_bytes % TIME_ENTRY.size or not size_bytes:
                 return None
-            file.seek(-time_index.ENTRY.size, os.SEEK_END)
-            timestamp_ms: int = time_index.ENTRY.unpack(file.read())[0]
+            file.seek(-TIME_ENTRY.size, os.SEEK_END)
+            timestamp_ms: int = TIME_ENTRY.unpack(file.read())[0]
             return timestamp_ms or None  # 0: preallocated, or 1970
     except FileNotFoundError:
         return None
