@@ -215,7 +215,7 @@ def test_offset_search_marks_the_way() -> None:
     names, index, batches = examples.EXAMPLES["search"]().axes
     assert names.get_title("left").endswith("00000000000000005000.log")
     assert "200 index entries: an entry for 7,024" in index.get_title("left")
-    assert "3 batch headers read, 183 bytes" in batches.get_title("left")
+    assert "batch headers read: 3, 183 bytes" in batches.get_title("left")
     blocks = [p for p in batches.patches if isinstance(p, Rectangle)]
     hues = [to_hex(block.get_facecolor()).upper() for block in blocks]
     assert hues == [theme.RESIDENT, theme.RESIDENT, theme.SENDER, theme.ABSENT]

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from zerocopy_lab.pictures.theme import (
     ABSENT,
@@ -27,6 +28,7 @@ from zerocopy_lab.pictures.theme import (
     new_picture,
     themed,
 )
+from zerocopy_lab.records.batch import HEADER_BYTES
 
 _TITLE: Final[dict[str, Any]] = {
     "pad": 16,
@@ -77,6 +79,7 @@ def offset_search(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="x", labelsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     _magnify(picture, names, index, home)
     _magnify(picture, index, batches, OffsetRange(walked[0].first, (beyond or walked)[-1].end))
@@ -116,7 +119,9 @@ def _draw_batches(axes: Axes, walked: Sequence[OffsetRange], beyond: Sequence[Of
     for batch in beyond:
         _block(axes, batch, ABSENT)
     axes.set_xlim(walked[0].first, (beyond or walked)[-1].end)
-    axes.set_title(f"3  {len(walked)} batch headers read, {61 * len(walked)} bytes", **_TITLE)
+    axes.set_title(
+        f"3  batch headers read: {len(walked)}, {HEADER_BYTES * len(walked)} bytes", **_TITLE
+    )
 
 
 def _block(axes: Axes, place: OffsetRange, hue: str) -> None:
@@ -153,6 +158,6 @@ def _in_words(
         title,
         f"Offset {offset}: of {len(segments)} segments the one from {home.first} holds it.",
         f"Its index has {len(entries)} entries.",
-        f"From offset {walked[0].first} on, {len(walked)} batch headers were read, the last of the "
-        f"batch from {walked[-1].first} to {walked[-1].end - 1}.",
+        f"Batch headers read, from offset {walked[0].first} on: {len(walked)}. The last is that of "
+        f"the batch from {walked[-1].first} to {walked[-1].end - 1}.",
     )

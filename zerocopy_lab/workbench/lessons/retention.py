@@ -149,7 +149,7 @@ def _told_in_days(segment: SegmentInfo, now_ms: int, retention_ms: int) -> Segme
     age_ms = now_ms - segment.largest_ms
     if not segment.deletable or retention_ms < 0 or age_ms <= retention_ms:
         return segment
-    return segment._replace(why=f"its youngest message is {age_ms / DAY_MS:.1f} days old")
+    return segment._replace(why=f"youngest message {age_ms / DAY_MS:.1f} days old")
 
 
 def limits_words(log: FilledLog, days: int, kib: int) -> str:

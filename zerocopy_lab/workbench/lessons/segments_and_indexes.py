@@ -188,7 +188,7 @@ def search_picture(partition: StoppedPartition, offset: int) -> Picture:
         walked=[OffsetRange(batch.first, batch.end) for batch in search.walked],
         beyond=[OffsetRange(b.first, b.end) for b in search.segment.batches[behind : behind + 3]],
         origin=Origin("COUNTED", describe_host().text()),
-        title=f"Offset {offset:,}: {len(search.walked)} of {batches:,} batch headers read",
+        title=f"Offset {offset:,}: batch headers read: {len(search.walked)} of {batches:,}",
     )
 
 
@@ -197,8 +197,9 @@ def search_words(partition: StoppedPartition, offset: int) -> str:
     search = find(partition.directory, offset)
     return (
         f"{search.segment.path.name} by its name, one of {len(search.segment.entries)} index "
-        f"entries by bisection, then {len(search.walked)} batch headers of {HEADER_BYTES} bytes: "
-        f"the batch is at position {search.batch.position:,} of {search.segment.log_bytes:,}."
+        f"entries by bisection, then a walk over batch headers of {HEADER_BYTES} bytes, "
+        f"{len(search.walked)} in all: the batch is at position {search.batch.position:,} of "
+        f"{search.segment.log_bytes:,}."
     )
 
 
