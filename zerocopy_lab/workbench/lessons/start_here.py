@@ -129,7 +129,7 @@ def loop_words(prices: Calibration, calls: int, copies: int) -> str:
     )
     return (
         f"With calls: {calls} and copies: {copies} per chunk, 1 GiB costs {small:.2f} s in chunks "
-        f"of 4 KiB and {large:.2f} s in chunks of 1 MiB: the copies are the same, the calls are not."
+        f"of 4 KiB and {large:.2f} s in chunks of 1 MiB: as many copies, fewer calls."
     )
 
 

@@ -130,9 +130,13 @@ def draw_alias(strategy: str, socket: Family) -> Picture:
 def alias_words(strategy: str, socket: Family) -> str:
     """What that run found."""
     row = _row(strategy, socket)
-    told = {("old",): "the old bytes arrived, so somebody copied"}
-    told[("new",)] = "the new bytes arrived, so nobody copied"
-    answer = told.get(tuple(sorted(set(row.pages))), row.remark or "no clear answer")
+    arrived = set(row.pages)
+    if arrived == {"old"}:
+        answer = "the old bytes arrived, so somebody copied"
+    elif arrived == {"new"}:
+        answer = "the new bytes arrived, so nobody copied"
+    else:
+        answer = row.remark or "no clear answer"
     return f"{strategy} over a {socket} socket: {answer}."
 
 
