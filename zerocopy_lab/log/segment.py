@@ -93,14 +93,14 @@ class Segment:
         self.open_files = open_files
         self._reader: OpenFile | None = None
         self._writer: OpenFile | None = None
-        # The entries are loaded or rebuilt by whoever needs them first, maybe while another thread
-        # appends.
+        # The entries are loaded or rebuilt by whoever needs them first, maybe while another
+        # thread appends.
         self._lock = threading.RLock()
         self._indexes: SegmentIndexes | None = None
         self._largest_timestamp_ms: int | None = None  # while the indexes are not in memory
         # Batches whose place is known by heart: what was just written, and where consumers just
-        # were. A consumer
-        # that keeps up, or that asks again, costs neither a bisection nor a system call.
+        # were. A consumer that keeps up, or that asks again, costs neither a bisection nor a
+        # system call.
         self._known: dict[int, Found] = {}
 
     @classmethod
@@ -208,8 +208,9 @@ class Segment:
 
     def largest_timestamp_ms(self) -> int:
         """The largest timestamp of all its records, -1 without any. Raises OSError."""
-        if self._indexes is not None:
-            return self._indexes.max_timestamp_ms
+        indexes = self._indexes
+        if indexes is not None:
+            return indexes.max_timestamp_ms
         if self._largest_timestamp_ms is None:
             last = read_last_timestamp(self.directory, self.base_offset, self.suffix)
             self._largest_timestamp_ms = self.indexes().max_timestamp_ms if last is None else last
