@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.log.making import TOPIC, Clock, batch, kill, log_in, open_logs, read_all, read_batches
+from tests.log.making import (
+    NOW_MS,
+    TOPIC,
+    Clock,
+    batch,
+    kill,
+    log_in,
+    open_logs,
+    read_all,
+    read_batches,
+)
 from zerocopy_lab.errors import KafkaStorageError
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.log.file_names import SEGMENT_SUFFIXES, segment_file
@@ -197,6 +207,21 @@ def test_a_damaged_index_is_built_anew(
     if content and any(content) and suffix == ".index":  # an empty one is legal, only slower
         log = open_logs(tmp_path, **overrides).find(TOPIC, 0)
         assert [log.index_entries(base) for base in bases] == [offsets for offsets, _ in entries]
+
+
+def test_a_time_index_that_lost_its_end_does_not_make_a_segment_look_old(tmp_path: Path) -> None:
+    overrides: dict[str, Any] = {"segment_bytes": "2000", "index_interval_bytes": "100"}
+    logs = open_logs(tmp_path, **overrides)
+    log = log_in(logs)
+    for number in range(40):
+        log.append(batch(b"x" * 40, timestamps_ms=(NOW_MS + number,)))
+    expected = [segment.largest_ms for segment in log.segments()]
+    logs.close()
+    for path in (tmp_path / PARTITION).glob("*.timeindex"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-12] + bytes(12))  # a page that never reached the disk
+    log = open_logs(tmp_path, **overrides).find(TOPIC, 0)
+    assert [segment.largest_ms for segment in log.segments()] == expected
 
 
 def test_the_leader_epoch_grows_after_a_crash_only(tmp_path: Path) -> None:
