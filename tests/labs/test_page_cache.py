@@ -10,6 +10,7 @@ import pytest
 from tests.labs.outcomes import outcome_of
 from zerocopy_lab.instruments.memory import DirtyWatch
 from zerocopy_lab.instruments.page_residency import PageMap
+from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.pictures.residency_map import PageCell, SegmentPages
 from zerocopy_lab.workbench.conclusion import InvariantBroken, conclude
 from zerocopy_lab.workbench.evidence import Finding, Verdict
@@ -57,7 +58,10 @@ def test_verdicts_when_it_is_otherwise() -> None:
 
 def test_what_cannot_be_counted_is_not_testable() -> None:
     written = WRITTEN._replace(only_in_memory_bytes=None, cached_growth_bytes=None)
-    found = verdicts(written, Read(TRAFFIC, 0), "it is on tmpfs")
+    written = written._replace(producer_device_bytes=None)
+    found = verdicts(written, Read(TRAFFIC, None), "it is on tmpfs")
+    assert found["S6", "the producer"] is Verdict.NOT_TESTABLE
+    assert found["P2", ""] is Verdict.NOT_TESTABLE
     assert found["P1", ""] is Verdict.NOT_TESTABLE
     assert found["P3", "free shows it"] is Verdict.NOT_TESTABLE
 
@@ -71,6 +75,31 @@ def test_written_then_read_through_a_broker(lab_of: LabOf, tmp_path: Path) -> No
     assert tail.received == written.sent
     assert all(page_cache.invariants(written, tail, late).values())
     assert sum(cell.pages for cell in written.frame.cells) == -(-written.log_bytes // 4096)
+
+
+def test_without_any_instrument_the_lab_still_runs(
+    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object, **__: object) -> None:
+        raise Unavailable("it", "this machine has it not", "Use another")
+
+    for name in ("page_counts", "page_map", "process_block_io", "evict_when_let_go"):
+        monkeypatch.setattr(page_cache, name, unavailable)
+    lab = lab_of("06")
+    with RunningBroker(tmp_path / "data") as broker:
+        written = page_cache.write_and_watch(broker, lab)
+        tail = page_cache.read_all(broker, written)
+        late = page_cache.read_late(broker, written)
+        film = page_cache.film_of(broker, written)
+    assert isinstance(late, str)
+    assert "has it not" in late
+    assert "does not tell" in page_cache.film_words(film)
+    assert page_cache.film_picture(film).png()
+    assert page_cache.watch_picture(written, lab).png()
+    conclude(
+        page_cache.findings(written, tail, late, [GAIN]),
+        page_cache.invariants(written, tail, late),
+    )
 
 
 def test_an_eviction_that_does_nothing_voids_the_lab(
