@@ -1,6 +1,6 @@
 """What the broker costs, side by side with the least that could do the same, in one run.
 
-    python ci/bench.py [fetch] [produce] [messages] [start] [memory] ...
+    python ci/bench.py [fetch] [produce] [messages] [start] [memory] [latency] [requests]
 
 Every section compares with a reference in the same run, rounds of the two taking turns, because
 machines differ and one machine differs from minute to minute. Medians with their range; the goals
@@ -20,12 +20,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from ci.bench_rates import bench_latency, bench_requests  # noqa: E402
 from zerocopy_lab.client.consumer import fetch_frame  # noqa: E402
 from zerocopy_lab.client.producer import produce, produce_frame  # noqa: E402
 from zerocopy_lab.client.wire import Wire  # noqa: E402
@@ -374,6 +376,8 @@ SECTIONS: dict[str, Callable[[Path], None]] = {
     "messages": bench_messages,
     "start": bench_start,
     "memory": bench_memory,
+    "latency": partial(bench_latency, report=report),
+    "requests": partial(bench_requests, report=report),
 }
 
 
@@ -384,7 +388,10 @@ def main() -> None:
     unknown = set(chosen) - set(SECTIONS)
     if unknown:
         parser.error(f"no section {', '.join(sorted(unknown))}; choose of {', '.join(SECTIONS)}")
-    print(describe_host())
+    host = describe_host()
+    print(
+        f"{host.system} {host.kernel}, {host.cpu_model}, {host.cpu_count} CPUs, Python {host.python}"
+    )
     for name in chosen:
         workspace = Path(tempfile.mkdtemp(prefix="zerocopy-lab-bench-"))
         try:
