@@ -15,6 +15,9 @@ takes longer than a second, and memory that grows.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -39,14 +42,25 @@ from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.errors import CloseConnection
-from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Client
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
-from zerocopy_lab.records.compression import Codec
-from zerocopy_lab.records.record import Record, build_batch
+
+def _watched() -> contextlib.AbstractContextManager[object]:
+    """With --coverage, what is imported within is instrumented, so that its branches are seen."""
+    if "--coverage" not in sys.argv or importlib.util.find_spec("atheris") is None:
+        return contextlib.nullcontext()
+    watched: contextlib.AbstractContextManager[object]
+    watched = importlib.import_module("atheris").instrument_imports(include=["zerocopy_lab"])
+    return watched
+
+
+with _watched():
+    from zerocopy_lab.broker.broker import Broker
+    from zerocopy_lab.broker.settings import BrokerSettings
+    from zerocopy_lab.errors import CloseConnection
+    from zerocopy_lab.protocol import messages
+    from zerocopy_lab.protocol.exchange import Client
+    from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+    from zerocopy_lab.records.compression import Codec
+    from zerocopy_lab.records.record import Record, build_batch
 
 INPUTS_PER_BROKER = 50_000  # then a fresh one, so that what piles up by rights does not hide a leak
 SLOW_S = 1.0
@@ -365,16 +379,14 @@ def run_jobs(findings: Path, seconds: float, seed: int, jobs: int) -> int:
 
 def run_coverage(findings: Path, seconds: float, corpus: Path) -> int:
     """Never returns when atheris is there: libFuzzer ends the process."""
-    try:
-        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
+    if importlib.util.find_spec("atheris") is None:
         print("not testable here: the package atheris is not installed")
         return 0
+    atheris = importlib.import_module("atheris")
     quiet_logs()
     corpus.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(seeds()):
         (corpus / f"seed-{index:04d}").write_bytes(frame)
-    atheris.instrument_all()
     target = Target(findings)
     target._open()
     limits = [f"-max_total_time={seconds:.0f}", "-max_len=4096", "-rss_limit_mb=1024", "-timeout=5"]
