@@ -389,9 +389,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no section {', '.join(sorted(unknown))}; choose of {', '.join(SECTIONS)}")
     host = describe_host()
-    print(
-        f"{host.system} {host.kernel}, {host.cpu_model}, {host.cpu_count} CPUs, Python {host.python}"
-    )
+    print(f"{host.system} {host.kernel}, {host.cpu_model}, {host.cpu_count} CPUs")
+    print(f"Python {host.python}; contestants take turns, medians of {ROUNDS} rounds")
     for name in chosen:
         workspace = Path(tempfile.mkdtemp(prefix="zerocopy-lab-bench-"))
         try:
