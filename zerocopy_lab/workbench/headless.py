@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,16 +103,26 @@ def execute(
 
 @contextlib.contextmanager
 def _kernel_environment() -> Iterator[None]:
-    """What kernels inherit: nobody is watching, the package is importable, our own kernel is
-    meant.
+    """What kernels inherit: nobody is watching, the package is importable, our own kernel is meant,
+    and IPython's directory is a fresh one. A learner's own start-up files are not part of a lab.
     """
     before = dict(os.environ)
-    os.environ.update(importable_here({HEADLESS_VARIABLE: "1", "JUPYTER_PREFER_ENV_PATH": "1"}))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with tempfile.TemporaryDirectory(prefix="zerocopy-lab-ipython-") as directory:
+        profile = Path(directory, "profile_default")
+        profile.mkdir()
+        # ipykernel warns that its messages are not encrypted: they stay on the loopback.
+        (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+        wanted = {
+            HEADLESS_VARIABLE: "1",
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "IPYTHONDIR": directory,
+        }
+        os.environ.update(importable_here(wanted))
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def read_notebook(path: Path) -> Any:
