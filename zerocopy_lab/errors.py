@@ -12,7 +12,7 @@ tokens, ...).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class KafkaError(Exception):
@@ -21,6 +21,13 @@ class KafkaError(Exception):
     """
 
     code: ClassVar[int] = -1  # UNKNOWN_SERVER_ERROR
+
+    def alone(self) -> Self:
+        """This error without the calls it came through: kept as a value, it would keep whatever
+        they had in their hands, megabytes perhaps, until the garbage collector comes by.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 class OffsetOutOfRange(KafkaError):

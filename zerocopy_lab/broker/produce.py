@@ -87,7 +87,7 @@ class ProduceHandler:
                 raise InvalidRecord("no record batch")
             appended = self._logs.find(topic, partition).append(records)
         except KafkaError as error:
-            return error
+            return error.alone()
         self._waiting.appended((topic, partition))
         return appended
 
