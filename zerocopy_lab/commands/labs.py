@@ -12,8 +12,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zerocopy_lab.workbench.manifest import LabEntry, lab_entry, labs
+
+if TYPE_CHECKING:
+    from zerocopy_lab.workbench.headless import LabRun
 
 HELP = "list the labs, run them without a browser and write a report"
 
@@ -49,9 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) -> int:
-    import matplotlib.font_manager  # noqa: F401 - its first import builds a cache and says so on stderr
+    import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
-    from zerocopy_lab.workbench.headless import LabRun, run_lab
+    from zerocopy_lab.workbench.headless import run_lab
     from zerocopy_lab.workbench.report import write_report
 
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -64,10 +68,7 @@ def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) ->
     return 1 if any(lab_run.problems for lab_run in runs) else 0
 
 
-def _in_words(lab_run: object) -> str:
-    from zerocopy_lab.workbench.headless import LabRun
-
-    assert isinstance(lab_run, LabRun)
+def _in_words(lab_run: LabRun) -> str:
     if lab_run.skipped:
         return f"skipped: {lab_run.skipped}"
     if not lab_run.problems:
