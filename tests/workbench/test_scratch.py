@@ -29,3 +29,28 @@ def test_a_scratch_directory_goes_with_its_process() -> None:
     path = Path(done.stdout.strip())
     assert path.name.startswith("zerocopy-lab-77-")
     assert not path.exists()
+
+
+BROKER_PROGRAM = """
+from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.workbench.scratch import scratch_directory
+from zerocopy_lab.workbench.topic_admin import create_topic
+path = scratch_directory("77")
+broker = RunningBroker(path).start()
+create_topic(broker.bootstrap, "kept")
+print(path, broker.log_path)
+"""
+
+
+def test_a_broker_that_nobody_closed_ends_before_its_files_go() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BROKER_PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=importable_here({}),
+    )
+    data_dir, log_path = map(Path, done.stdout.split())
+    assert not data_dir.exists()
+    assert not log_path.parent.exists()

@@ -11,6 +11,7 @@ is one broker and no supervisor; if it dies, the next use says so and shows the 
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -93,6 +94,7 @@ class RunningBroker:
     def start(self) -> Self:
         """Starts the process and returns when it listens."""
         announced = threading.Event()
+        atexit.register(self.close)  # before anybody removes the files it still writes to
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -164,6 +166,7 @@ class RunningBroker:
         """Stops the process if it still runs and removes its log and its temporary data."""
         if self._process is not None:
             self.stop()
+        atexit.unregister(self.close)
         self._remove_workspace()
 
     def __enter__(self) -> Self:
