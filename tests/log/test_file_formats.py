@@ -195,6 +195,8 @@ def test_leader_epochs(tmp_path: Path) -> None:
     epochs.cut(120, 250)
     assert LeaderEpochs.load(tmp_path).entries == [(4, 120)]
     assert epochs.end_offset(3, 250) is None
+    epochs.cut(250, 250)  # retention took everything
+    assert LeaderEpochs.load(tmp_path).entries == [(4, 250)]
 
 
 def test_producer_snapshot_bytes() -> None:

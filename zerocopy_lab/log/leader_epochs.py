@@ -76,7 +76,9 @@ class LeaderEpochs:
         """Forget what lies outside the log: epochs that began behind its end, or ended before its
         start. Raises OSError.
         """
-        entries = [entry for entry in self.entries if entry[1] < log_end_offset]
+        # In an empty log start and end are the same: its last epoch stays, epochs never go back.
+        last_start = max(log_end_offset - 1, log_start_offset)
+        entries = [entry for entry in self.entries if entry[1] <= last_start]
         begun = [entry for entry in entries if entry[1] <= log_start_offset]
         if begun:
             entries[: len(begun)] = [(begun[-1][0], log_start_offset)]
