@@ -40,6 +40,8 @@ __all__ = ["EXERCISES", "Path", "bytes_to_send", "flight_events"]
 
 TOPIC = "flights"
 DIRECT, CONTROL = "sendfile", "read_then_send"
+ALONE = ("sendfile", "splice_through_pipe", "mmap_then_send", "read_then_send")
+"""What the widget offers to test without a broker."""
 CHUNK_BYTES = 1 << 20
 """Both contestants move as much per call, so that copies are all that differs."""
 
