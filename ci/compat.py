@@ -2,7 +2,7 @@
 Markdown table.
 
     python ci/compat.py                                   all clients
-    python ci/compat.py --only confluent-kafka --only kcat
+    python ci/compat.py --only confluent-kafka --only kcat --aspect TLS
     python ci/compat.py --out compat.md                   into a file as well
 
 Every cell is a round trip whose result is compared: the messages that come back with those that
@@ -812,9 +812,11 @@ def run(command: list[str], sent: bytes = b"") -> bytes:
 # The table ----------------------------------------------------------------------------------------
 
 
-def row(client: ClientUnderTest, doors: Doors, complaints: list[str]) -> list[str]:
+def row(
+    client: ClientUnderTest, doors: Doors, aspects: Sequence[str], complaints: list[str]
+) -> list[str]:
     cells = []
-    for aspect in ASPECTS:
+    for aspect in aspects:
         topic = f"{client.name}-{aspect}".replace(" ", "-").lower()
         try:
             cells.append(CHECKS[aspect](client, doors, topic) or "yes")
@@ -840,10 +842,12 @@ def clients(only: Sequence[str]) -> Iterator[ClientUnderTest]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", action="append", default=[], metavar="CLIENT")
+    parser.add_argument("--aspect", action="append", choices=ASPECTS)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    aspects = given.aspect or ASPECTS
     complaints: list[str] = []
-    lines = [f"| client | {' | '.join(ASPECTS)} |", "|---" * (len(ASPECTS) + 1) + "|"]
+    lines = [f"| client | {' | '.join(aspects)} |", "|---" * (len(aspects) + 1) + "|"]
     notes = []
     with open_doors() as doors:
         for client in clients(given.only):
@@ -852,7 +856,8 @@ def main() -> int:
                     notes.append(f"{client.name}: not testable here: {reason}")
                     continue
                 apache_kafka.jars(client.version)
-            lines.append(f"| {client.name} | {' | '.join(row(client, doors, complaints))} |")
+            cells = row(client, doors, aspects, complaints)
+            lines.append(f"| {client.name} | {' | '.join(cells)} |")
             if isinstance(client, JavaTools):
                 notes.append(f"{client.name}: {', '.join(client.used)}")
                 client.close()
