@@ -295,6 +295,8 @@ def test_damage_that_is_refused_for_one_partition(
     logs.housekeeping(NOW_MS + 60_000)
     logs.close()
     assert f"{TOPIC} 0" in (tmp_path / "recovery-point-offset-checkpoint").read_text()
+    # Whoever repairs it wants it checked: not everything in this directory was in order.
+    assert not (tmp_path / CLEAN_SHUTDOWN_FILE).exists()
 
 
 def test_a_stray_directory_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -90,7 +90,7 @@ def load_partition(
         finish_swaps(directory)
     except CorruptMessage as error:
         raise DamagedLog(
-            f"{error}. Remove the .swap files: the segments they replace are there"
+            f"{error}. Remove the .swap files, and the suffix of the .deleted ones they replace"
         ) from None
     names = _tidy(directory)
     segments = [

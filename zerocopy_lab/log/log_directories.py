@@ -484,12 +484,17 @@ class LogDirectories:
                 for log in inside:
                     log.close()
                 directory.write_checkpoints(inside)
-                directory.mark_clean()
+                if not self._refused_in(directory):
+                    directory.mark_clean()
             except OSError as error:
                 _LOGGER.error("%s could not be closed in good order: %s", directory.path, error)
             finally:
                 directory.release()
         self._logs.clear()
+
+    def _refused_in(self, directory: LogDirectory) -> list[TopicPartition]:
+        """Partitions that nobody has recovered yet: with the marker nobody ever would."""
+        return [key for key in self._refused if (directory.path / str(key)).is_dir()]
 
 
 @contextmanager
