@@ -4,12 +4,12 @@
     python ci/false_verdicts.py --noise                 the same beside a noisy neighbour
     python ci/false_verdicts.py --more-work 1.2         one truly has 20 % more to do
 
-Each comparison is a whole experiment of its own (7 rounds, new processes, shuffled). The work is
+Each comparison is a whole experiment of its own (9 rounds, new processes, shuffled). The work is
 the data path in small: read a piece of a file from the page cache, send it into a socket, receive
 it. The neighbour copies memory without a pause on the other processor.
 
 Exit code 1: identical contestants were called different in more than 2 % of the comparisons, or
-more work was missed (or called cheaper) in more than 5 %. About 1.5 s per comparison.
+more work was missed (or called cheaper) in more than 5 %. About 2 s per comparison.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def main() -> int:
     """Count, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comparisons", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--more-work", type=float, default=1.0, metavar="FACTOR")
     parser.add_argument("--noise", action="store_true")
