@@ -1,4 +1,4 @@
-"""Topics come and go while the housekeeping thread looks after their logs: no directory may suffer."""
+"""Topics come and go while housekeeping looks after their logs: no directory may suffer."""
 
 from __future__ import annotations
 
