@@ -111,8 +111,12 @@ def test_segments_behind_a_torn_one_are_dropped(tmp_path: Path) -> None:
     log = logs.find(TOPIC, 0)
     assert log.log_end_offset == bases[3] - 1
     assert [int(path.stem) for path in sorted((tmp_path / PARTITION).glob("*.log"))] == bases[:3]
+    aside = sorted(path.name for path in (tmp_path / PARTITION).glob("*.log.dropped"))
+    assert aside == [segment_file(base, ".log.dropped") for base in bases[3:]]
     assert log.append(batch(b"on")).base_offset == bases[3] - 1
     assert len(read_all(log)) == bases[3]
+    logs.close()
+    assert verify(tmp_path, deep=True).faults == []
 
 
 def test_a_segment_that_lost_whole_batches_ends_the_log(tmp_path: Path) -> None:

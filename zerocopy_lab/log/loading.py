@@ -44,7 +44,7 @@ from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.producer_state import ProducerStates
-from zerocopy_lab.log.recovery import TORN_SUFFIX, recover
+from zerocopy_lab.log.recovery import DROPPED_SUFFIX, TORN_SUFFIX, recover
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
 
@@ -55,7 +55,7 @@ _TAIL_BYTES = 1 << 20
 _WORTHLESS = (DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX)
 # What else belongs here: Kafka's index of aborted transactions, and what recovery has put aside.
 _OTHER_FILES = (LEADER_EPOCH_FILE, PARTITION_METADATA_FILE)
-_OTHER_SUFFIXES = (".txnindex", TORN_SUFFIX)
+_OTHER_SUFFIXES = (".txnindex", TORN_SUFFIX, DROPPED_SUFFIX)
 
 
 class DamagedLog(Exception):
@@ -246,7 +246,7 @@ def _start_anew(
         "%s ends at %d, everything before %d was deleted: going on there", directory, end, log_start
     )
     for segment in segments:
-        for path in segment.mark_deleted():
+        for path in segment.rename_files():
             path.unlink()
     return [
         Segment.create(directory, log_start, settings.index_interval_bytes, open_files)

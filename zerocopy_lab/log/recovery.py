@@ -8,7 +8,7 @@ Behind it, any page may be missing after a power cut, and the last batch may be 
     ==============|-----------------------------XX
              recovery point                     torn
       trusted     | every batch read, CRC checked, indexes built;
-                  | cut at the first bad batch, later segments dropped
+                  | cut at the first bad batch, later segments put aside (.dropped)
 
 So the time recovery takes depends on what was not flushed, not on how long the log is.
 
@@ -34,6 +34,7 @@ from zerocopy_lab.records.batch import HEADER_BYTES, read_header
 
 _LOGGER = logging.getLogger(__name__)
 TORN_SUFFIX = ".torn"
+DROPPED_SUFFIX = ".dropped"
 
 
 def recover(
@@ -143,11 +144,14 @@ def _keep_torn(segment: Segment, position: int) -> None:
 
 
 def _drop(segments: list[Segment], first: int, end: int) -> None:
+    """Take the segments from `first` on out of the log. They stay on disk under another name: a
+    power cut may have made the gap before them, but so may somebody who moved a file.
+    """
     for segment in segments[first:]:
         _LOGGER.warning(
-            "%s lies behind the end of the log at offset %d: dropped", segment.path, end
-        )
+            "%s lies behind the end of the log at offset %d: put aside as %s",
+            segment.path, end, DROPPED_SUFFIX,
+        )  # fmt: skip
         segment.let_go()
-        for path in segment.mark_deleted():
-            path.unlink()
+        segment.rename_files(DROPPED_SUFFIX)
     del segments[first:]

@@ -357,18 +357,18 @@ class Segment:
         self.rest()
         self.open_files.closed(self)
 
-    def mark_deleted(self) -> list[Path]:
-        """Rename the files to `.deleted`: out of use, but readers go on. Returns the new paths.
-        Raises OSError.
+    def rename_files(self, suffix: str = DELETED_SUFFIX) -> list[Path]:
+        """Take it out of use; readers go on under the new name. Returns the new paths. Raises
+        OSError.
         """
         paths = []
-        for suffix in SEGMENT_SUFFIXES:
-            path = self.directory / segment_file(self.base_offset, suffix)
-            deleted = path.with_name(path.name + DELETED_SUFFIX)
+        for kind in SEGMENT_SUFFIXES:
+            path = self.directory / segment_file(self.base_offset, kind)
+            renamed = path.with_name(path.name + suffix)
             if path.exists():
-                path.rename(deleted)
-                paths.append(deleted)
-        self.suffix = DELETED_SUFFIX
+                path.rename(renamed)
+                paths.append(renamed)
+        self.suffix = suffix
         self.open_files.closed(self)
         return paths
 

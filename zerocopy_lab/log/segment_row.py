@@ -95,7 +95,7 @@ class SegmentRow:
 
     def _condemn(self, segments: Sequence[Segment], due_ms: int) -> None:
         for segment in segments:
-            self._condemned += [(due_ms, path) for path in segment.mark_deleted()]
+            self._condemned += [(due_ms, path) for path in segment.rename_files()]
 
     def remove_condemned(self, now_ms: int) -> None:
         """Remove the `.deleted` files whose delay is over. Raises OSError."""
