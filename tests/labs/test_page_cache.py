@@ -16,7 +16,13 @@ from zerocopy_lab.workbench.conclusion import InvariantBroken, conclude
 from zerocopy_lab.workbench.evidence import Finding, Verdict
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import late_reader, page_cache
+from zerocopy_lab.workbench.lessons import (
+    late_reader,
+    page_cache,
+    page_cache_findings,
+    page_film,
+    page_frames,
+)
 from zerocopy_lab.workbench.lessons.page_cache import Read, Written
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
@@ -28,7 +34,7 @@ GAIN = late_reader.gain_finding("it is on tmpfs")
 
 
 def verdicts(written: Written, tail: Read, late: Read | str) -> dict[tuple[str, str], Verdict]:
-    found: list[Finding] = page_cache.findings(written, tail, late, [GAIN])
+    found: list[Finding] = page_cache_findings.findings(written, tail, late, [GAIN])
     return {(each.claim_id, each.part): each.verdict for each in found}
 
 
@@ -73,7 +79,7 @@ def test_written_then_read_through_a_broker(lab_of: LabOf, tmp_path: Path) -> No
         tail = page_cache.read_all(broker, written)
         late = page_cache.read_late(broker, written)
     assert tail.received == written.sent
-    assert all(page_cache.invariants(written, tail, late).values())
+    assert all(page_cache_findings.invariants(written, tail, late).values())
     assert sum(cell.pages for cell in written.frame.cells) == -(-written.log_bytes // 4096)
 
 
@@ -83,22 +89,24 @@ def test_without_any_instrument_the_lab_still_runs(
     def unavailable(*_: object, **__: object) -> None:
         raise Unavailable("it", "this machine has it not", "Use another")
 
-    for name in ("page_counts", "page_map", "process_block_io", "evict_when_let_go"):
+    for name in ("page_counts", "process_block_io", "evict_when_let_go"):
         monkeypatch.setattr(page_cache, name, unavailable)
+    monkeypatch.setattr(page_film, "evict_when_let_go", unavailable)
+    monkeypatch.setattr(page_frames, "page_map", unavailable)
     lab = lab_of("06")
     with RunningBroker(tmp_path / "data") as broker:
         written = page_cache.write_and_watch(broker, lab)
         tail = page_cache.read_all(broker, written)
         late = page_cache.read_late(broker, written)
-        film = page_cache.film_of(broker, written)
+        film = page_film.film_of(broker, written)
     assert isinstance(late, str)
     assert "has it not" in late
-    assert "does not tell" in page_cache.film_words(film)
-    assert page_cache.film_picture(film).png()
+    assert "does not tell" in page_film.film_words(film)
+    assert page_film.film_picture(film).png()
     assert page_cache.watch_picture(written, lab).png()
     conclude(
-        page_cache.findings(written, tail, late, [GAIN]),
-        page_cache.invariants(written, tail, late),
+        page_cache_findings.findings(written, tail, late, [GAIN]),
+        page_cache_findings.invariants(written, tail, late),
     )
 
 
@@ -111,17 +119,17 @@ def test_an_eviction_that_does_nothing_voids_the_lab(
         written = page_cache.write_and_watch(broker, lab)
         tail = page_cache.read_all(broker, written)
         late = page_cache.read_late(broker, written)
-    findings = page_cache.findings(written, tail, late, [GAIN])
+    findings = page_cache_findings.findings(written, tail, late, [GAIN])
     with pytest.raises(InvariantBroken, match="after an eviction the bytes came from the device"):
-        conclude(findings, page_cache.invariants(written, tail, late))
+        conclude(findings, page_cache_findings.invariants(written, tail, late))
 
 
 def test_cells_sum_up_to_the_page_map() -> None:
     pages = PageMap(
         4096, 200 * 4096, bytes([1] * 150 + [0] * 50), bytes([1] * 10 + [0] * 190), "cachestat"
     )
-    cells = page_cache.cells_of(pages)
-    assert len(cells) <= page_cache.CELLS
+    cells = page_frames.cells_of(pages)
+    assert len(cells) <= page_frames.CELLS
     totals = [sum(getattr(cell, name) for cell in cells) for name in PageCell._fields[:3]]
     assert totals == [200, 150, 10]
 

@@ -1,0 +1,130 @@
+"""Lab 06, what was found: the verdicts on S6, P1, P2 and the first half of P3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zerocopy_lab.pictures.theme import byte_count
+from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.workbench.lessons.page_cache import Read, Written, watch_words
+
+_NOBODY_COUNTS = "Here nobody counts what a process has from and to devices (/proc/PID/io)."
+
+
+def findings(
+    written: Written, tail: Read, late: Read | str, others: Sequence[Finding]
+) -> list[Finding]:
+    """All that this lab found."""
+    return [
+        _producer_finding(written),
+        _broker_finding(written),
+        _write_finding(written),
+        _tail_finding(written, tail, late),
+        _free_finding(written),
+        *others,
+    ]
+
+
+def _producer_finding(written: Written) -> Finding:
+    if written.producer_device_bytes is None:
+        return finding(
+            "S6", Verdict.NOT_TESTABLE, Evidence.COUNTED, _NOBODY_COUNTS, part="the producer"
+        )
+    share = written.producer_device_bytes / written.sent.payload_bytes
+    verdict = Verdict.SUPPORTED if share < 0.01 else Verdict.CONTRADICTED
+    words = f"Sending {byte_count(written.sent.payload_bytes)} made the producer's process write "
+    return finding(
+        "S6",
+        verdict,
+        Evidence.COUNTED,
+        f"{words}{byte_count(written.producer_device_bytes)} to a device.",
+        Quantity("device bytes written by the producer", written.producer_device_bytes, "bytes"),
+        Quantity("bytes it sent", written.sent.payload_bytes, "bytes"),
+        part="the producer",
+    )
+
+
+def _broker_finding(written: Written) -> Finding:
+    """S6, the broker: is it on the physical disk when it is acknowledged?"""
+    verdict = _if_in_memory(written, Verdict.CONTRADICTED)
+    return finding(
+        "S6", verdict, Evidence.COUNTED, watch_words(written), *_waiting(written), part="the broker"
+    )  # fmt: skip
+
+
+def _write_finding(written: Written) -> Finding:
+    """P1: a write lands in the page cache and is flushed later."""
+    verdict = _if_in_memory(written, Verdict.SUPPORTED)
+    words = watch_words(written)
+    if verdict is not Verdict.NOT_TESTABLE:
+        words += (
+            " Until then a power cut would have taken them; the death of the broker would not, "
+            "because the pages are the kernel's."
+        )
+    return finding("P1", verdict, Evidence.COUNTED, words, *_waiting(written))
+
+
+def _if_in_memory(written: Written, then: Verdict) -> Verdict:
+    """`then`, if most bytes were in memory only when they had been acknowledged."""
+    if written.only_in_memory_bytes is None:
+        return Verdict.NOT_TESTABLE
+    mostly = written.only_in_memory_bytes > written.log_bytes / 2
+    return then if mostly else Verdict.INCONCLUSIVE
+
+
+def _waiting(written: Written) -> list[Quantity]:
+    if written.only_in_memory_bytes is None:
+        return []
+    return [
+        Quantity("only in memory when acknowledged", written.only_in_memory_bytes, "bytes"),
+        Quantity("bytes of the segment", written.log_bytes, "bytes"),
+    ]
+
+
+def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
+    """P2: a reader who is soon enough does not touch the disk."""
+    if tail.device_bytes is None:
+        return finding("P2", Verdict.NOT_TESTABLE, Evidence.COUNTED, _NOBODY_COUNTS)
+    untouched = tail.device_bytes < written.log_bytes / 100
+    told = (
+        f"A consumer that read everything soon after made the broker fetch "
+        f"{byte_count(tail.device_bytes)} of {byte_count(written.log_bytes)} from the device."
+    )
+    figures = [Quantity("device bytes, reading soon", tail.device_bytes, "bytes")]
+    if isinstance(late, str):
+        told += f" (The late reader was not tested: {late})"
+    elif late.device_bytes is not None:
+        told += f" A late one, after an eviction: {byte_count(late.device_bytes)}."
+        figures.append(Quantity("device bytes, reading late", late.device_bytes, "bytes"))
+    verdict = Verdict.SUPPORTED if untouched else Verdict.CONTRADICTED
+    return finding("P2", verdict, Evidence.COUNTED, told, *figures)
+
+
+def _free_finding(written: Written) -> Finding:
+    """P3, where `free` shows it: its buff/cache is made of /proc/meminfo's Cached and others."""
+    growth, part = written.cached_growth_bytes, "free shows it"
+    if growth is None:
+        why = "This system has no /proc/meminfo."
+        return finding("P3", Verdict.NOT_TESTABLE, Evidence.COUNTED, why, part=part)
+    seen = growth > written.log_bytes / 2
+    return finding(
+        "P3",
+        Verdict.SUPPORTED if seen else Verdict.INCONCLUSIVE,
+        Evidence.COUNTED,
+        f"While {byte_count(written.log_bytes)} were written, the machine's cache grew by "
+        f"{byte_count(growth)} (all processes together).",
+        Quantity("growth of Cached in /proc/meminfo", growth, "bytes"),
+        source="free(1): buff/cache is Buffers + Cached + SReclaimable",
+        part=part,
+    )
+
+
+def invariants(written: Written, tail: Read, late: Read | str) -> dict[str, bool]:
+    """What has to hold whatever the machine."""
+    held = {"what came back is what was sent, byte for byte": written.sent == tail.received}
+    if not isinstance(late, str):
+        held["the same from the disk"] = written.sent == late.received
+        if late.device_bytes is not None:
+            from_device = late.device_bytes > written.log_bytes / 2
+            held["after an eviction the bytes came from the device"] = from_device
+    return held
