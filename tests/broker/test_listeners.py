@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
-from ci.certificates import Certificates, make_certificates
 
+from ci.certificates import Certificates, make_certificates
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 USERS = "# name:password\nalice:alice-secret\n\nbob:b:ob\n"

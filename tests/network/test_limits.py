@@ -13,8 +13,7 @@ import pytest
 from zerocopy_lab import transfer
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
-from zerocopy_lab.protocol.exchange import Client, Reply
-from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.protocol.exchange import Answer, Client, Reply
 
 LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small buffer
 
@@ -23,7 +22,7 @@ class HeldAnswers:
     """Answers every frame with its length; an answer to "wait" when the test says so."""
 
     def __init__(self) -> None:
-        self._callbacks: list[Callable[[Pieces | None], None]] = []
+        self._callbacks: list[Callable[[Answer], object]] = []
         self.waiting = threading.Semaphore(0)
 
     def __call__(self, frame: memoryview, client: Client) -> Reply:
@@ -31,7 +30,7 @@ class HeldAnswers:
             return self
         return [struct.pack(">ii", 4, len(frame))]
 
-    def on_complete(self, callback: Callable[[Pieces | None], None]) -> None:
+    def on_complete(self, callback: Callable[[Answer], object]) -> None:
         self._callbacks.append(callback)
         self.waiting.release()
 
