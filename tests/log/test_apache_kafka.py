@@ -43,6 +43,8 @@ def produce(bootstrap: str, topic: str, values: list[bytes], **settings: object)
             "bootstrap.servers": bootstrap,
             "batch.num.messages": 40,
             "linger.ms": 5,
+            # A retry may overtake: only an idempotent producer keeps the order of several.
+            "max.in.flight": 5 if "enable_idempotence" in settings else 1,
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
     )
