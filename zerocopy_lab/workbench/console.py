@@ -151,7 +151,7 @@ def markup(view: View, before: View | None = None) -> str:
     cells = "".join(f"<th style='{_CELL};color:#5f5f5f'>{name}</th>" for name in head)
     empty = f"<tr><td style='{_CELL}' colspan='{len(head)}'>no topics yet</td></tr>"
     return (
-        f"<div style='color:#1c1c1e;background:#fdfdfb;padding:.6em 1em;overflow-x:auto'>"
+        f"<div style='color:#1c1c1e;background:#fdfdfb;padding:.6em 1em;overflow-x:auto;font-size:12px'>"
         f"<table style='border-collapse:collapse;font-variant-numeric:tabular-nums'>"
         f"<thead><tr>{cells}</tr></thead><tbody>{rows or empty}</tbody></table>"
         f"<div style='color:#5f5f5f;margin-top:.4em'>{_broker_line(view, before, seconds)}</div>"
@@ -159,7 +159,7 @@ def markup(view: View, before: View | None = None) -> str:
     )
 
 
-_CELL = "text-align:left;padding:.2em .9em .2em 0;white-space:nowrap"
+_CELL = "text-align:left;padding:.2em .8em .2em 0;white-space:nowrap"
 
 
 def _row(view: View, row: PartitionRow, before: View | None, seconds: float) -> str:
@@ -252,7 +252,7 @@ class _Panel:
         button = ipywidgets.Button(description="Look now", icon="refresh")
         button.on_click(self.refresh)
         self._live.observe(self._switch, names="value")
-        frame = ipywidgets.Box([self._table], layout={"height": "260px", "overflow": "auto"})
+        frame = ipywidgets.Box([self._table], layout={"height": "200px", "overflow": "auto"})
         self.widget = ipywidgets.VBox([ipywidgets.HBox([button, self._live]), frame])
         self.refresh()
 
