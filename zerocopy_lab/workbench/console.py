@@ -151,7 +151,8 @@ def markup(view: View, before: View | None = None) -> str:
     cells = "".join(f"<th style='{_CELL};color:#5f5f5f'>{name}</th>" for name in head)
     empty = f"<tr><td style='{_CELL}' colspan='{len(head)}'>no topics yet</td></tr>"
     return (
-        f"<div style='color:#1c1c1e;background:#fdfdfb;padding:.6em 1em;overflow-x:auto;font-size:12px'>"
+        "<div style='color:#1c1c1e;background:#fdfdfb;padding:.6em 1em;overflow-x:auto;"
+        "font-size:12px'>"
         f"<table style='border-collapse:collapse;font-variant-numeric:tabular-nums'>"
         f"<thead><tr>{cells}</tr></thead><tbody>{rows or empty}</tbody></table>"
         f"<div style='color:#5f5f5f;margin-top:.4em'>{_broker_line(view, before, seconds)}</div>"
