@@ -385,11 +385,11 @@ class LogDirectories:
 
     def _remove(self, log: PartitionLog) -> None:
         """Put a partition's directory aside; housekeeping removes it after the delay."""
-        log.go_offline(UnknownTopicOrPartition(f"{log.topic}-{log.partition} was deleted"))
+        why = UnknownTopicOrPartition(f"{log.topic}-{log.partition} was deleted")
         aside = f".{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
         name = f"{log.topic[: 255 - len(aside) - 12]}-{log.partition}{aside}"
         aside_path = log.directory.with_name(name)
-        log.directory.rename(aside_path)
+        log.move_aside(aside_path, why)
         self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside_path))
 
     # Running and stopping

@@ -70,6 +70,7 @@ from zerocopy_lab.records.batch import (
 
 _LOGGER = logging.getLogger(__name__)
 EXPIRY_INTERVAL_MS = 600_000  # Kafka's producer.id.expiration.check.interval.ms
+_PATIENCE_S = 1.0
 
 
 class Appended(NamedTuple):
@@ -310,6 +311,7 @@ class PartitionLog:
             return  # most of ten thousand partitions
         with self.storage_errors("look after"):
             with self._lock:
+                self._refuse_if_offline()
                 self._row.remove_condemned(now_ms)
             self._retain(now_ms)  # before anything that needs room on the disk: this makes room
             self._flush_what_is_due(now_ms)
@@ -329,11 +331,13 @@ class PartitionLog:
 
     def _flush_to_disk(self, *, with_active: bool = True) -> None:
         with self._lock:
+            self._refuse_if_offline()
             segments = self._row.segments
             end = self.log_end_offset if with_active else segments[-1].base_offset
         # Outside the partition's lock, unless an append holds it: producers need not wait for
         # fsync(2).
         with self._flush_lock:
+            self._refuse_if_offline()
             for segment in segments[:-1]:
                 if not segment.is_flushed:
                     segment.flush()
@@ -352,6 +356,7 @@ class PartitionLog:
         Not forced to disk: both are checked when they are read, and can be done without.
         """
         with self._lock:
+            self._refuse_if_offline()
             self._row.active.save_indexes()
             self._save_snapshot(self.log_end_offset)
 
@@ -391,6 +396,7 @@ class PartitionLog:
     def _retain(self, now_ms: int) -> None:
         """Delete the segments that retention lets go."""
         with self._lock:
+            self._refuse_if_offline()
             verdicts = judge(self._row.segments, self.settings, self.log_start_offset, now_ms)
             old = list(takewhile(attrgetter("deletable"), verdicts))
             if not old:
@@ -434,6 +440,7 @@ class PartitionLog:
     def replace_segments(self, old: list[Segment], new: Segment, now_ms: int) -> None:
         """Put a compacted segment in the place of those it was made from. Raises OSError."""
         with self._lock:
+            self._refuse_if_offline()
             self._row.replace(old, new, now_ms + self.settings.file_delete_delay_ms)
 
     # Looking up
@@ -515,6 +522,28 @@ class PartitionLog:
         self._offline = why  # without the lock: whoever holds it may be waiting for the broken disk
         for segment in self._row.segments:
             segment.let_go()
+
+    def move_aside(self, path: Path, why: KafkaError) -> None:
+        """The partition is deleted: it goes offline, and its directory gets another name.
+
+        Waits for whoever is writing. What it wrote later, by the old name, could be among the files
+        of a new topic of that name. Raises OSError.
+        """
+        # Not for ever: whoever holds a lock may be waiting for a broken disk, or for our caller.
+        held = [
+            lock for lock in (self._lock, self._flush_lock) if lock.acquire(timeout=_PATIENCE_S)
+        ]
+        try:
+            self.go_offline(why)
+            self.directory.rename(path)
+        finally:
+            for lock in held:
+                lock.release()
+
+    def _refuse_if_offline(self) -> None:
+        """To be asked again under a lock: the partition may have been deleted before we got it."""
+        if self._offline is not None:
+            self._refuse(self._offline)
 
     def _refuse(self, why: KafkaError) -> NoReturn:
         raise type(why)(*why.args)  # a new one each time: exceptions collect tracebacks
