@@ -49,7 +49,7 @@ def calibrate(*, fast: bool, seed: int, with_twin: bool = False) -> Calibration:
 
     Raises ExperimentRefused, ContestantFailed.
     """
-    calls, copied_bytes = (400_000, _GIB // 2) if fast else (2_000_000, 4 * _GIB)
+    calls, copied_bytes = (300_000, _GIB // 4) if fast else (2_000_000, 4 * _GIB)
     outcome = run_experiment(
         "a system call and a copy",
         [
@@ -60,6 +60,7 @@ def calibrate(*, fast: bool, seed: int, with_twin: bool = False) -> Calibration:
             Contestant(FAR, copy, {"block_bytes": 128 << 20, "total_bytes": copied_bytes}),
         ],
         repeats=3 if fast else 7,
+        warm_ups=0 if fast else 1,
         seed=seed,
     )
     return prices(outcome, calls, copied_bytes)
