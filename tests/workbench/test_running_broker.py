@@ -57,7 +57,7 @@ def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert not broker.log_path.exists()
 
 
-def test_a_broker_ends_with_the_process_that_started_it() -> None:
+def test_a_broker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
         "import os, signal\n"
         "from zerocopy_lab.workbench.running_broker import RunningBroker\n"
@@ -66,7 +66,8 @@ def test_a_broker_ends_with_the_process_that_started_it() -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"  # no chance to tidy up
     )
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, env=importable_here({}), stdout=subprocess.PIPE, text=True)
+    environment = importable_here({"TMPDIR": str(tmp_path)})  # nobody is left to remove the files
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     broker_pid = int(ended.stdout)
     with contextlib.suppress(psutil.NoSuchProcess):  # it was faster than we
         psutil.Process(broker_pid).wait(timeout=10)
