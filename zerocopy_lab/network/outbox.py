@@ -65,6 +65,7 @@ class Outbox:
         if isinstance(piece, FileSlice):
             length = piece.length
             sent = self._transfer.send(self._sock, piece, self._sent_bytes)
+            assert sent or not length, f"{self._transfer.name} neither moved a byte nor raised"
             self.file_bytes += sent
         else:
             length = len(piece)
