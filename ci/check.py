@@ -27,7 +27,8 @@ from ci.environment import ROOT
 PARTS: dict[str, tuple[str, ...]] = {
     "lint": ("-m", "ruff", "check", "."),
     "types": ("-m", "mypy"),
-    "tests": ("-m", "pytest"),
+    # Two workers, since half of the tests wait for a broker or a browser; a file stays with one.
+    "tests": ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
     "labs": ("-m", "zerocopy_lab", "labs", "run", "--fast", "--out", "out/check"),
 }
 

@@ -67,7 +67,8 @@ def test_compressed_batches_are_kept_and_come_back(
     CLIENTS[writer].write(broker.bootstrap, topic, lines, codec)
     segment = (broker.data_dir / f"{topic}-0" / "00000000000000000000.log").read_bytes()
     stored = {header.codec for _, header in iterate_headers(memoryview(segment))}
-    assert stored == {Codec[codec.upper()]}
+    # librdkafka sends a batch of one message as it is: compressed it would be larger.
+    assert stored - {Codec.NONE} == {Codec[codec.upper()]}
     for reader, client in CLIENTS.items():
         if reader != "kcat" or shutil.which("kcat"):
             assert client.read(broker.bootstrap, topic, len(lines)) == lines
