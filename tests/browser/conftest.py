@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -47,8 +48,9 @@ class JupyterLab(NamedTuple):
     directory: Path
 
     def url_of(self, notebook: str) -> str:
-        """The page that shows one notebook and nothing that an earlier visit left open."""
-        return f"{self.address}lab/tree/{notebook}?reset&token={self.token}"
+        """The page that shows one notebook, in a workspace where nothing else was ever open."""
+        workspace = uuid4().hex
+        return f"{self.address}lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
 
 
 @pytest.fixture(scope="session")

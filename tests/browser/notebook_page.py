@@ -15,7 +15,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Request, TimeoutE
 from zerocopy_lab.workbench.explore import ERROR_MARK
 
 LOAD_TIMEOUT_MS = 60_000
-PICTURE_TIMEOUT_MS = 30_000
+PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside other tests
 
 # JavaScript, run in the page. `jupyterapp` is JupyterLab's own handle on itself.
 PANEL = "jupyterapp.shell.currentWidget"

@@ -20,7 +20,7 @@ from tests.browser.notebook_page import (
 )
 from zerocopy_lab.workbench.manifest import LabEntry, labs
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LABS = list(labs().values())
 
