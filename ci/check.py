@@ -2,6 +2,7 @@
 
     python3 ci/check.py               all parts, in this order: lint, types, tests, labs
     python3 ci/check.py lint types    only these
+    python3 ci/check.py browser       every lab in a real browser, which the first line leaves out
     python3 ci/check.py --list        what each part runs
 
 A failing part does not keep the others from running. The exit code is 0 when all parts passed.
@@ -27,10 +28,14 @@ from ci.environment import ROOT
 PARTS: dict[str, tuple[str, ...]] = {
     "lint": ("-m", "ruff", "check", "."),
     "types": ("-m", "mypy"),
-    # Two workers, since half of the tests wait for a broker or a browser; a file stays with one.
-    "tests": ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+    # Two workers, since half of the tests wait for a broker; a file stays with one.
+    "tests": ("-m", "pytest", "-m", "not browser", "-n", "2", "--dist", "loadfile"),
     "labs": ("-m", "zerocopy_lab", "labs", "run", "--fast", "--out", "out/check"),
+    "browser": ("-m", "pytest", "-m", "browser"),
 }
+
+# Runs when it is named. Every lab in a real browser takes as long as all the rest together.
+ONLY_WHEN_NAMED = {"browser"}
 
 
 class PartResult(NamedTuple):
@@ -70,7 +75,8 @@ def parse_arguments() -> list[str]:
         for part, command in PARTS.items():
             print(f"{part:8}.venv/bin/python {shlex.join(command)}")
         sys.exit(0)
-    return [part for part in PARTS if part in arguments.parts or not arguments.parts]
+    named = arguments.parts or set(PARTS) - ONLY_WHEN_NAMED
+    return [part for part in PARTS if part in named]
 
 
 def run(part: str, python: str) -> PartResult:
