@@ -13,12 +13,12 @@ from types import ModuleType
 #: In the order of `--help`, with the one line that is shown there.
 COMMANDS = {
     "serve": "run the mini broker",
-    "labs": "run the labs headless, or list them",
+    "labs": "list the labs, run them without a browser and write a report",
     "doctor": "what this machine can prove, count and time",
     "race": "let transfer strategies race each other",
     "residency": "how much of a directory is in the page cache",
-    "dump": "print a segment, an index or a checkpoint",
-    "verify": "check a whole log directory",
+    "dump": "print segments, indexes, snapshots and checkpoints",
+    "verify": "check a log directory: batches, offsets, indexes, checkpoints",
 }
 
 

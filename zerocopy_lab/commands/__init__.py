@@ -1,5 +1,5 @@
 """The subcommands of `python -m zerocopy_lab`, one module each.
 
-Every module has `HELP` (one line), `add_arguments(parser)` and `run(arguments) -> exit code`. Only
-the chosen one is fully used, so heavy imports belong inside `run`.
+Every module has `add_arguments(parser)` and `run(arguments) -> exit code`; the line that `--help`
+shows for it is in `__main__`. Only the chosen one is imported.
 """

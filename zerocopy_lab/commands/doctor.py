@@ -30,8 +30,6 @@ from zerocopy_lab.workbench.alias_test import alias_test
 from zerocopy_lab.workbench.receivers import Kind, receiver_unavailable
 from zerocopy_lab.workbench.stopwatch import pinning_unavailable
 
-HELP = "what this machine can prove, count and time"
-
 FAMILIES: tuple[Family, ...] = ("tcp", "unix")
 RECEIVERS: tuple[Kind, ...] = ("touching", "dropping", "splicing")
 

@@ -42,7 +42,6 @@ from zerocopy_lab.records.fields import (
 )
 from zerocopy_lab.records.record import Record, read_records
 
-HELP = "print segments, indexes, snapshots and checkpoints"
 _BYTES_PER_LINE = 16
 
 

@@ -19,8 +19,6 @@ from zerocopy_lab.workbench.manifest import LabEntry, lab_entry, labs
 if TYPE_CHECKING:
     from zerocopy_lab.workbench.headless import LabRun
 
-HELP = "list the labs, run them without a browser and write a report"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the actions and their options."""

@@ -35,8 +35,6 @@ from zerocopy_lab.workbench.racing import (
 )
 from zerocopy_lab.workbench.recorded import save_outcomes
 
-HELP = "let transfer strategies race each other"
-
 FULL_ROUNDS: Final = 7
 FAST_ROUNDS: Final = 3
 FIGURES: Final = ("sender_cpu_s_per_gib", "total_cpu_s_per_gib", "gib_per_s")

@@ -19,8 +19,6 @@ from typing import Any, Final
 from zerocopy_lab.instruments.page_residency import PageCounts, PageMap, page_counts, page_map
 from zerocopy_lab.instruments.unavailable import Unavailable
 
-HELP = "how much of a directory is in the page cache"
-
 PAGES_PER_LINE: Final = 64
 ABSENT, RESIDENT, DIRTY = ".", "#", "D"
 

@@ -28,7 +28,6 @@ from zerocopy_lab.commands.serve_settings import (
 from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
 
-HELP = "run the mini broker"
 _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _SWITCH_INTERVAL_S = 0.0005

@@ -17,8 +17,6 @@ from pathlib import Path
 from zerocopy_lab.log.partition_verification import Findings
 from zerocopy_lab.log.verification import verify
 
-HELP = "check a log directory: batches, offsets, indexes, checkpoints"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the directory and how to look at it."""
