@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import random
-import select
 import socket
 import struct
 import threading
@@ -30,7 +29,7 @@ from zerocopy_lab.protocol.exchange import Client
 from zerocopy_lab.protocol.framing import Piece, Pieces, framed
 from zerocopy_lab.transfer import Transfer, make, strategies
 from zerocopy_lab.transfer.anonymous_tls import anonymous_contexts
-from zerocopy_lab.transfer.connections import Pair, connected_pair
+from zerocopy_lab.transfer.connections import Pair, connected_pair, is_ready
 from zerocopy_lab.transfer.send_with_msg_zerocopy import SendWithMsgZerocopy
 
 MIB = 1 << 20
@@ -95,7 +94,7 @@ def drain_all(outbox: Outbox, sender: socket.socket) -> None:
     """Drain as an event loop does, and end the stream, also when that fails."""
     try:
         while not outbox.drain():
-            assert select.select([], [sender], [], PATIENCE_S)[1], "stands still"
+            assert is_ready(PATIENCE_S, write=[sender]), "stands still"
     finally:
         sender.shutdown(socket.SHUT_WR)
 

@@ -9,7 +9,9 @@ timers, and over loopback that decides the race before any copy does.
 
 from __future__ import annotations
 
+import select
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -79,6 +81,23 @@ def set_steady_congestion_control(sock: socket.socket) -> str:
             break
     name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
     return name.rstrip(b"\0").decode()
+
+
+def is_ready(
+    patience_s: float,
+    *,
+    read: Sequence[socket.socket | int] = (),
+    write: Sequence[socket.socket | int] = (),
+) -> bool:
+    """Wait for the first end that can be read from or written to; False after `patience_s` seconds.
+
+    poll(2), because select(2) knows no descriptor beyond 1023.
+    """
+    poll = select.poll()
+    for ends, event in ((read, select.POLLIN), (write, select.POLLOUT)):
+        for end in ends:
+            poll.register(end, event)
+    return bool(poll.poll(patience_s * 1000))
 
 
 def _set_buffers(sock: socket.socket, buffer_bytes: int | None) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
-import select
 import signal
 import socket
 import ssl
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.transfer.connections import Family, Pair, pair_for
+from zerocopy_lab.transfer.connections import Family, Pair, is_ready, pair_for
 from zerocopy_lab.transfer.strategy import Transfer
 
 PATIENCE_S = 10.0
@@ -92,7 +91,7 @@ def _speak(write_end: int, check: Callable[[Trial], None], trial: Trial) -> None
 def _words_before_the_end(read_end: int) -> str | None:
     """All that the child writes until it ends; None when it takes too long."""
     words = b""
-    while select.select([read_end], [], [], CHECK_LIMIT_S)[0]:
+    while is_ready(CHECK_LIMIT_S, read=[read_end]):
         more = os.read(read_end, 65_536)
         if not more:
             return words.decode(errors="replace")
@@ -138,7 +137,7 @@ def send_all(transfer: Transfer, sender: socket.socket, piece: FileSlice) -> Non
             try:
                 sent_bytes += send_once(transfer, sender, piece, sent_bytes)
             except BlockingIOError:
-                require(bool(select.select([], [sender], [], PATIENCE_S)[1]), "not writable again")
+                require(is_ready(PATIENCE_S, write=[sender]), "not writable again")
     finally:
         with suppress(OSError):
             sender.shutdown(socket.SHUT_WR)
@@ -185,8 +184,8 @@ def carry_on(
         received += taken
         if not taken and sent_bytes == before_bytes:
             senders = [pair.sender] if sent_bytes < piece.length else []
-            ready = select.select([pair.receiver], senders, [], PATIENCE_S)
-            require(ready != ([], [], []), f"stands still after {sent_bytes} of {piece}")
+            ready = is_ready(PATIENCE_S, read=[pair.receiver], write=senders)
+            require(ready, f"stands still after {sent_bytes} of {piece}")
     return bytes(received)
 
 

@@ -6,7 +6,6 @@ Checks for `conformance`; each takes a `Trial` and raises NotConforming.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import struct
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from zerocopy_lab.errors import FileShrank
 from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.transfer.connections import is_ready
 from zerocopy_lab.transfer.examiner import (
     PATIENCE_S,
     NotConforming,
@@ -72,7 +72,7 @@ def reset_receiver(trial: Trial) -> None:
         pair.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         pair.receiver.close()
         try:
-            while select.select([], [pair.sender], [], PATIENCE_S)[1]:
+            while is_ready(PATIENCE_S, write=[pair.sender]):
                 sent_bytes = send_until_full(transfer, pair.sender, piece, sent_bytes)
                 require(sent_bytes < piece.length, "all was sent to a receiver that had reset")
         except FileShrank as wrong:

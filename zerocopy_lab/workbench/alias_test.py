@@ -30,7 +30,7 @@ from typing import Literal
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer import Transfer, strategies
-from zerocopy_lab.transfer.connections import Family, pair_for
+from zerocopy_lab.transfer.connections import Family, is_ready, pair_for
 from zerocopy_lab.transfer.send_with_msg_zerocopy import SendWithMsgZerocopy
 from zerocopy_lab.workbench.evidence import Evidence
 
@@ -179,7 +179,7 @@ def _peek_at_response(sock: socket.socket) -> bytes:
 def _peek(sock: socket.socket, count: int) -> bytes:
     # With this low-water mark the socket counts as readable only when so many bytes are there.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
-    if not select.select([sock], [], [], PATIENCE_S)[0]:
+    if not is_ready(PATIENCE_S, read=[sock]):
         raise TimeoutError(f"the broker did not send {count} bytes of response in {PATIENCE_S} s")
     arrived = sock.recv(count, socket.MSG_PEEK)
     if len(arrived) < count:
