@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
+import random
 import resource
 import socket
 import statistics
@@ -61,17 +63,21 @@ def many_idle(address: Address, stop: Event, ready: Event) -> None:
 
 
 def many_busy(address: Address, stop: Event, ready: Event) -> None:
-    """200 connections that produce, each ten times a second."""
+    """200 connections that produce at random times, each ten times a second on average."""
     frame = _produce("busy", _batch())
+    chance = random.Random(1)
     with contextlib.ExitStack() as crowd:
         socks = [crowd.enter_context(_connect(address)) for _ in range(200)]
+        for sock in socks:
+            sock.sendall(frame)
         ready.set()
-        while not stop.is_set():
-            for sock in socks:
-                sock.sendall(frame)
-            for sock in socks:
-                _receive(sock)
-            stop.wait(0.1)
+        due_s = time.monotonic()
+        for sock in itertools.cycle(socks):
+            due_s += chance.expovariate(10 * len(socks))
+            if stop.wait(max(0, due_s - time.monotonic())):
+                return
+            _receive(sock)  # what it asked for a tenth of a second ago
+            sock.sendall(frame)
 
 
 def byte_by_byte(address: Address, stop: Event, ready: Event) -> None:

@@ -50,7 +50,7 @@ class Broker:
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
         self.faults = Faults(self.timers)
-        self._aside = Aside()
+        self.aside = Aside()
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
@@ -71,12 +71,12 @@ class Broker:
                 ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
             ),
             frame_handlers={
-                ApiKey.produce: ProduceHandler(self.logs, self.waiting),
+                ApiKey.produce: ProduceHandler(self.logs, self.waiting, self.aside),
                 ApiKey.fetch: FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
             },
             faults=self.faults,
             bare_sasl=sasl.bare_message,
-            aside=self._aside,
+            aside=self.aside,
         )
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:
@@ -90,7 +90,7 @@ class Broker:
     def close(self) -> None:
         """Stop the background work and close the logs cleanly."""
         self._housekeeping.stop()
-        self._aside.close()
+        self.aside.close()
         self.timers.close()
         self.logs.close()
 

@@ -135,8 +135,12 @@ class Dispatch:
             raise CloseConnection(
                 f"{key.name} of {len(frame)} bytes; beyond {MOST_BYTES_DECODED} only Produce may go"
             )
-        copy = memoryview(bytes(frame))  # the network wants its buffer back
-        return self._aside.answer_later(lambda: self._answer_entity(copy, header, client))
+        later = self._aside.answer_later(
+            frame, lambda copy: self._answer_entity(copy, header, client)
+        )
+        if later is None:
+            raise CloseConnection("too many costly requests wait already")
+        return later
 
     def _answer_entity(
         self,

@@ -4,6 +4,9 @@
           --> log.append(view): check, patch the offset, one write(2)
           --> consumers who wait
 
+Two settings of a topic make the broker open every batch, `compression.type` and
+`cleanup.policy=compact`; that is done aside, for it may take long.
+
 acks says what the producer wants to hear, and here, with one replica, two of the three mean the
 same:
 
@@ -20,12 +23,14 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from zerocopy_lab.broker.aside import Aside
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.errors import (
     CloseConnection,
     InvalidRecord,
     InvalidRequiredAcks,
     KafkaError,
+    RequestTimedOut,
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.log import Appended, LogDirectories
@@ -46,9 +51,10 @@ _Outcome = tuple[PartitionBatches, Appended | KafkaError]
 class ProduceHandler:
     """Answers Produce requests; a frame handler, because its payload must not be copied."""
 
-    def __init__(self, logs: LogDirectories, waiting: WaitingFetches) -> None:
+    def __init__(self, logs: LogDirectories, waiting: WaitingFetches, aside: Aside) -> None:
         self._logs = logs
         self._waiting = waiting
+        self._aside = aside
 
     def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
         """Append everything, then answer (acks 1 and all) or not (acks 0)."""
@@ -58,17 +64,34 @@ class ProduceHandler:
                 f"0.11; this broker serves {LOWEST_PRODUCE_SERVED} and above"
             )
         request = read_produce_request(frame, header.body_at, header.api_version)
-        outcomes = [(batches, self._append(request, batches)) for batches in request.partitions]
-        self._log_errors(outcomes, client)
-        if request.acks == 0:
-            _close_on_error(outcomes)
-            return None
-        return [_response(header, outcomes)]
+        if not self._opens_a_batch(request):
+            return self._append_all(request, header, client)
+        later = self._aside.answer_later(
+            frame,
+            lambda copy: self._append_all(
+                read_produce_request(copy, header.body_at, header.api_version), header, client
+            ),
+        )
+        if later is None:
+            return self.refuse(frame, header, RequestTimedOut("too many batches wait to be opened"))
+        return later
 
     def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
         """Append nothing, and say `error` for every partition."""
         request = read_produce_request(frame, header.body_at, header.api_version)
         outcomes: list[_Outcome] = [(batches, error) for batches in request.partitions]
+        if request.acks == 0:
+            _close_on_error(outcomes)
+            return None
+        return [_response(header, outcomes)]
+
+    def _opens_a_batch(self, request: ProduceRequest) -> bool:
+        logs = (self._logs.get(topic, partition) for topic, partition, _ in request.partitions)
+        return any(log is not None and log.settings.opens_batches for log in logs)
+
+    def _append_all(self, request: ProduceRequest, header: RequestHeader, client: Client) -> Reply:
+        outcomes = [(batches, self._append(request, batches)) for batches in request.partitions]
+        self._log_errors(outcomes, client)
         if request.acks == 0:
             _close_on_error(outcomes)
             return None

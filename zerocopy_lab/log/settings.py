@@ -93,6 +93,11 @@ class TopicSettings:
         """Whether only the last record of every key is kept."""
         return "compact" in self.cleanup_policy
 
+    @property
+    def opens_batches(self) -> bool:
+        """Whether the records of a batch are looked at before it is appended."""
+        return self.compression_type != "producer" or self.compacts
+
 
 # Smallest and largest legal number, or the legal words.
 _LEGAL: dict[str, tuple[int, int] | tuple[float, float] | tuple[str, ...]] = {
