@@ -28,6 +28,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.log.wording import byte_count as byte_count  # for every picture
 
 WIDTH_INCHES: Final = 9.0
 DOTS_PER_INCH: Final = 105
@@ -51,6 +52,9 @@ ABSENT: Final = "#F1F1F1"
 RESIDENT: Final = "#56B4E9"
 DIRTY: Final = "#D55E00"
 WRITEBACK: Final = "#6A1B4D"
+
+RECORDED_EARLIER: Final = "RECORDED EARLIER, not measured here"
+"""Opens the title and the footer of a picture whose figures come from another machine."""
 
 SERIES: Final = ("#0060A0", "#D55E00", "#14213D", "#56B4E9", "#2A9D7A", "#F2B33D", "#4D4D4D")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -109,7 +113,7 @@ class Origin(NamedTuple):
         here.
         """
         counts = sorted({value.n for value in spreads})
-        parts = ["RECORDED EARLIER, not measured here"] if self.recorded else []
+        parts = [RECORDED_EARLIER] if self.recorded else []
         parts.append(self.evidence)
         if counts:
             n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
@@ -160,9 +164,11 @@ def themed(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def new_picture(height_inches: float, title: str, footer: str) -> Picture:
     """An empty picture of notebook width; `title` is the caller's finding, or empty: a picture
-    claims nothing itself.
+    claims nothing itself. What was recorded elsewhere says so above all else.
     """
     title_lines = textwrap.wrap(title, 88)
+    if footer.startswith(RECORDED_EARLIER):
+        title_lines.insert(0, RECORDED_EARLIER)
     footer_lines = textwrap.wrap(footer, 128)
     height_inches += 0.22 * len(title_lines)
     footer_inches = 0.1 + 0.15 * len(footer_lines)
@@ -205,7 +211,8 @@ def say_that_nothing_is_there(axes: Axes, words: str) -> None:
     like a fault.
     """
     axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", color=QUIET, transform=axes.transAxes)
+    told = textwrap.fill(words, 110)
+    axes.text(0.5, 0.5, told, ha="center", va="center", color=QUIET, transform=axes.transAxes)
 
 
 def say_why_a_row_is_empty(axes: Axes, row: float, why: str) -> None:
@@ -248,17 +255,6 @@ def luminance(hue: str) -> float:
         c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def byte_count(count: float) -> str:
-    """Bytes as people say them: `512 B`, `4 KiB`, `1.5 MiB`. Powers of 1024, at most three
-    digits.
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024 or unit == "GiB":
-            break
-        count /= 1024
-    return f"{count:.3g} {unit}" if abs(count) < 1000 else f"{count:.0f} {unit}"
 
 
 def significant(value: float) -> str:

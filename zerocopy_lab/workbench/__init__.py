@@ -8,6 +8,7 @@ Only labs, tests and the command line import this room; it may use every other. 
 | which labs there are, what each promises | `manifest`, `labs/labs.toml` |
 | what the article claims | `claims`, `claims.toml` |
 | a broker in a process of its own, or in a thread | `running_broker`, `broker_thread` |
+| what a running broker looks like from outside | `console`, `broker_view`, `console_table` |
 | real events through a real client | `flight_events` |
 | the verbs of a lab | `lab`, `prediction`, `explore`, `exercises`, `conclusion` |
 | what a verdict is made of | `evidence` |
