@@ -7,7 +7,9 @@ so the time that a request allows for them (`timeout`) does not matter here.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from zerocopy_lab.broker.config_entries import topic_entries
@@ -19,6 +21,8 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
 _DELETE_KNOWS_TOPIC_IDS = 6
+
+T = TypeVar("T")
 
 
 class TopicsHandler:
@@ -39,59 +43,45 @@ class TopicsHandler:
     def create_topics(self, request: Any, context: RequestContext) -> messages.Entity:
         """Since version 5 the answer tells the settings of each new topic."""
         types = messages.response_types(context.api_key, context.api_version)
-        mentions = Counter(wanted.name for wanted in request.topics)
+        create = partial(self._create, validate_only=request.validate_only)
         topics = tuple(
-            self._create(types, wanted, mentions[wanted.name], request.validate_only)
-            for wanted in request.topics
+            messages.make(
+                types.CreatableTopicResult,
+                name=name,
+                topic_id=topic.topic_id if topic else None,
+                **_result(error),
+                num_partitions=topic.partitions if topic else -1,
+                replication_factor=1 if topic else -1,
+                configs=_settings_of(types, topic) if topic else (),
+            )
+            for name, topic, error in _each_for_itself(request.topics, create)
         )
         return messages.make(types.CreateTopicsResponse, topics=topics)
 
-    def _create(self, types: Any, wanted: Any, mentions: int, validate_only: bool) -> Any:
-        error, topic = None, None
-        try:
-            _check_mentions(wanted.name, mentions)
-            topic = self._changes.create(
-                wanted.name,
-                wanted.num_partitions,
-                wanted.replication_factor,
-                {part.partition_index: part.broker_ids for part in wanted.assignments},
-                {config.name: config.value for config in wanted.configs},
-                validate_only=validate_only,
-            )
-        except KafkaError as refusal:
-            error = refusal
-        return messages.make(
-            types.CreatableTopicResult,
-            name=wanted.name,
-            topic_id=topic.topic_id if topic else None,
-            **_result(error),
-            num_partitions=topic.partitions if topic else -1,
-            replication_factor=1 if topic else -1,
-            configs=_settings_of(types, topic) if topic else (),
+    def _create(self, wanted: Any, *, validate_only: bool) -> TopicInfo | None:
+        return self._changes.create(
+            wanted.name,
+            wanted.num_partitions,
+            wanted.replication_factor,
+            {part.partition_index: part.broker_ids for part in wanted.assignments},
+            {config.name: config.value for config in wanted.configs},
+            validate_only=validate_only,
         )
 
     def create_partitions(self, request: Any, context: RequestContext) -> messages.Entity:
         """Topics only grow: the key of a record decides its partition, so fewer would mix keys."""
         types = messages.response_types(context.api_key, context.api_version)
-        mentions = Counter(wanted.name for wanted in request.topics)
+        extend = partial(self._extend, validate_only=request.validate_only)
         results = tuple(
-            self._extend(types, wanted, mentions[wanted.name], request.validate_only)
-            for wanted in request.topics
+            messages.make(types.CreatePartitionsTopicResult, name=name, **_result(error))
+            for name, _, error in _each_for_itself(request.topics, extend)
         )
         return messages.make(types.CreatePartitionsResponse, results=results)
 
-    def _extend(self, types: Any, wanted: Any, mentions: int, validate_only: bool) -> Any:
-        error = None
-        try:
-            _check_mentions(wanted.name, mentions)
-            given = wanted.assignments
-            assignments = None if given is None else [part.broker_ids for part in given]
-            self._changes.extend(
-                wanted.name, wanted.count, assignments, validate_only=validate_only
-            )
-        except KafkaError as refusal:
-            error = refusal
-        return messages.make(types.CreatePartitionsTopicResult, name=wanted.name, **_result(error))
+    def _extend(self, wanted: Any, *, validate_only: bool) -> None:
+        given = wanted.assignments
+        assignments = None if given is None else [part.broker_ids for part in given]
+        self._changes.extend(wanted.name, wanted.count, assignments, validate_only=validate_only)
 
     def delete_topics(self, request: Any, context: RequestContext) -> messages.Entity:
         """The topic is gone for clients at once; its files follow after `file.delete.delay.ms`."""
@@ -122,9 +112,21 @@ class TopicsHandler:
         raise UnknownTopicId(f"no topic has the id {topic_id}")
 
 
-def _check_mentions(name: str, mentions: int) -> None:
-    if mentions > 1:
-        raise InvalidRequest(f"{name} is named {mentions} times in one request")
+def _each_for_itself(
+    wanted_topics: Sequence[Any], act: Callable[[Any], T]
+) -> Iterator[tuple[str, T | None, KafkaError | None]]:
+    """(name, what `act` returned, None) of each, or (name, None, why not). A topic that is named
+    twice is refused: who knows which one was meant.
+    """
+    mentions = Counter(wanted.name for wanted in wanted_topics)
+    for wanted in wanted_topics:
+        name = wanted.name
+        try:
+            if mentions[name] > 1:
+                raise InvalidRequest(f"{name} is named {mentions[name]} times in one request")
+            yield name, act(wanted), None
+        except KafkaError as refusal:
+            yield name, None, refusal
 
 
 def _result(error: KafkaError | None) -> dict[str, Any]:
