@@ -214,11 +214,15 @@ class _Cleaning:
 
 
 def _swap(log: PartitionLog, old: list[Segment], new: Segment, now_ms: int) -> None:
-    """Put the new segment in the place of the old ones; see the table above."""
-    for suffix in reversed(SEGMENT_SUFFIXES):  # the log last: with it the swap is decided
-        _with_suffix(new, suffix, CLEANED_SUFFIX).rename(_with_suffix(new, suffix, SWAP_SUFFIX))
-    sync_directory(new.directory)
-    log.replace_segments(old, new, now_ms)
+    """Put the new segment in the place of the old ones; see the table above.
+
+    Not in a directory that is another topic's by now: the next start would finish the swap there.
+    """
+    with log.staying():
+        for suffix in reversed(SEGMENT_SUFFIXES):  # the log last: with it the swap is decided
+            _with_suffix(new, suffix, CLEANED_SUFFIX).rename(_with_suffix(new, suffix, SWAP_SUFFIX))
+        sync_directory(new.directory)
+        log.replace_segments(old, new, now_ms)
     sync_directory(new.directory)
 
 

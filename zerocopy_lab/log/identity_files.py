@@ -23,6 +23,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -91,6 +92,18 @@ class MetaProperties(NamedTuple):
             return cls(properties["cluster.id"], node_id, directory_id)
         except (KeyError, ValueError) as error:
             raise ValueError(f"{path}: {error} is missing or not a number") from None
+
+
+def cluster_id_in(directories: Iterable[Path]) -> str | None:
+    """The cluster that the first directory with a meta.properties belongs to."""
+    for directory in directories:
+        try:
+            meta = MetaProperties.load(directory)
+        except (ValueError, OSError):
+            continue  # opening the directory will say what is wrong with it
+        if meta is not None:
+            return meta.cluster_id
+    return None
 
 
 def save_topic_id(directory: Path, topic_id: UUID) -> None:

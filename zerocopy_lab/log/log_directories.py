@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -28,31 +28,33 @@ from uuid import UUID
 
 from zerocopy_lab.errors import (
     InvalidPartitions,
-    KafkaError,
     KafkaStorageError,
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
 from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
-from zerocopy_lab.log.compaction import compact, dirty_ratio
 from zerocopy_lab.log.file_names import (
     DELETED_DIRECTORY_SUFFIX,
     TopicPartition,
     check_topic_name,
     parse_partition_directory,
 )
-from zerocopy_lab.log.identity_files import MetaProperties, load_topic_id, new_id, save_topic_id
+from zerocopy_lab.log.identity_files import (
+    cluster_id_in,
+    load_topic_id,
+    new_id,
+    save_topic_id,
+)
 from zerocopy_lab.log.loading import Checkpoints, DamagedLog, load_partition
 from zerocopy_lab.log.log_directory import DirectoryUnusable, LogDirectory
-from zerocopy_lab.log.open_files import OpenFiles
+from zerocopy_lab.log.open_files import OpenFiles, share_of_descriptors
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
+from zerocopy_lab.log.rounds import Rounds, logged
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.topic_registry import TopicInfo, read_topics, write_topics
+from zerocopy_lab.log.topic_registry import Registry, TopicInfo, read_topics, write_topics
 
 _LOGGER = logging.getLogger(__name__)
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
-IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
-MOST_PER_ROUND = 1000  # partitions that are looked after, some 10 ms
 # KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and not all its files are
 # segments.
 _NOT_A_TOPIC = "__cluster_metadata"
@@ -77,10 +79,11 @@ class LogDirectories:
         self._refused: dict[TopicPartition, str] = {}
         self._revision = 0
         self._topics: dict[str, TopicInfo] = {}
+        self._deleting: set[UUID] = set()  # topics some of whose directories may still be there
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
-        self._looked_after = 0
-        self._last_checkpoint_ms = self._last_idle_ms = clock_ms()
+        self._last_checkpoint_ms = clock_ms()
+        self._rounds = Rounds(self.open_files, clock_ms())
 
     @classmethod
     def open(
@@ -98,9 +101,9 @@ class LogDirectories:
         A directory that cannot be used is in `offline` afterwards. Raises KafkaStorageError when
         none can be used.
         """
-        limit = max_open_files or _a_share_of_the_descriptors()
+        limit = max_open_files or share_of_descriptors()
         logs = cls(defaults or TopicSettings(), limit, clock_ms)
-        logs.cluster_id = cluster_id or _cluster_id_in(directories) or new_id()
+        logs.cluster_id = cluster_id or cluster_id_in(directories) or new_id()
         for path in directories:
             try:
                 logs._directories[path] = LogDirectory.open(path, node_id, logs.cluster_id)
@@ -110,8 +113,9 @@ class LogDirectories:
             raise KafkaStorageError(
                 f"no log directory can be used: {'; '.join(logs._offline.values())}"
             )
-        logs._revision, logs._topics = read_topics(logs._directories, logs.defaults)
-        written_down = dict(logs._topics)
+        written_down = read_topics(logs._directories, logs.defaults)
+        logs._revision, logs._topics = written_down.revision, dict(written_down.topics)
+        logs._deleting = set(written_down.deleting)
         for directory in list(logs._directories.values()):
             logs._load_all(directory)
         logs._after_loading(written_down)
@@ -217,17 +221,30 @@ class LogDirectories:
         with self._lock:
             known = self._known(topic)
             rest = {name: info for name, info in self._topics.items() if name != topic}
-            self._change_topics(rest, f"delete {topic}")
-            for partition in range(known.partitions):
-                self._refused.pop(TopicPartition(topic, partition), None)
-                log = self._logs.pop((topic, partition), None)
-                if log is not None:
-                    where = log.directory.parent
-                    with _logged(f"removing {log.directory}"), self._failing(where):
-                        self._remove(log)
+            self._change_topics(rest, f"delete {topic}", deleting=known.topic_id)
+            left = [
+                key
+                for key in map(partial(TopicPartition, topic), range(known.partitions))
+                if not self._delete_partition(key)
+            ]
             for directory in self._directories.values():
-                with _logged(f"writing checkpoints in {directory.path}"):
+                with logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, self.logs()))
+            if not left:
+                self._deleting.discard(known.topic_id)
+                with logged(f"writing down that {topic} is gone"):
+                    self._write_topics(self._topics)
+
+    def _delete_partition(self, key: TopicPartition) -> bool:
+        """Whether its directory is out of the way; not if it was refused, or its disk is away."""
+        is_aside = False
+        self._refused.pop(key, None)
+        log = self._logs.pop(key, None)
+        if log is not None:
+            with logged(f"removing {log.directory}"), self._failing(log.directory.parent):
+                self._remove(log)
+                is_aside = True
+        return is_aside
 
     def _known(self, topic: str) -> TopicInfo:
         known = self._topics.get(topic)
@@ -235,26 +252,33 @@ class LogDirectories:
             raise UnknownTopicOrPartition(f"there is no topic {topic}")
         return known
 
-    def _change_topics(self, topics: dict[str, TopicInfo], action: str) -> None:
+    def _change_topics(
+        self, topics: dict[str, TopicInfo], action: str, deleting: UUID | None = None
+    ) -> None:
         """Make the partitions, then write the new state of affairs down: from then on it is true.
 
         On an error everything is as before.
         """
+        before = set(self._deleting)
         try:
+            if deleting is not None:
+                self._deleting.add(deleting)
             self._create_missing(topics)
             self._write_topics(topics)
             self._topics = topics
         except OSError as error:
             for key in [key for key in self._logs if key[1] >= _count(self._topics, key[0])]:
                 self._remove(self._logs.pop(key))
-            with _logged(f"taking back: {action}"):
+            self._deleting = before
+            with logged(f"taking back: {action}"):
                 self._write_topics(self._topics)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
 
     def _write_topics(self, topics: dict[str, TopicInfo]) -> None:
         self._revision += 1
+        registry = Registry(self._revision, topics, frozenset(self._deleting))
         for path in self._directories:
-            write_topics(path, self._revision, topics)
+            write_topics(path, registry)
 
     # Partitions
 
@@ -282,6 +306,12 @@ class LogDirectories:
             if key in self._logs:
                 raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
             topic_id = load_topic_id(path)
+            if topic_id in self._deleting:
+                _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
+                aside = _aside(path)  # a crash must not leave half of it under this name
+                path.rename(aside)
+                shutil.rmtree(aside)
+                return
             known = self._topics.get(key.topic)
             if known is not None and topic_id is not None and topic_id != known.topic_id:
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
@@ -330,21 +360,23 @@ class LogDirectories:
             clock_ms=self._clock_ms,
         )
 
-    def _after_loading(self, written_down: Mapping[str, TopicInfo]) -> None:
+    def _after_loading(self, written_down: Registry) -> None:
         """Make what is announced but not there, and write down what is there but not announced."""
+        if not self._offline:
+            self._deleting.clear()  # nothing is left of them
         for key in self._missing(self._topics):
             if self._offline:
                 self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
             else:
                 _LOGGER.warning("%s has no directory: made anew, and empty", key)
         self._create_missing(self._topics)
-        if self._topics != written_down:
-            with _logged("writing down the topics that were found"):
+        if Registry(self._revision, self._topics, frozenset(self._deleting)) != written_down:
+            with logged("writing down the topics that were found"):
                 self._write_topics(self._topics)
         logs = self.logs()
         for directory in list(self._directories.values()):
             if not directory.was_clean:  # recovery may have found less than they promise
-                with _logged(f"writing checkpoints in {directory.path}"):
+                with logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, logs))
 
     def _missing(self, topics: Mapping[str, TopicInfo]) -> list[TopicPartition]:
@@ -386,11 +418,9 @@ class LogDirectories:
     def _remove(self, log: PartitionLog) -> None:
         """Put a partition's directory aside; housekeeping removes it after the delay."""
         why = UnknownTopicOrPartition(f"{log.topic}-{log.partition} was deleted")
-        aside = f".{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
-        name = f"{log.topic[: 255 - len(aside) - 12]}-{log.partition}{aside}"
-        aside_path = log.directory.with_name(name)
-        log.move_aside(aside_path, why)
-        self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside_path))
+        aside = _aside(log.directory)
+        log.move_aside(aside, why)
+        self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside))
 
     # Running and stopping
 
@@ -410,38 +440,9 @@ class LogDirectories:
 
         What goes wrong with one partition is logged and does not keep the others waiting.
         """
-        logs = self._turn()
-        for log in logs:
-            with _logged(f"looking after {log.topic}-{log.partition}"):
-                log.look_after(now_ms)
-        self._compact_dirtiest([log for log in logs if log.settings.compacts], now_ms)
+        self._rounds.look_after(self.logs(), now_ms)
         self._write_checkpoints(now_ms)
         self._remove_directories(now_ms)
-        if now_ms - self._last_idle_ms >= IDLE_INTERVAL_MS:
-            self.open_files.close_idle()
-            self._last_idle_ms = now_ms
-
-    def _turn(self) -> list[PartitionLog]:
-        """Whose turn it is: at ten thousand partitions not all in one round, the network threads
-        would have to wait for it.
-        """
-        logs = self.logs()
-        first = self._looked_after % max(len(logs), 1)
-        self._looked_after += MOST_PER_ROUND
-        return (logs[first:] + logs[:first])[:MOST_PER_ROUND]
-
-    def _compact_dirtiest(self, logs: list[PartitionLog], now_ms: int) -> None:
-        """One partition a round, as a Kafka with one cleaner thread does."""
-        due = []
-        for log in logs:
-            with _logged(f"looking at {log.topic}-{log.partition}"), log.storage_errors("look at"):
-                ratio = dirty_ratio(log, now_ms)
-                if ratio > 0 and ratio >= log.settings.min_cleanable_dirty_ratio:
-                    due.append((ratio, log))
-        if due:
-            log = max(due, key=lambda candidate: candidate[0])[1]
-            with _logged(f"compacting {log.topic}-{log.partition}"):
-                compact(log, now_ms)
 
     def _write_checkpoints(self, now_ms: int) -> None:
         is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
@@ -450,7 +451,7 @@ class LogDirectories:
             for directory in list(self._directories.values()):
                 inside = _inside(directory, logs)
                 action = f"writing checkpoints in {directory.path}"
-                with _logged(action), self._failing(directory.path):
+                with logged(action), self._failing(directory.path):
                     directory.write_checkpoints(inside, all_of_them=is_due)
         if is_due:
             self._last_checkpoint_ms = now_ms
@@ -460,7 +461,7 @@ class LogDirectories:
             due = [path for due_ms, path in self._condemned if due_ms <= now_ms]
             self._condemned = [item for item in self._condemned if item[0] > now_ms]
         for path in due:
-            with _logged(f"removing {path}"), self._failing(path.parent):
+            with logged(f"removing {path}"), self._failing(path.parent):
                 shutil.rmtree(path)
 
     @contextmanager
@@ -497,18 +498,13 @@ class LogDirectories:
         return [key for key in self._refused if (directory.path / str(key)).is_dir()]
 
 
-@contextmanager
-def _logged(action: str) -> Iterator[None]:
-    try:
-        yield
-    except (KafkaError, OSError) as error:
-        _LOGGER.error("%s: %s", action, error)
-
-
-def _a_share_of_the_descriptors() -> int:
-    """A quarter of what the process may open; the rest is for connections and slices in flight."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (65_536 if allowed == resource.RLIM_INFINITY else min(allowed, 65_536)) // 4
+def _aside(path: Path) -> Path:
+    """Another name for a partition's directory, by which the next start removes it. As in Kafka, of
+    a long topic's name only the beginning is kept: a file's name has 255 characters at most.
+    """
+    topic, _, partition = path.name.rpartition("-")
+    mark = f"-{partition}.{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
+    return path.with_name(topic[: 255 - len(mark)] + mark)
 
 
 def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:
@@ -518,14 +514,3 @@ def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[Parti
 def _count(topics: Mapping[str, TopicInfo], topic: str) -> int:
     known = topics.get(topic)
     return known.partitions if known else 0
-
-
-def _cluster_id_in(directories: Sequence[Path]) -> str | None:
-    for path in directories:
-        try:
-            meta = MetaProperties.load(path)
-        except (ValueError, OSError):
-            continue  # opening the directory will say what is wrong with it
-        if meta is not None:
-            return meta.cluster_id
-    return None

@@ -13,6 +13,7 @@ Kafka instead keeps every segment of every partition open, and asks for `ulimit 
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections import OrderedDict
 from typing import Protocol
@@ -78,3 +79,9 @@ class OpenFiles:
                 del self._holders[key]
         for holder in idle.values():  # without the lock: a holder may be opening a file just now
             holder.rest()
+
+
+def share_of_descriptors() -> int:
+    """A quarter of what the process may open; the rest is for connections and slices in flight."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (65_536 if allowed == resource.RLIM_INFINITY else min(allowed, 65_536)) // 4

@@ -33,32 +33,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise, takewhile
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 from uuid import UUID
 
-from zerocopy_lab.errors import (
-    KafkaError,
-    KafkaStorageError,
-    OffsetOutOfRange,
-)
+from zerocopy_lab.errors import KafkaError, OffsetOutOfRange
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.log.admission import admit
-from zerocopy_lab.log.atomic_file import FULL_DISK, replace_file, sync_directory
-from zerocopy_lab.log.file_names import SNAPSHOT_SUFFIX, TopicPartition, segment_file
+from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
+from zerocopy_lab.log.availability import Availability
+from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
-from zerocopy_lab.log.offset_index import ENTRY_BYTES
 from zerocopy_lab.log.open_files import OpenFiles
+from zerocopy_lab.log.producer_snapshots import ProducerSnapshots
 from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.retention import judge
+from zerocopy_lab.log.rolling import must_roll
 from zerocopy_lab.log.segment import Found, Segment
 from zerocopy_lab.log.segment_info import SegmentInfo, describe
 from zerocopy_lab.log.segment_row import SegmentRow
-from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
-from zerocopy_lab.log.time_index import ENTRY as TIME_ENTRY
+from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.time_lookup import OffsetAndTimestamp, first_since, largest
 from zerocopy_lab.records.batch import (
     NO_PRODUCER_ID,
@@ -119,18 +116,17 @@ class PartitionLog:
         self.high_watermark = log_end_offset
         self.recovery_point = recovery_point  # everything before it is on disk
         self.leader_epoch = leader_epoch
-        self._offline: KafkaError | None = None  # why nobody may use this log any more
+        self._availability = Availability(f"{key.topic}-{key.partition}", directory, on_failure)
         self._row = SegmentRow(segments)
         self._epochs = epochs
         self._producers = producers
         self._open_files = open_files
-        self._on_failure = on_failure
         self._clock_ms = clock_ms
         self._lock = threading.RLock()
         self._flush_lock = threading.Lock()
         self._last_flush_ms = self._last_expiry_ms = clock_ms()
         self.cleaned_offset = cleaned_offset  # compaction has been through everything before it
-        self._snapshot_offset = snapshot_offset  # of the latest .snapshot file
+        self._snapshots = ProducerSnapshots(directory, snapshot_offset)
         segments[-1].created_ms = clock_ms()  # as far as this process knows
         for segment, later in pairwise(segments):
             segment.is_flushed = later.base_offset <= recovery_point
@@ -167,8 +163,8 @@ class PartitionLog:
         """
         batch, header = admit(batch, self.settings, f"{self.topic}-{self.partition}")
         with self._lock:
-            if self._offline is not None:
-                self._refuse(self._offline)
+            if self._availability.why_not is not None:  # no call where every producer waits
+                self._availability.check()
             if header.producer_id != NO_PRODUCER_ID:
                 duplicate = self._producers.duplicate_of(header)
                 if duplicate is not None:
@@ -178,7 +174,7 @@ class PartitionLog:
             try:
                 return self._write(batch, header)
             except OSError as error:
-                self._storage_failed(error, "append to")
+                self._availability.failed(error, "append to")
 
     def _write(self, batch: memoryview, header: BatchHeader) -> Appended:
         base_offset = self.log_end_offset
@@ -191,7 +187,9 @@ class PartitionLog:
             self._epochs.begin(self.leader_epoch, base_offset)
         assign_offsets(batch, base_offset, self.leader_epoch)
         segment = self._row.active
-        if segment.size_bytes and self._must_roll(segment, len(batch), last_offset, timestamp_ms):
+        if segment.size_bytes and must_roll(
+            segment, self.settings, len(batch), last_offset, timestamp_ms, self._clock_ms
+        ):
             segment = self.roll()
         segment.append(batch, base_offset, last_offset, timestamp_ms)
         if header.producer_id != NO_PRODUCER_ID:
@@ -205,32 +203,6 @@ class PartitionLog:
         stamped = self.settings.message_timestamp_type == "LogAppendTime"
         append_time_ms = timestamp_ms if stamped else NO_TIMESTAMP
         return Appended(base_offset, last_offset, append_time_ms, self.log_start_offset)
-
-    # Rolling
-
-    def _must_roll(
-        self, segment: Segment, more_bytes: int, last_offset: int, timestamp_ms: int
-    ) -> bool:
-        settings = self.settings
-        if segment.size_bytes + more_bytes > settings.segment_bytes:
-            return True
-        if last_offset - segment.base_offset > MAX_INT32:
-            return True  # the index could not say it
-        indexes = segment.indexes()
-        fullest_bytes = max(
-            len(indexes.offsets) * ENTRY_BYTES, len(indexes.times) * TIME_ENTRY.size
-        )
-        if fullest_bytes + TIME_ENTRY.size > settings.segment_index_bytes:
-            return True
-        return self._age_ms(segment, timestamp_ms) > settings.segment_ms
-
-    def _age_ms(self, segment: Segment, timestamp_ms: int) -> int:
-        # By the records' own clock where there is one, as in Kafka: then a replayed day fills one
-        # day's segment.
-        first_ms = segment.first_timestamp_ms()
-        if first_ms == NO_TIMESTAMP:
-            return self._clock_ms() - segment.created_ms
-        return timestamp_ms - first_ms
 
     def roll(self) -> Segment:
         """Close the active segment and begin a new one at the log end. Raises OSError; the old one
@@ -263,8 +235,8 @@ class PartitionLog:
         later batch in two, which consumers expect. None at the log end. Raises OffsetOutOfRange,
         KafkaStorageError, CorruptMessage.
         """
-        if self._offline is not None:
-            self._refuse(self._offline)
+        if self._availability.why_not is not None:
+            self._availability.check()
         try:
             try:
                 place = self._find(offset)
@@ -273,9 +245,12 @@ class PartitionLog:
                 with self._lock:
                     place = self._find(offset)
         except OSError as error:
-            self._storage_failed(error, "read from")
+            self._availability.failed(error, "read from")
         if place is None:
             return None
+        # If the topic was deleted meanwhile, the file that was opened may be another topic's that
+        # has got the same name.
+        self._availability.check()
         segment, (position, total_bytes), file = place
         length = min(max_bytes, segment.size_bytes - position)
         if length < total_bytes:
@@ -311,7 +286,7 @@ class PartitionLog:
             return  # most of ten thousand partitions
         with self.storage_errors("look after"):
             with self._lock:
-                self._refuse_if_offline()
+                self._availability.check()
                 self._row.remove_condemned(now_ms)
             self._retain(now_ms)  # before anything that needs room on the disk: this makes room
             self._flush_what_is_due(now_ms)
@@ -331,16 +306,17 @@ class PartitionLog:
 
     def _flush_to_disk(self, *, with_active: bool = True) -> None:
         with self._lock:
-            self._refuse_if_offline()
+            self._availability.check()
             segments = self._row.segments
             end = self.log_end_offset if with_active else segments[-1].base_offset
         # Outside the partition's lock, unless an append holds it: producers need not wait for
         # fsync(2).
         with self._flush_lock:
-            self._refuse_if_offline()
+            self._availability.check()
             for segment in segments[:-1]:
                 if not segment.is_flushed:
                     segment.flush()
+                    self._availability.check()  # that may have taken so long that nobody waited
                     segment.flush_indexes()
                     sync_directory(self.directory)  # the names of its indexes and its snapshot
                     segment.is_flushed = True
@@ -356,22 +332,13 @@ class PartitionLog:
         Not forced to disk: both are checked when they are read, and can be done without.
         """
         with self._lock:
-            self._refuse_if_offline()
+            self._availability.check()
             self._row.active.save_indexes()
             self._save_snapshot(self.log_end_offset)
 
     def _save_snapshot(self, offset: int) -> None:
-        if offset == self._snapshot_offset:
-            return
-        path = self.directory / segment_file(offset, SNAPSHOT_SUFFIX)
-        # Not forced to disk: it has a CRC, and an older one with the batches behind it will do.
-        replace_file(path, self._producers.to_snapshot(), sync=False)
-        if self._snapshot_offset not in {segment.base_offset for segment in self._row.segments}:
-            self._remove_snapshot(self._snapshot_offset)
-        self._snapshot_offset = offset
-
-    def _remove_snapshot(self, offset: int) -> None:
-        (self.directory / segment_file(offset, SNAPSHOT_SUFFIX)).unlink(missing_ok=True)
+        base_offsets = (segment.base_offset for segment in self._row.segments)
+        self._snapshots.save(self._producers, offset, base_offsets)
 
     # Deleting
 
@@ -382,8 +349,7 @@ class PartitionLog:
         KafkaStorageError.
         """
         with self._lock:
-            if self._offline is not None:
-                self._refuse(self._offline)
+            self._availability.check()
             wanted = self.high_watermark if offset == -1 else offset
             if not 0 <= wanted <= self.high_watermark:
                 raise OffsetOutOfRange(
@@ -396,7 +362,7 @@ class PartitionLog:
     def _retain(self, now_ms: int) -> None:
         """Delete the segments that retention lets go."""
         with self._lock:
-            self._refuse_if_offline()
+            self._availability.check()
             verdicts = judge(self._row.segments, self.settings, self.log_start_offset, now_ms)
             old = list(takewhile(attrgetter("deletable"), verdicts))
             if not old:
@@ -417,8 +383,7 @@ class PartitionLog:
         self.log_start_offset = max(self.log_start_offset, segments[len(old)].base_offset)
         self._row.drop_oldest(len(old), now_ms + self.settings.file_delete_delay_ms)
         for segment in old:
-            if segment.base_offset != self._snapshot_offset:
-                self._remove_snapshot(segment.base_offset)
+            self._snapshots.drop(segment.base_offset)
         self._epochs.cut(self.log_start_offset, self.log_end_offset)
 
     # Being compacted (compaction.py)
@@ -437,10 +402,16 @@ class PartitionLog:
             producer = self._producers.producers.get(header.producer_id)
             return producer is not None and producer.batches[-1].last_offset == header.last_offset
 
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Within it nobody writes or deletes the partition. Raises why it is offline."""
+        with self._lock:
+            self._availability.check()
+            yield
+
     def replace_segments(self, old: list[Segment], new: Segment, now_ms: int) -> None:
         """Put a compacted segment in the place of those it was made from. Raises OSError."""
-        with self._lock:
-            self._refuse_if_offline()
+        with self.staying():
             self._row.replace(old, new, now_ms + self.settings.file_delete_delay_ms)
 
     # Looking up
@@ -492,34 +463,13 @@ class PartitionLog:
 
     # Going down
 
-    @contextmanager
-    def storage_errors(self, action: str) -> Iterator[None]:
-        """Within it, what the operating system says becomes what a client may hear:
-        KafkaStorageError.
-        """
-        if self._offline is not None:
-            self._refuse(self._offline)
-        try:
-            yield
-        except OSError as error:
-            self._storage_failed(error, action)
-
-    def _storage_failed(self, error: OSError, action: str) -> NoReturn:
-        if (
-            self._offline is not None
-        ):  # deleted meanwhile: its files have been renamed, no disk fails
-            self._refuse(self._offline)
-        if self._offline is not None:
-            self._refuse(self._offline)  # deleted meanwhile: no wonder that files are missing
-        what = f"cannot {action} {self.topic}-{self.partition} in {self.directory}: {error}"
-        if error.errno in FULL_DISK:
-            raise KafkaStorageError(f"{what}; free some space, then it goes on") from error
-        self._on_failure(error)
-        raise KafkaStorageError(what) from error
+    def storage_errors(self, action: str) -> AbstractContextManager[None]:
+        """Within it, an OSError becomes what a client may hear: KafkaStorageError."""
+        return self._availability.storage_errors(action)
 
     def go_offline(self, why: KafkaError) -> None:
         """From now on everybody gets this error. Readers in flight finish."""
-        self._offline = why  # without the lock: whoever holds it may be waiting for the broken disk
+        self._availability.why_not = why  # without the lock (availability.py)
         for segment in self._row.segments:
             segment.let_go()
 
@@ -539,14 +489,6 @@ class PartitionLog:
         finally:
             for lock in held:
                 lock.release()
-
-    def _refuse_if_offline(self) -> None:
-        """To be asked again under a lock: the partition may have been deleted before we got it."""
-        if self._offline is not None:
-            self._refuse(self._offline)
-
-    def _refuse(self, why: KafkaError) -> NoReturn:
-        raise type(why)(*why.args)  # a new one each time: exceptions collect tracebacks
 
     def close(self) -> None:
         """Force everything to disk: log, indexes, producer state. Raises OSError."""

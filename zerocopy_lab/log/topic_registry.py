@@ -7,6 +7,9 @@ crash, the one with the highest revision counts.
     {"revision": 3, "topics": {
         "flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
 
+A topic that is being deleted is named by its id, in "deleting", until its last directory is out of
+the way: those that a crash has left, or that are on a disk that is away, go at a later start.
+
 Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is
 missing or damaged, the topics are taken from the partitions' directories; only the overrides are
 then gone, and that is said.
@@ -16,10 +19,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from zerocopy_lab.log.atomic_file import replace_file
@@ -39,7 +43,15 @@ class TopicInfo:
     settings: TopicSettings
 
 
-def write_topics(directory: Path, revision: int, topics: dict[str, TopicInfo]) -> None:
+class Registry(NamedTuple):
+    """What the file says."""
+
+    revision: int
+    topics: Mapping[str, TopicInfo]
+    deleting: frozenset[UUID] = frozenset()
+
+
+def write_topics(directory: Path, registry: Registry) -> None:
     """Replace the file in a `log.dir`. Raises OSError."""
     described = {
         name: {
@@ -47,19 +59,18 @@ def write_topics(directory: Path, revision: int, topics: dict[str, TopicInfo]) -
             "partitions": topic.partitions,
             "overrides": dict(topic.settings.overrides),
         }
-        for name, topic in sorted(topics.items())
+        for name, topic in sorted(registry.topics.items())
     }
-    content = json.dumps({"revision": revision, "topics": described}, indent=1)
+    whole: dict[str, Any] = {"revision": registry.revision, "topics": described}
+    if registry.deleting:
+        whole["deleting"] = sorted(map(format_id, registry.deleting))
+    content = json.dumps(whole, indent=1)
     replace_file(directory / TOPICS_FILE, content.encode())
 
 
-def read_topics(
-    directories: Iterable[Path], defaults: TopicSettings
-) -> tuple[int, dict[str, TopicInfo]]:
-    """(revision, topics) of the newest file that is whole; (0, {}) when there is none. Raises
-    OSError.
-    """
-    newest: tuple[int, dict[str, TopicInfo]] = (0, {})
+def read_topics(directories: Iterable[Path], defaults: TopicSettings) -> Registry:
+    """The newest file that is whole; one without topics when there is none. Raises OSError."""
+    newest = Registry(0, {})
     for directory in directories:
         path = directory / TOPICS_FILE
         try:
@@ -71,11 +82,11 @@ def read_topics(
                 "%s cannot be used (%s): topics are taken from the directories", path, error
             )
             continue
-        newest = max(newest, found, key=lambda candidate: candidate[0])
+        newest = max(newest, found, key=attrgetter("revision"))
     return newest
 
 
-def _parse(content: bytes, defaults: TopicSettings) -> tuple[int, dict[str, TopicInfo]]:
+def _parse(content: bytes, defaults: TopicSettings) -> Registry:
     described: Any = json.loads(content)
     topics = {
         name: TopicInfo(
@@ -85,4 +96,5 @@ def _parse(content: bytes, defaults: TopicSettings) -> tuple[int, dict[str, Topi
         )
         for name, topic in described["topics"].items()
     }
-    return int(described["revision"]), topics
+    deleting = frozenset(map(parse_id, described.get("deleting", ())))
+    return Registry(int(described["revision"]), topics, deleting)
