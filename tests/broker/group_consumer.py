@@ -85,7 +85,17 @@ def kafka_python(bootstrap: str, group: str, topic: str) -> None:
     )
     consumer.subscribe([topic], listener=Listener())
     while True:
-        batches = consumer.poll(timeout_ms=200, max_records=50)
+        # kafka-python 3.0.12 loses a rebalance that is answered after poll() has run out of time,
+        # so it gets time enough; it returns as soon as there are records. What goes wrong: a leader
+        # whose topic's metadata came after its first JoinGroup must join again. That it must is
+        # known from `_assignment_snapshot` alone (need_rejoin, coordinator/consumer.py:606), and
+        # `_perform_assignment` brings this up to date (:473) before SyncGroup is answered. If
+        # poll() ends in between, the next one sees no need to join (:408), so it never asks the
+        # join under way for its outcome (`_join_task`, coordinator/base.py:480): the consumer polls
+        # for ever, without partitions and heartbeats. Java's client asks whether there is a need or
+        # a join under way (`rejoinNeededOrPending`). A real Kafka that answers the first JoinGroup
+        # at once (group.initial.rebalance.delay.ms=0) sees the same: 2 starts in 150.
+        batches = consumer.poll(timeout_ms=60_000, max_records=50)
         upto = read_all((m.partition, m.offset, m.value) for ms in batches.values() for m in ms)
         if upto:
             offsets = {

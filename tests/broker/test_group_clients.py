@@ -24,10 +24,6 @@ PARTITIONS = 10
 MESSAGES = 2_000
 TOPIC = "shared"
 
-# kafka-python 3.0 takes part in ci/compat.py. Here, about once in fifty starts, one of its
-# consumers polls without ever taking part in the group; nobody knows yet whose fault that is.
-STEADY_LIBRARIES = [name for name in LIBRARIES if name != "kafka-python"]
-
 
 class ConsumerProcess:
     """One member of the group, and everything it has said."""
@@ -137,7 +133,7 @@ def check_at_least_once(dead: ConsumerProcess, alive: ConsumerProcess) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", STEADY_LIBRARIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_other_member_takes_over(library: str, data_dir: Path) -> None:
     with RunningBroker(data_dir) as broker:
         create_topic(broker.bootstrap)
@@ -155,7 +151,7 @@ def test_the_other_member_takes_over(library: str, data_dir: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", STEADY_LIBRARIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_other_member_takes_over_from_a_broker_that_was_killed_too(
     library: str, data_dir: Path
 ) -> None:
