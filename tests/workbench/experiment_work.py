@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -54,3 +55,15 @@ def leave_someone_behind(stopwatch: Stopwatch, pid_file: str) -> None:
     with stopwatch:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
         Path(pid_file).write_text(str(child.pid))
+
+
+def prepare(name: str, journal: str) -> None:
+    """Notes down that it was called, before all runs."""
+    with open(journal, "a") as file:
+        file.write(f"prepare-{name} {os.getpid()}\n")
+
+
+def leave_in_order(stopwatch: Stopwatch, journal: str) -> None:
+    """Notes down, when its process ends, that it could tidy up."""
+    with stopwatch:
+        atexit.register(Path(journal).write_text, "tidied up")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_contestants_take_turns_in_new_processes(journal: Path) -> None:
     assert [(s.contestant, s.round_number) for s in outcome.samples] == [
         (name, number) for number in (1, 2) for name in names
     ]
+
+
+def test_what_runs_have_in_common_is_prepared_once_a_round(journal: Path) -> None:
+    contestant = dataclasses.replace(noting("a", journal), prepare=experiment_work.prepare)
+    run_experiment("prepared", [contestant], repeats=2, warm_ups=1, runs=2)
+    names = [name for name, _pid in entries(journal)]
+    assert names == ["prepare-a", "a", "a", "a"] * 2
+
+
+def test_a_contestant_may_tidy_up_before_it_ends(journal: Path) -> None:
+    tidy = Contestant("t", experiment_work.leave_in_order, {"journal": str(journal)})
+    run_experiment("tidy", [tidy], repeats=1, warm_ups=0, runs=1)
+    assert journal.read_text() == "tidied up"
 
 
 def test_the_order_is_shuffled_and_comes_from_the_seed(tmp_path: Path) -> None:

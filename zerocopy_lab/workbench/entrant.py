@@ -25,16 +25,14 @@ class ContestantFailed(RuntimeError):
 
 
 class Entrant:
-    """The process of one contestant in one round; `with` ends it and whatever it started."""
+    """The process of one contestant in one round; `with` ends it and whatever it started.
+
+    It starts at once, so that several can get ready side by side.
+    """
 
     def __init__(self, contestant: Contestant, warm_ups: int, cpu: int | None, timeout_s: float):
         """Start the process. `timeout_s` is for all warm-ups together, and then for each run."""
-        self._orders = {
-            "work": contestant.reference,
-            "settings": dict(contestant.settings),
-            "warm_ups": warm_ups,
-            "cpu": cpu,
-        }
+        orders = {**contestant.orders(), "warm_ups": warm_ups, "cpu": cpu}
         self._name = contestant.name
         self._timeout_s = timeout_s
         self._timed_out = False
@@ -48,41 +46,57 @@ class Entrant:
             env={**os.environ, "PYTHONPATH": _import_path()},
             start_new_session=True,  # so that the receivers it starts can be ended with it
         )
+        self._say(json.dumps(orders))
 
     def __enter__(self) -> Self:
-        """Warm up. Raises ContestantFailed."""
-        try:
-            if self._ask(json.dumps(self._orders)) != READY:
-                raise self._failure()
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        """End the process and, in case it left any running, the processes of its session."""
+    def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
+        """Let the process tidy up if all went well; then end it and, in case it left any running,
+        the processes of its session.
+        """
+        if kind is None:
+            self._let_tidy_up()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):  # of an order that nobody read
+                pipe.close()
         self._last_words.close()
+
+    def get_ready(self) -> None:
+        """Wait until it is warmed up. Raises ContestantFailed."""
+        if self._await_line() != READY:
+            raise self._failure()
+
+    def _let_tidy_up(self) -> None:
+        """The end of its orders ends it; the end of its answers says that it has."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._await_line()
 
     def run(self) -> dict[str, float]:
         """The figures of one run. Raises ContestantFailed."""
-        answer = self._ask("run")
+        self._say("run")
+        answer = self._await_line()
         if not answer:
             raise self._failure()
         return {name: float(value) for name, value in json.loads(answer).items()}
 
-    def _ask(self, line: str) -> str:
-        """Send a line and wait for the answer; empty when the process has ended or had to."""
+    def _say(self, line: str) -> None:
         assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no answer
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def _await_line(self) -> str:
+        """The next answer; empty when the process has ended or had to."""
         assert self._process.stdout is not None
         watchdog = threading.Timer(self._timeout_s, self._give_up)
         watchdog.start()
         try:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(line + "\n")
-                self._process.stdin.flush()
             return self._process.stdout.readline().strip()
         finally:
             watchdog.cancel()

@@ -138,6 +138,8 @@ def run_experiment(
                 contestant.name: stack.enter_context(Entrant(contestant, warm_ups, cpu, timeout_s))
                 for contestant in contestants
             }
+            for entrant in entrants.values():
+                entrant.get_ready()
             samples += _take_turns(round_number, entrants, runs, order)
     return Outcome(
         title,
