@@ -94,3 +94,11 @@ def test_device_reads_of_a_real_broker(tmp_path: Path) -> None:
         assert reads.cold_bytes >= reads.log_bytes // 2
     else:
         assert reads, "a reason"
+
+
+def test_what_could_not_be_counted_is_shown_as_recorded() -> None:
+    words = traditional_path.ledger_words("it is on tmpfs")
+    assert "could not be counted here: it is on tmpfs Recorded on " in words
+    assert "after an eviction" in words
+    [moves] = traditional_path.findings("it is on tmpfs", outcome(2.0, 0.3, 1.6, 0.2))[:1]
+    assert (moves.verdict, moves.words) == (Verdict.NOT_TESTABLE, words)

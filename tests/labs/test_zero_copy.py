@@ -67,7 +67,7 @@ def test_the_verdict_on_the_disk_follows_the_counts(
 def test_a_disk_that_cannot_be_tested_says_why() -> None:
     found = one_call.disk_finding("it is on tmpfs")
     assert found.verdict is Verdict.NOT_TESTABLE
-    assert "it is on tmpfs" in found.words
+    assert "it is on tmpfs Recorded on " in found.words
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,23 @@ def test_one_call_is_limited_and_a_full_socket_ends_it_sooner(tmp_path: Path) ->
     assert 0 < first_bytes < 16 << 20
     assert found.verdict is Verdict.SUPPORTED
     assert one_call.limit_finding(3 << 30, first_bytes, "x").verdict is Verdict.CONTRADICTED
+
+
+def test_counts_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[list[list[str]]] = []
+    monkeypatch.setattr(one_call, "show_table", lambda _, rows: tables.append(rows))
+    sleeps = Sleeps((2, 1), (0, 0))
+    assert one_call.sleeps_in_words(sleeps).startswith("2, 1 times with the file out of memory")
+    one_call.show_counts(2147479552, 4096, sleeps, {"sendfile": 1.0, "sendto": 2.5})
+    [rows] = tables
+    assert rows[-1][1] == "sendfile 1, sendto 2.5"
+    assert not any("(" in cell and "=" in cell for row in rows for cell in row), "no repr"
+
+
+def test_calls_that_could_not_be_counted_are_shown_as_recorded() -> None:
+    words = one_call.calls_in_words("there is no perf.")
+    assert words.startswith("not counted here: there is no perf. Recorded on ")
+    assert "sendfile 1" in words
+    found = one_call.other_systems_finding("there is no perf.")
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert "Recorded on " in found.words

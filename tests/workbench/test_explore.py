@@ -9,7 +9,16 @@ from tests.workbench.conftest import LabMaker
 from zerocopy_lab.pictures.theme import Picture, new_picture
 from zerocopy_lab.workbench import explore as explore_module
 from zerocopy_lab.workbench import lab as lab_module
-from zerocopy_lab.workbench.explore import ERROR_MARK, Choice, Control, Slider, explore
+from zerocopy_lab.workbench.explore import (
+    ERROR_MARK,
+    Choice,
+    Control,
+    Run,
+    Show,
+    Slider,
+    explore,
+    play,
+)
 
 CONTROLS: dict[str, Control] = {
     "partitions": Slider(1, 9, 3),
@@ -121,3 +130,62 @@ def test_with_a_button_nothing_is_drawn_until_it_is_pressed(
     assert "press “Measure”" in caption.value
     button.click()
     assert "5 partitions" in caption.value
+
+
+def three_pictures(fails: bool = False) -> Run:
+    """What `play` plays: two pictures on the way, one at the end."""
+
+    def run(show: Show | None) -> tuple[Picture, str]:
+        for number in (1, 2):
+            if show is not None:
+                show(draw(number, "on the way"), f"{number} of 3")
+        if fails:
+            raise ValueError("the actor fell ill")
+        return draw(3, "over"), "That was all."
+
+    return run
+
+
+def test_headless_a_play_is_one_ordinary_picture(
+    start: LabMaker, shown: list[Any], pictures: list[tuple[str, str, str]]
+) -> None:
+    start(headless=True)
+    play(three_pictures(), name="story", button="Start", height_px=300)
+    assert shown == []
+    assert pictures == [("story", "3 over", "That was all.")]
+
+
+def test_live_a_play_exchanges_its_pictures_in_place_and_can_be_started_again(
+    start: LabMaker,
+    shown: list[Any],
+    pictures: list[tuple[str, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(explore_module._Screen, "say", lambda _, words: seen.append(words))
+    start(headless=False)
+    play(three_pictures(), name="story", button="Start", height_px=300)
+    [panel] = shown
+    trigger, frame, _ = panel.children
+    assert frame.layout.height == "300px"
+    assert seen[:2] == ["1 of 3", "2 of 3"]
+    assert "“Start”" in seen[2]
+    assert pictures == [("story", "3 over", "That was all.")]
+    trigger.click()
+    assert seen[3:] == ["1 of 3", "2 of 3", "That was all."]
+    assert not trigger.disabled
+    assert len(pictures) == 1
+
+
+def test_live_a_play_that_fails_when_started_again_says_so_in_place(
+    start: LabMaker, shown: list[Any], pictures: list[tuple[str, str, str]]
+) -> None:
+    start(headless=False)
+    runs = iter([three_pictures(), three_pictures(fails=True)])
+    play(lambda show: next(runs)(show), name="story", button="Start", height_px=300)
+    [panel] = shown
+    trigger, _, caption = panel.children
+    trigger.click()
+    assert ERROR_MARK in caption.value
+    assert "the actor fell ill" in caption.value
+    assert not trigger.disabled

@@ -4,6 +4,7 @@ python -m zerocopy_lab labs list
 python -m zerocopy_lab labs run --fast --out out 00 05
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
 python -m zerocopy_lab labs solve 05      for authors: run the solved notebook and store it executed
+python -m zerocopy_lab labs record        for authors: renew what labs show without an instrument
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
     solve_parser = actions.add_parser("solve", help="for authors: store the solutions executed")
+    actions.add_parser("record", help="for authors: make data/reference_run.json again, here")
     for listed in (run_parser, tidy_parser, solve_parser):
         listed.add_argument(
             "labs", nargs="*", metavar="LAB", help="05 or 05_zero_copy (default: all)"
@@ -45,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyError as error:
         print(error.args[0], file=sys.stderr)
         return 2
+    if arguments.action == "record":
+        return _record()
     if arguments.action == "run":
         return _run(chosen, arguments.out, fast=arguments.fast, seed=arguments.seed)
     return {"list": _list, "tidy": _tidy, "solve": _solve}[arguments.action](chosen)
@@ -95,3 +99,16 @@ def _solve(chosen: Sequence[LabEntry]) -> int:
     for name, failure in failures.items():
         print(f"{name}: {failure or 'stored executed'}")
     return 1 if any(failures.values()) else 0
+
+
+def _record() -> int:
+    from zerocopy_lab.workbench.recorded import REFERENCE_FILE
+    from zerocopy_lab.workbench.reference_run import CannotRecord, record
+
+    try:
+        record()
+    except CannotRecord as reason:
+        print(reason, file=sys.stderr)
+        return 1
+    print(f"recorded: {REFERENCE_FILE}")
+    return 0

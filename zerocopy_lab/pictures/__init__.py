@@ -16,6 +16,7 @@ or claims anything: titles come from the caller, who has the verdict.
 | `offset_search`    | how one offset is found: file names, index, batch headers                |
 | `segment_map`      | segments under the limits of retention                                   |
 | `residency_map`    | which pages of the segments are in memory, and who reads where           |
+| `pages_over_time`  | the same moment by moment, with the lines of writers and readers         |
 | `memory_over_time` | dirty pages rising, and being flushed                                    |
 | `replica_map`      | which broker stores which replica                                        |
 | `ladder`           | mechanisms taken away one at a time                                      |

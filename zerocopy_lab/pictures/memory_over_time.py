@@ -69,7 +69,7 @@ def memory_over_time(
         return picture
     scale, unit = (1 << 20, "MiB") if most >= 1 << 20 else (1 << 10, "KiB")
     _draw_lines(axes, samples, scale)
-    _draw_moments(axes, moments)
+    draw_moments(axes, moments)
     end = max([sample.at_s for sample in samples] + [moment.at_s for moment in moments])
     axes.set_xlim(min(0, samples[0].at_s), 1.12 * end if end > 0 else 1)
     axes.set_ylim(0, max(1.3 * most / scale, 1))
@@ -90,7 +90,7 @@ def _draw_lines(axes: Axes, samples: Sequence[MemorySample], scale: int) -> None
         axes.plot(times, leaving, color=WRITEBACK, lw=1.6, ls="--", label="on its way to the disk")
 
 
-def _draw_moments(axes: Axes, moments: Sequence[Moment]) -> None:
+def draw_moments(axes: Axes, moments: Sequence[Moment]) -> None:
     """Three lines of text in turn, so that neighbours do not write over each other."""
     for number, moment in enumerate(moments):
         axes.axvline(moment.at_s, color=QUIET, lw=1, ls=":")

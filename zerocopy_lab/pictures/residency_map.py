@@ -89,15 +89,18 @@ def residency_map(
     origin: Origin,
     marks: Sequence[Mark] = (),
     title: str = "",
+    why_empty: str = "",
 ) -> Picture:
-    """Rows of cells, oldest segment on top, and the marks under the rows they belong to."""
+    """Rows of cells, oldest segment on top, and the marks under the rows they belong to. Where
+    there are none, `why_empty` says why (nothing said: the files are empty).
+    """
     marks_in_a_row = max((sum(m.row == mark.row for m in marks) for mark in marks), default=0)
     row_inches = 0.5 + 0.2 * max(0, marks_in_a_row - 1)
     picture = new_picture(1.1 + row_inches * max(len(segments), 1), title, origin.text())
     picture.alt = _map_in_words(segments, marks, title)
     axes = picture.subplots()
     if not any(segment.cells for segment in segments):
-        say_that_nothing_is_there(axes, "no pages: the files are empty")
+        say_that_nothing_is_there(axes, why_empty or "no pages: the files are empty")
         return picture
     longest = max(len(segment.cells) for segment in segments)
     scale, unit = (1 << 20, "MiB") if longest * cell_bytes >= 1 << 20 else (1 << 10, "KiB")

@@ -12,6 +12,9 @@ For a static reader (a code host, a report, a headless run) a chart inside a wid
 exist. So the settings of `sweep` are always drawn as ordinary figures below, by the same
 function; headless, that is all there is.
 
+`play` is for what takes its time: a button starts it, and the picture is exchanged again and again
+while it goes on; its last picture is the ordinary figure.
+
 An error is shown where the picture would have been, in red and with its traceback, and it carries
 ERROR_MARK, which the scan of a run looks for. In the sweep it is raised like any other error of
 the notebook.
@@ -95,21 +98,16 @@ def panel(
     import ipywidgets
 
     widgets = {name: _widget(name, control) for name, control in controls.items()}
-    image = ipywidgets.Image(
-        format="png", layout={"max_height": f"{height_px}px", "max_width": "100%"}
-    )
-    image.layout.object_fit = "contain"
-    caption = ipywidgets.HTML()
+    screen = _Screen(height_px)
     trigger = ipywidgets.Button(description=button or "", button_style="primary")
 
     def redraw(_: object = None) -> None:
         setting = {name: widget.value for name, widget in widgets.items()}
         trigger.disabled = True
         try:
-            image.value = draw(**setting).png()
-            caption.value = f"<p>{html.escape(words(**setting))}</p>"
+            screen.show(draw(**setting), words(**setting))
         except Exception:  # the boundary to the learner: shown in full, in place of the picture
-            caption.value = error_markup(traceback.format_exc())
+            screen.show_error()
         finally:
             trigger.disabled = False
 
@@ -119,10 +117,76 @@ def panel(
         redraw()
     else:
         trigger.on_click(redraw)
-        caption.value = f"<p>Choose, then press “{html.escape(button)}”.</p>"
-    frame = ipywidgets.Box([image], layout={"height": f"{height_px}px", "overflow": "hidden"})
+        screen.say(f"Choose, then press “{button}”.")
     top = [*widgets.values()] + ([trigger] if button is not None else [])
-    return ipywidgets.VBox([ipywidgets.HBox(top, layout={"flex_flow": "row wrap"}), frame, caption])
+    row = ipywidgets.HBox(top, layout={"flex_flow": "row wrap"})
+    return ipywidgets.VBox([row, screen.frame, screen.caption])
+
+
+Show = Callable[["Picture", str], None]
+Run = Callable[["Show | None"], "tuple[Picture, str]"]
+"""Does what takes its time, shows pictures and words meanwhile, returns the last ones."""
+
+
+def play(run: Run, *, name: str, button: str, height_px: int) -> None:
+    """Shows `run` while it goes on, now and whenever the button is pressed (where somebody is
+    watching); its last picture is an ordinary figure called `name` (always).
+
+    Headless, `run` is given None, because nobody sees the pictures in between. Raises what `run`
+    raises the first time.
+    """
+    import ipywidgets
+
+    lab = running_lab()
+    if lab.headless:
+        lab.picture(name, *run(None))
+        return
+    screen = _Screen(height_px)
+    trigger = ipywidgets.Button(description=button, icon="play", button_style="primary")
+
+    def start(_: object) -> None:
+        trigger.disabled = True
+        try:
+            screen.show(*run(screen.show))
+        except Exception:  # the boundary to the learner: shown in full, in place of the picture
+            screen.show_error()
+        finally:
+            trigger.disabled = False
+
+    trigger.disabled = True
+    display(ipywidgets.VBox([trigger, screen.frame, screen.caption]))
+    picture, words = run(screen.show)
+    screen.show(picture, f"That was it. Press “{button}” to see it again, live.")
+    trigger.on_click(start)
+    trigger.disabled = False
+    lab.picture(name, picture, words)
+
+
+class _Screen:
+    """An image of fixed height, exchanged for the next one in place, and the words under it."""
+
+    def __init__(self, height_px: int) -> None:
+        import ipywidgets
+
+        self._image = ipywidgets.Image(
+            format="png", layout={"max_height": f"{height_px}px", "max_width": "100%"}
+        )
+        self._image.layout.object_fit = "contain"
+        self.frame = ipywidgets.Box(
+            [self._image], layout={"height": f"{height_px}px", "overflow": "hidden"}
+        )
+        self.caption = ipywidgets.HTML()
+
+    def show(self, picture: Picture, words: str) -> None:
+        self._image.value = picture.png()
+        self.say(words)
+
+    def say(self, words: str) -> None:
+        self.caption.value = f"<p>{html.escape(words)}</p>"
+
+    def show_error(self) -> None:
+        """The exception that is being handled."""
+        self.caption.value = error_markup(traceback.format_exc())
 
 
 def _widget(name: str, control: Control) -> Any:

@@ -1,14 +1,10 @@
-"""Fetching as a measurement: the broker sends, and the receiver drops what comes.
+"""Fetching without looking: requests made in advance, responses dropped as they come, and logs put
+out of memory.
 
-    notebook --starts--> contestant (receiver, metered) --starts--> broker (sender, metered by pid)
-
-The work of one contestant is a broker with one transfer strategy, asked for the same records as
-every other, from the same files. The receiver takes each response with MSG_TRUNC, which throws the
-bytes away without a copy (recv(2)): the best stand-in for a network card, so that what is measured
-is the sender.
-
-Responses are not parsed while the clock runs; offsets were found out in a first pass, which also
-brings all pages into memory.
+The receiver takes each response with MSG_TRUNC, which throws the bytes away without a copy
+(recv(2)): the best stand-in for a network card, so that what is measured is the sender. Responses
+are not parsed while the clock runs; offsets were found out in a first pass, which also brings all
+pages into memory.
 """
 
 from __future__ import annotations
@@ -23,81 +19,13 @@ from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.instruments.eviction import NotEvicted, evict
-from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.records.batch import iterate_headers
-from zerocopy_lab.workbench.experiment import Contestant, Outcome
-from zerocopy_lab.workbench.running_broker import RunningBroker
-from zerocopy_lab.workbench.stopwatch import Stopwatch
 
-GIB = 1 << 30
 _REQUESTS_AHEAD = 4
 _LET_GO_TIMEOUT_S = 5.0
 _WAKE_UP_BYTES = 256 << 10
 _UNTOUCHED = bytearray(1 << 20)  # nothing is ever written here: its length says how much to drop
-
-
-def broker_contestant(
-    name: str,
-    data_dir: Path,
-    topic: str,
-    *,
-    transfer: str,
-    chunk_bytes: int | None = None,
-    response_bytes: int = 1 << 20,
-    total_bytes: int,
-    evicted: bool = False,
-) -> Contestant:
-    """A broker over `data_dir` (which no other may have open) that sends with `transfer`.
-
-    With `evicted` the log's pages are out of memory when the clock starts; `total_bytes` should
-    then not exceed the log, or its second pass is warm.
-    """
-    settings = {
-        "data_dir": str(data_dir),
-        "topic": topic,
-        "transfer": transfer,
-        "chunk_bytes": chunk_bytes,
-        "response_bytes": response_bytes,
-        "total_bytes": total_bytes,
-        "evicted": evicted,
-    }
-    return Contestant(name, fetch_through_broker, settings)
-
-
-def fetch_through_broker(
-    stopwatch: Stopwatch,
-    data_dir: str,
-    topic: str,
-    transfer: str,
-    chunk_bytes: int | None,
-    response_bytes: int,
-    total_bytes: int,
-    evicted: bool,
-) -> dict[str, float]:
-    """The work: `broker_cpu_s` and `wall_s` for fetching.
-
-    Returns the bytes that really came, and how often the broker's threads were switched: of their
-    own accord (to wait) or not. Raises NotEvicted, Unavailable when pages cannot be evicted.
-    """
-    options = [] if chunk_bytes is None else ["--chunk-bytes", str(chunk_bytes)]
-    with (
-        RunningBroker(Path(data_dir), transfer=transfer, options=options) as broker,
-        Wire(broker.host, broker.port) as wire,
-    ):
-        frames = frames_over(wire, topic, response_bytes)
-        drop_responses(wire.sock, frames, total_bytes=1)
-        if evicted:
-            evict_log(Path(data_dir), topic)
-        stopwatch.also("broker", broker.pid)
-        before = processor_use(broker.pid)
-        with stopwatch:
-            dropped_bytes = drop_responses(wire.sock, frames, total_bytes=total_bytes)
-        used = processor_use(broker.pid).since(before)
-    return {
-        "dropped_bytes": float(dropped_bytes),
-        "broker_switches": float((used.voluntary_switches or 0) + (used.involuntary_switches or 0)),
-    }
 
 
 def segments_of(data_dir: Path, topic: str) -> list[Path]:
@@ -109,6 +37,12 @@ def evict_log(data_dir: Path, topic: str) -> None:
     """Puts the pages of all segments out of memory. Raises NotEvicted, Unavailable."""
     for segment in segments_of(data_dir, topic):
         evict_when_let_go(segment)
+
+
+def bring_into_memory(data_dir: Path, topic: str) -> None:
+    """Reads all segments, so that their pages are there."""
+    for segment in segments_of(data_dir, topic):
+        segment.read_bytes()
 
 
 def evict_when_let_go(path: Path) -> None:
@@ -179,10 +113,3 @@ def receive_and_drop(sock: socket.socket) -> int:
             raise ConnectionError(f"the broker hung up with {left} bytes of a response missing")
         left -= came
     return int(length)
-
-
-def per_gib(outcome: Outcome, contestant: str, figure: str) -> list[float]:
-    """A figure in seconds for every GiB that came, round by round."""
-    came = outcome.values(contestant, "dropped_bytes")
-    seconds = outcome.values(contestant, figure)
-    return [each / (count / GIB) for each, count in zip(seconds, came, strict=True)]

@@ -97,7 +97,7 @@ def consume(
     """
     digest, received, payload_bytes = hashlib.sha256(), 0, 0
     deadline = time.monotonic() + timeout_s
-    consumer = _assigned_consumer(bootstrap, topic, from_offset, config or {})
+    consumer = assigned_consumer(bootstrap, topic, from_offset, config)
     try:
         while received < count:
             if time.monotonic() > deadline:
@@ -114,9 +114,10 @@ def consume(
     return Traffic(received, payload_bytes, digest.hexdigest())
 
 
-def _assigned_consumer(
-    bootstrap: str, topic: str, from_offset: int, config: Mapping[str, Any]
+def assigned_consumer(
+    bootstrap: str, topic: str, from_offset: int, config: Mapping[str, Any] | None = None
 ) -> Any:
+    """A client's consumer that begins at an offset of partition 0; whoever made it closes it."""
     from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer(
@@ -124,7 +125,7 @@ def _assigned_consumer(
             "bootstrap.servers": bootstrap,
             "group.id": "zerocopy-lab",
             "enable.auto.commit": False,
-            **config,
+            **(config or {}),
         }
     )
     consumer.assign([TopicPartition(topic, 0, from_offset)])

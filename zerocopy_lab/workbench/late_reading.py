@@ -18,13 +18,12 @@ import socket
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.protocol.versions import ApiKey
-from zerocopy_lab.workbench.fetching import evict_log, frames_over, receive_and_drop
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.workbench.fetching import bring_into_memory, evict_log, receive_and_drop
+from zerocopy_lab.workbench.kept_broker import kept_broker, kept_frames
 from zerocopy_lab.workbench.stopwatch import Stopwatch
 
 _FRAMES_AT_ONCE = 4
@@ -34,15 +33,14 @@ def read_beside_others(
     stopwatch: Stopwatch, data_dir: str, topic: str, transfer: str, evicted: bool
 ) -> dict[str, float]:
     """The work of one sample. Raises NotEvicted, Unavailable."""
-    with (
-        RunningBroker(Path(data_dir), transfer=transfer) as broker,
-        Wire(broker.host, broker.port) as late,
-        Wire(broker.host, broker.port) as other,
-    ):
-        frames = frames_over(late, topic, 1 << 20)
+    broker = kept_broker(data_dir, transfer, None)
+    frames = kept_frames(broker, topic, 1 << 20)
+    with Wire(broker.host, broker.port) as late, Wire(broker.host, broker.port) as other:
         idle_ms = [_ask_ms(other) for _ in frames]
         if evicted:
-            evict_log(Path(data_dir), topic)
+            evict_log(broker.data_dir, topic)
+        else:
+            bring_into_memory(broker.data_dir, topic)
         stopwatch.also("broker", broker.pid)
         before = processor_use(broker.pid)
         with stopwatch:

@@ -21,11 +21,14 @@ class Prediction(NamedTuple):
     guess: str | None
     choices: tuple[str, ...]
 
-    def compare(self, measured: str, because: str) -> bool | None:
+    def compare(self, measured: str | None, because: str) -> bool | None:
         """Shows guess and measurement side by side and says why; None when nothing was predicted.
 
-        `measured` is one of the choices (ValueError otherwise: the lab and its question disagree).
+        `measured` is one of the choices (ValueError otherwise: the lab and its question disagree),
+        or None where this machine could not measure it.
         """
+        if measured is None:
+            return self._leave_open(because)
         if measured not in self.choices:
             raise ValueError(f"{measured!r} is no answer to {self.question!r}: {self.choices}")
         right = None if self.guess is None else self.guess == measured
@@ -38,6 +41,11 @@ class Prediction(NamedTuple):
         guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
         box(tone, label[right], [self.question, *guessed, f"Measured here: {measured}", because])
         return right
+
+    def _leave_open(self, because: str) -> None:
+        running_lab().predictions[self.question] = {"guess": self.guess or "", "measured": ""}
+        guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
+        box("plain", "Not measured on this machine", [self.question, *guessed, because])
 
 
 def predict(question: str, guess: str | None, choices: Sequence[str]) -> Prediction:

@@ -13,13 +13,22 @@ from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.workbench.broker_contest import per_gib, start_broker
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.experiment import Contestant, Outcome, compare, run_experiment
-from zerocopy_lab.workbench.fetching import evict_log, per_gib
+from zerocopy_lab.workbench.fetching import evict_log
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.late_reading import read_beside_others
+from zerocopy_lab.workbench.recorded import (
+    marked,
+    recorded,
+    recorded_origin,
+    recorded_outcome,
+    recorded_words,
+)
 
 DIRECT, COPYING = "sendfile", "read_then_send"
+RECORDED_AS = "06 a late reader"
 
 OTHERS_QUESTION = (
     "A late consumer reads old records that are no longer in memory. What does another client, "
@@ -46,6 +55,7 @@ def measure(data_dir: Path, topic: str, lab: Lab) -> Outcome | str:
                 f"{transfer}, {'device' if evicted else 'memory'}",
                 read_beside_others,
                 {**settings, "transfer": transfer, "evicted": evicted},
+                start_broker,
             )
             for transfer in (DIRECT, COPYING)
             for evicted in (False, True)
@@ -58,24 +68,27 @@ def measure(data_dir: Path, topic: str, lab: Lab) -> Outcome | str:
 
 def others_picture(outcome: Outcome | str) -> Picture:
     """What a small question waits: alone, beside a reader from memory, beside one from the
-    device.
+    device. Where that could not be measured: in the reference run.
     """
     if isinstance(outcome, str):
-        rungs = [Rung("beside a late reader", None, outcome)]
-        return ladder(rungs, unit="ms", origin=Origin("TIMED"))
+        return marked(_ladder(_recorded(), recorded_origin("TIMED")))
+    return _ladder(outcome, Origin("TIMED", outcome.host.text()))
+
+
+def _recorded() -> Outcome:
+    return recorded_outcome(recorded(RECORDED_AS))
+
+
+def _ladder(outcome: Outcome, origin: Origin) -> Picture:
     idle = spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))
     rungs = [
         Rung("nobody else asks", idle),
         Rung("beside a reader from memory", _of(outcome, "memory", "beside_ms")),
         Rung("beside a reader from the device", _of(outcome, "device", "beside_ms")),
     ]
-    picture = ladder(rungs, unit="ms for a small question", origin=_origin(outcome))
+    picture = ladder(rungs, unit="ms for a small question", origin=origin)
     picture.alt = f"How long a small question waits. {others_words(outcome)}"
     return picture
-
-
-def _origin(outcome: Outcome) -> Origin:
-    return Origin("TIMED", outcome.host.text())
 
 
 def _of(outcome: Outcome, source: str, figure: str) -> Spread:
@@ -85,7 +98,8 @@ def _of(outcome: Outcome, source: str, figure: str) -> Spread:
 def others_words(outcome: Outcome | str) -> str:
     """The conclusion under that picture."""
     if isinstance(outcome, str):
-        return f"The late reader was not measured: {outcome}"
+        told = recorded_words(others_words(_recorded()))
+        return f"The late reader was not measured here: {outcome} {told}"
     found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
     told = {
         "dearer": "The others wait for the device as well, although they asked for nothing on it.",
@@ -103,10 +117,10 @@ def others_words(outcome: Outcome | str) -> str:
     )
 
 
-def others_answer(outcome: Outcome | str) -> str:
-    """What was measured, as one of OTHERS_CHOICES."""
+def others_answer(outcome: Outcome | str) -> str | None:
+    """What was measured, as one of OTHERS_CHOICES; None where it was not."""
     if isinstance(outcome, str):
-        return OTHERS_CHOICES[2]
+        return None
     found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
     at = {"dearer": 1, "cheaper": 0}.get(found.verdict, 2)
     return OTHERS_CHOICES[at]
@@ -116,16 +130,9 @@ def gain_finding(outcome: Outcome | str) -> Finding:
     """P3: is the gain from zero copy bigger the more is cached?"""
     part = "the more of it, the bigger the gain"
     if isinstance(outcome, str):
-        return finding(
-            "P3", Verdict.NOT_TESTABLE, Evidence.TIMED, f"Not evicted: {outcome}", part=part
-        )  # fmt: skip
+        words = f"Not evicted here: {outcome} {recorded_words(_gain_words(_recorded()))}"
+        return finding("P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part)
     memory, disk = saving(outcome, "memory"), saving(outcome, "device")
-    words = (
-        f"Per GiB, sendfile saves the broker {memory.text('s')} of CPU when the log is in memory "
-        f"and {disk.text('s')} when it is out of memory. What the cache saves is waiting: the same "
-        f"bytes took {_seconds(outcome, 'memory').text('s')} from memory and "
-        f"{_seconds(outcome, 'device').text('s')} from the device. Two different gains."
-    )
     verdict = Verdict.INCONCLUSIVE
     if memory.low > disk.high:
         verdict = Verdict.SUPPORTED
@@ -135,10 +142,20 @@ def gain_finding(outcome: Outcome | str) -> Finding:
         "P3",
         verdict,
         Evidence.TIMED,
-        words,
+        _gain_words(outcome),
         Quantity("CPU saved by sendfile, from memory", memory, "s/GiB"),
         Quantity("CPU saved by sendfile, from the device", disk, "s/GiB"),
         part=part,
+    )
+
+
+def _gain_words(outcome: Outcome) -> str:
+    return (
+        f"Per GiB, sendfile saves the broker {saving(outcome, 'memory').text('s')} of CPU when the "
+        f"log is in memory and {saving(outcome, 'device').text('s')} when it is out of memory. "
+        "What the cache saves is waiting: the same bytes took "
+        f"{_seconds(outcome, 'memory').text('s')} from memory and "
+        f"{_seconds(outcome, 'device').text('s')} from the device. Two different gains."
     )
 
 

@@ -22,12 +22,17 @@ from zerocopy_lab.transfer.connections import connected_pair
 from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.fetching import evict_when_let_go
+from zerocopy_lab.workbench.notebook_output import show_table
+from zerocopy_lab.workbench.recorded import recorded, recorded_words
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 _ASKED_BYTES = 3 << 30
 _FILE_BYTES = 16 << 20
 _RESPONSE_BYTES = 1 << 20
 _FETCHES = 16
+
+CALLS_AS, SLEEPS_AS = "05 calls per fetch", "05 sleeps in one call"
+"""What the reference run calls them."""
 
 
 # -- Z4: how much one call moves -------------------------------------------------------------------
@@ -90,24 +95,43 @@ def limit_finding(most_bytes: int, first_bytes: int, calls: dict[str, float] | s
     )
 
 
-def counts_in_words(
+def show_counts(
     most_bytes: int, first_bytes: int, sleeps: Sleeps | str, calls: dict[str, float] | str
-) -> str:
-    """The counts, one line each."""
-    counted = calls if isinstance(calls, str) else ", ".join(f"{n} {c:g}" for n, c in calls.items())
-    asleep = (
-        f"not counted: {sleeps}"
-        if isinstance(sleeps, str)
-        else f"{sleeps.cold} with the file out of memory, {sleeps.warm} with it in memory"
-    )
-    return "\n".join(
+) -> None:
+    """Shows the counts as a table."""
+    show_table(
+        ["counted", "result"],
         [
-            f"of 3 GiB one call moved            {most_bytes:,} bytes",
-            f"until the socket was full it moved {first_bytes:,} bytes of {_FILE_BYTES:,}",
-            f"sleeps inside each call            {asleep}",
-            f"the broker's calls per MiB         {counted}",
-        ]
+            ["one call that was asked for 3 GiB moved", f"{most_bytes:,} bytes"],
+            [
+                f"one call into a socket that nobody reads, asked for {byte_count(_FILE_BYTES)}, "
+                "moved",
+                f"{first_bytes:,} bytes",
+            ],
+            ["the calling thread slept inside the call", sleeps_in_words(sleeps)],
+            ["for each MiB fetched, the broker's system calls were", calls_in_words(calls)],
+        ],
     )
+
+
+def sleeps_in_words(sleeps: Sleeps | str) -> str:
+    """How often, cold and warm; from the reference run where it could not be counted."""
+    if isinstance(sleeps, str):
+        there = Sleeps(**recorded(SLEEPS_AS))
+        return f"not counted here: {sleeps} {recorded_words(sleeps_in_words(there))}"
+    cold, warm = (", ".join(map(str, times)) for times in sleeps)
+    return (
+        f"{cold} times with the file out of memory, {warm} times with it in memory "
+        f"({len(sleeps.cold)} tries each)"
+    )
+
+
+def calls_in_words(calls: dict[str, float] | str) -> str:
+    """How often each; from the reference run where they could not be counted."""
+    if isinstance(calls, str):
+        told = recorded_words(calls_in_words(recorded(CALLS_AS)))
+        return f"not counted here: {calls} {told}"
+    return ", ".join(f"{name} {times:g}" for name, times in calls.items())
 
 
 # -- Z5: what does not block, and what does --------------------------------------------------------
@@ -194,9 +218,8 @@ def socket_finding(slow: SlowConsumer) -> Finding:
 def disk_finding(sleeps: Sleeps | str) -> Finding:
     """Z5, the disk: non-blocking is a property of the socket alone."""
     if isinstance(sleeps, str):
-        return finding(
-            "Z5", Verdict.NOT_TESTABLE, Evidence.COUNTED, f"Not evicted: {sleeps}", part="the disk"
-        )  # fmt: skip
+        words = f"Whether a call sleeps was {sleeps_in_words(sleeps)}"
+        return finding("Z5", Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part="the disk")
     counts = [
         Quantity("sleeps in a call, file evicted", ", ".join(map(str, sleeps.cold))),
         Quantity("sleeps in a call, file resident", ", ".join(map(str, sleeps.warm))),
@@ -225,7 +248,7 @@ def _does_the_disk_block(sleeps: Sleeps) -> tuple[Verdict, str]:
 def other_systems_finding(calls: dict[str, float] | str) -> Finding:
     """Z3: what Java calls, which this lab does not run."""
     here = (
-        f"the broker's calls could not be counted ({calls})"
+        f"the broker's system calls were {calls_in_words(calls)}"
         if isinstance(calls, str)
         else f"this broker made {calls.get('sendfile', 0.0):.1f} sendfile calls per MiB"
     )

@@ -2,8 +2,9 @@
 late.
 
 Everything here is counted: dirty pages while a producer writes by a watch, bytes from and to the
-device per process. The segment's pages, picture by picture, are in `page_film`, the verdicts in
-`page_cache_findings`; what the late reader costs the others is in `late_reader`.
+device per process. The verdicts are in `page_cache_findings`. The segments' pages while three
+clients are at work are in `page_scene` and `page_story`, what one can do to them by hand is in
+`page_actions`; what the late reader costs the others is in `late_reader`.
 """
 
 from __future__ import annotations
@@ -20,20 +21,27 @@ from zerocopy_lab.instruments.memory import DirtyWatch, system_memory, watching_
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, page_counts
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
-from zerocopy_lab.pictures.residency_map import SegmentPages
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.workbench import flight_events
 from zerocopy_lab.workbench.fetching import evict_when_let_go
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.lessons.page_cache_exercises import EXERCISES, lag_limit
-from zerocopy_lab.workbench.lessons.page_frames import frame_of
+from zerocopy_lab.workbench.recorded import (
+    marked,
+    recorded,
+    recorded_origin,
+    recorded_words,
+)
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 __all__ = ["EXERCISES", "Path", "lag_limit"]
 
 TOPIC = "flights"
 _NATURAL_FLUSH_S = 60
+
+WRITING_AS, READERS_AS = "06 writing", "06 device bytes of two readers"
+"""What the reference run calls them."""
 
 ACK_QUESTION = (
     "The broker has just acknowledged the last of some 30 MB. How much of that is on the disk?"
@@ -52,16 +60,14 @@ def segment_of(data_dir: Path) -> Path:
 class Written(NamedTuple):
     """What was written, and where it was when the last message had been acknowledged."""
 
-    frame: SegmentPages
-    """the segment's pages at that moment"""
-
     sent: Traffic
     log_bytes: int
     only_in_memory_bytes: int | None
     """dirty pages, and those on their way; None where they cannot be counted"""
     producer_device_bytes: int | None
     cached_growth_bytes: int | None
-    watch: DirtyWatch
+    samples: tuple[MemorySample, ...]
+    """none where nobody knows which pages are dirty"""
     acknowledged_s: float
     flushed_s: float
 
@@ -78,7 +84,7 @@ def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
         events = flight_events.repeated(messages)
         sent = flight_events.produce(broker.bootstrap, TOPIC, events)
         acknowledged_s = time.monotonic() - began
-        frame, waiting = frame_of("acknowledged", segment), _only_in_memory(segment)
+        waiting = _only_in_memory(segment)
         after = _device_io(os.getpid())
         device_bytes = after.since(device).written_bytes if after and device else None
         growth = None if cached is None else (system_memory().cached_bytes or 0) - cached
@@ -87,8 +93,9 @@ def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
         flush(segment)
         flushed_s = time.monotonic() - began
     log_bytes = segment.stat().st_size
+    samples = _samples(watch)
     return Written(
-        frame, sent, log_bytes, waiting, device_bytes, growth, watch, acknowledged_s, flushed_s
+        sent, log_bytes, waiting, device_bytes, growth, samples, acknowledged_s, flushed_s
     )
 
 
@@ -131,27 +138,12 @@ def flush(segment: Path) -> None:
         os.fsync(file.fileno())
 
 
-def ack_answer(written: Written) -> str:
-    """What was counted, as one of ACK_CHOICES."""
-    share = 1 - (written.only_in_memory_bytes or 0) / written.log_bytes
-    return ACK_CHOICES[sum(share < limit for limit in (0.75, 0.25))]
-
-
-def watch_picture(written: Written, lab: Lab) -> Picture:
-    """Dirty pages of the segment, second by second."""
-    samples = [
+def _samples(watch: DirtyWatch) -> tuple[MemorySample, ...]:
+    return tuple(
         MemorySample(sample.elapsed_ms / 1000, counts.dirty * PAGE_BYTES, _bytes(counts.writeback))
-        for sample in written.watch.samples
+        for sample in watch.samples
         for counts in sample.files.values()
         if counts.dirty is not None
-    ]
-    flushed = "flushed by us (fsync)" if lab.fast else "flushed by the kernel"
-    moments = [
-        Moment(written.acknowledged_s, "all acknowledged"),
-        Moment(written.flushed_s, flushed),
-    ]
-    return memory_over_time(
-        samples, origin=Origin("COUNTED", "pages of one segment"), moments=moments
     )
 
 
@@ -159,16 +151,50 @@ def _bytes(pages: int | None) -> int | None:
     return None if pages is None else pages * PAGE_BYTES
 
 
+def ack_answer(written: Written) -> str | None:
+    """What was counted, as one of ACK_CHOICES; None where nobody can."""
+    if written.only_in_memory_bytes is None:
+        return None
+    share = 1 - written.only_in_memory_bytes / written.log_bytes
+    return ACK_CHOICES[sum(share < limit for limit in (0.75, 0.25))]
+
+
+def watch_picture(written: Written, lab: Lab) -> Picture:
+    """Dirty pages of the segment, second by second; those of the reference run where nobody can
+    tell.
+    """
+    if written.only_in_memory_bytes is None:
+        return marked(_dirty_picture(recorded_writing(), recorded_origin("COUNTED"), by_us=True))
+    return _dirty_picture(written, Origin("COUNTED", "pages of one segment"), by_us=lab.fast)
+
+
+def _dirty_picture(written: Written, origin: Origin, *, by_us: bool) -> Picture:
+    flushed = "flushed by us (fsync)" if by_us else "flushed by the kernel"
+    moments = [
+        Moment(written.acknowledged_s, "all acknowledged"),
+        Moment(written.flushed_s, flushed),
+    ]
+    return memory_over_time(written.samples, origin=origin, moments=moments)
+
+
 def watch_words(written: Written) -> str:
     """The conclusion under that picture."""
     if written.only_in_memory_bytes is None:
-        return "This kernel does not tell which pages of a file are dirty (cachestat, Linux 6.5)."
+        told = recorded_words(watch_words(recorded_writing()))
+        return f"This kernel does not tell which pages are dirty (cachestat, Linux 6.5). {told}"
     return (
         f"When the broker had acknowledged the last message, {byte_count(written.log_bytes)} were "
         f"in the segment, and {byte_count(written.only_in_memory_bytes)} of them were in memory "
         f"only. {(written.flushed_s - written.acknowledged_s) * 1000:,.0f} ms later all were "
         "flushed."
     )
+
+
+def recorded_writing() -> Written:
+    """What the reference run wrote and watched."""
+    fields = recorded(WRITING_AS)
+    sent, samples = Traffic(*fields["sent"]), [MemorySample(*each) for each in fields["samples"]]
+    return Written(**{**fields, "sent": sent, "samples": tuple(samples)})
 
 
 # -- read ------------------------------------------------------------------------------------------
@@ -196,3 +222,16 @@ def read_late(broker: RunningBroker, written: Written) -> Read | str:
     except (NotEvicted, Unavailable) as reason:
         return str(reason)
     return read_all(broker, written)
+
+
+class ReadersRecord(NamedTuple):
+    """What the reference run keeps of both."""
+
+    log_bytes: int
+    soon_bytes: int
+    late_bytes: int
+
+
+def recorded_readers() -> ReadersRecord:
+    """What the reference run's readers made its broker fetch from the device."""
+    return ReadersRecord(**recorded(READERS_AS))

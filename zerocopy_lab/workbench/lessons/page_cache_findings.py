@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
-from zerocopy_lab.workbench.lessons.page_cache import Read, Written, watch_words
+from zerocopy_lab.workbench.lessons.page_cache import (
+    Read,
+    Written,
+    recorded_readers,
+    recorded_writing,
+    watch_words,
+)
+from zerocopy_lab.workbench.recorded import recorded_words
 
 _NOBODY_COUNTS = "Here nobody counts what a process has from and to devices (/proc/PID/io)."
 
@@ -27,20 +34,25 @@ def findings(
 
 def _producer_finding(written: Written) -> Finding:
     if written.producer_device_bytes is None:
-        return finding(
-            "S6", Verdict.NOT_TESTABLE, Evidence.COUNTED, _NOBODY_COUNTS, part="the producer"
-        )
+        words = f"{_NOBODY_COUNTS} {recorded_words(_producer_words(recorded_writing()))}"
+        return finding("S6", Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part="the producer")
     share = written.producer_device_bytes / written.sent.payload_bytes
     verdict = Verdict.SUPPORTED if share < 0.01 else Verdict.CONTRADICTED
-    words = f"Sending {byte_count(written.sent.payload_bytes)} made the producer's process write "
     return finding(
         "S6",
         verdict,
         Evidence.COUNTED,
-        f"{words}{byte_count(written.producer_device_bytes)} to a device.",
+        _producer_words(written),
         Quantity("device bytes written by the producer", written.producer_device_bytes, "bytes"),
         Quantity("bytes it sent", written.sent.payload_bytes, "bytes"),
         part="the producer",
+    )
+
+
+def _producer_words(written: Written) -> str:
+    return (
+        f"Sending {byte_count(written.sent.payload_bytes)} made the producer's process write "
+        f"{byte_count(written.producer_device_bytes or 0)} to a device."
     )
 
 
@@ -83,21 +95,39 @@ def _waiting(written: Written) -> list[Quantity]:
 
 def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
     """P2: a reader who is soon enough does not touch the disk."""
+    words = readers_words(written, tail, late)
     if tail.device_bytes is None:
-        return finding("P2", Verdict.NOT_TESTABLE, Evidence.COUNTED, _NOBODY_COUNTS)
+        return finding("P2", Verdict.NOT_TESTABLE, Evidence.COUNTED, words)
     untouched = tail.device_bytes < written.log_bytes / 100
-    told = (
-        f"A consumer that read everything soon after made the broker fetch "
-        f"{byte_count(tail.device_bytes)} of {byte_count(written.log_bytes)} from the device."
-    )
     figures = [Quantity("device bytes, reading soon", tail.device_bytes, "bytes")]
-    if isinstance(late, str):
-        told += f" (The late reader was not tested: {late})"
-    elif late.device_bytes is not None:
-        told += f" A late one, after an eviction: {byte_count(late.device_bytes)}."
+    if isinstance(late, Read) and late.device_bytes is not None:
         figures.append(Quantity("device bytes, reading late", late.device_bytes, "bytes"))
     verdict = Verdict.SUPPORTED if untouched else Verdict.CONTRADICTED
-    return finding("P2", verdict, Evidence.COUNTED, told, *figures)
+    return finding("P2", verdict, Evidence.COUNTED, words, *figures)
+
+
+def readers_words(written: Written, tail: Read, late: Read | str) -> str:
+    """What both readers made the broker fetch; from the reference run what was not counted here."""
+    there = recorded_readers()
+    if tail.device_bytes is None:
+        told = f"{_soon(there.soon_bytes, there.log_bytes)} {_late(there.late_bytes)}"
+        return f"{_NOBODY_COUNTS} {recorded_words(told)}"
+    told = _soon(tail.device_bytes, written.log_bytes)
+    if isinstance(late, str):
+        why_not = f"The late reader could not be tested here: {late}"
+        return f"{told} {why_not} {recorded_words(_late(there.late_bytes))}"
+    return told if late.device_bytes is None else f"{told} {_late(late.device_bytes)}"
+
+
+def _soon(device_bytes: int, log_bytes: int) -> str:
+    return (
+        "A consumer that read everything soon after made the broker fetch "
+        f"{byte_count(device_bytes)} of {byte_count(log_bytes)} from the device."
+    )
+
+
+def _late(device_bytes: int) -> str:
+    return f"A late one, after an eviction: {byte_count(device_bytes)}."
 
 
 def _free_finding(written: Written) -> Finding:

@@ -22,21 +22,15 @@ from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.workbench import flight_events
+from zerocopy_lab.workbench.broker_contest import GIB, broker_contestant, per_gib
 from zerocopy_lab.workbench.calibration import Calibration
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.experiment import Outcome, run_experiment
-from zerocopy_lab.workbench.fetching import (
-    GIB,
-    broker_contestant,
-    drop_responses,
-    evict_log,
-    frames_over,
-    per_gib,
-    segments_of,
-)
+from zerocopy_lab.workbench.fetching import drop_responses, evict_log, frames_over, segments_of
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.lessons.traditional_path_exercises import EXERCISES, two_prices
+from zerocopy_lab.workbench.recorded import recorded, recorded_words
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 __all__ = ["EXERCISES", "Path", "two_prices"]
@@ -47,6 +41,8 @@ ARTICLES_CHUNK_BYTES = 4096
 CHUNKS = {byte_count(size): size for size in (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20)}
 SMALL, LARGE = "4 KiB", "1 MiB"
 SAME_CHUNK = "sendfile, 4 KiB"
+READS_AS = "04 device reads"
+"""What the reference run calls them."""
 
 WORTH_QUESTION = (
     "A loop reads 4 KiB and sends 4 KiB. It costs more than sendfile. How much of the difference "
@@ -122,9 +118,14 @@ def ledger_words(reads: DeviceReads | str) -> str:
     """The conclusion under that picture."""
     two = "Of the four moves only two are the processor's."
     if isinstance(reads, str):
-        return f"{two} How much came from the disk could not be counted here: {reads}"
+        told = recorded_words(_reads_in_words(DeviceReads(**recorded(READS_AS))))
+        return f"{two} How much came from the disk could not be counted here: {reads} {told}"
+    return f"{two} {_reads_in_words(reads)}"
+
+
+def _reads_in_words(reads: DeviceReads) -> str:
     return (
-        f"{two} And with the file in memory the disk's move is not made at all: of "
+        "With the file in memory the disk's move is not made at all: of "
         f"{byte_count(reads.log_bytes)} the broker had {byte_count(reads.warm_bytes)} read from "
         f"the device, after an eviction {byte_count(reads.cold_bytes)}."
     )

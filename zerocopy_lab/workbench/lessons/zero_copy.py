@@ -28,9 +28,9 @@ from zerocopy_lab.workbench.alias_test import (
     alias_test,
     alias_test_of_broker,
 )
+from zerocopy_lab.workbench.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.experiment import Comparison, Outcome, compare, run_experiment
-from zerocopy_lab.workbench.fetching import broker_contestant, per_gib
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.lessons.zero_copy_exercises import EXERCISES, bytes_to_send

@@ -1,0 +1,64 @@
+"""The reference run: small, whole, free of one machine's paths; a machine that cannot make it says
+so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zerocopy_lab.__main__ import main
+from zerocopy_lab.workbench import recorded, reference_run
+from zerocopy_lab.workbench.lessons import (
+    late_reader,
+    one_call,
+    page_cache,
+    page_story,
+    traditional_path,
+)
+from zerocopy_lab.workbench.recorded import REFERENCE_FILE, recorded_origin, recorded_words
+
+MOST_BYTES = 100 << 10
+
+
+def test_the_stored_run_is_small_and_its_mark_names_day_and_host() -> None:
+    run = recorded.reference_run()
+    assert REFERENCE_FILE.stat().st_size < MOST_BYTES
+    for mark in (recorded_words("so it was"), recorded_origin("COUNTED").text()):
+        assert run.day in mark
+        assert run.host in mark
+        assert "ecorded" in mark.lower()
+
+
+def test_everything_stored_can_be_drawn_and_told() -> None:
+    scene = page_story.scene_from(recorded.recorded(page_story.RECORDED_AS))
+    assert page_story.plain(scene)["looks"], "it can be stored again"
+    assert page_story.picture_of(scene).png()
+    assert late_reader.others_picture("not here").png()
+    assert page_cache.recorded_writing().only_in_memory_bytes
+    assert page_cache.recorded_readers().late_bytes > page_cache.recorded_readers().soon_bytes
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(KeyError, match=r"no 'tea', but .*05 calls per fetch"):
+        recorded.recorded("tea")
+
+
+def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"format": "tea"}')
+    monkeypatch.setattr(recorded, "REFERENCE_FILE", other)
+    with pytest.raises(ValueError, match=r"other\.json is not of the format"):
+        recorded.reference_run.__wrapped__()
+
+
+def test_a_machine_without_the_instruments_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reference_run.record, "__defaults__", (tmp_path / "run.json",))
+    monkeypatch.setattr(one_call, "calls_per_fetch", lambda *_: "there is no perf on PATH")
+    monkeypatch.setattr(traditional_path, "load", lambda *_: None)
+    assert main(["labs", "record"]) == 1
+    assert "cannot make a reference run: there is no perf on PATH" in capsys.readouterr().err
+    assert not (tmp_path / "run.json").exists()
