@@ -76,6 +76,23 @@ def test_the_size_that_is_set_cuts_a_segment_in_two(log: FilledLog) -> None:
     assert kept_bytes > limit_bytes
 
 
+def test_old_flights_are_given_the_time_to_go_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker looks while they are loaded: the first ones go, the last ones at its next look."""
+    starts = iter([0, 80, 80, 1000])
+    for name in ("create_topic", "_produce_with_times"):
+        monkeypatch.setattr(lesson, name, lambda *_, **__: None)
+    monkeypatch.setattr(lesson, "_log_start", lambda *_: next(starts))
+    assert lesson.load_old_flights("nowhere") == (1000, 0)
+
+
+def test_old_flights_that_stay_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("create_topic", "_produce_with_times"):
+        monkeypatch.setattr(lesson, name, lambda *_, **__: None)
+    monkeypatch.setattr(lesson, "_log_start", lambda *_: 80)
+    monkeypatch.setattr(lesson, "_SETTLE_S", 0.1)
+    assert lesson.load_old_flights("nowhere") == (1000, 920)
+
+
 def test_a_sound_broker_supports_both_parts() -> None:
     assert all(lesson.invariants(LEFT, LEFT).values())
     found = lesson.findings(LEFT, LEFT, 800)

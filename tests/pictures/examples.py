@@ -123,13 +123,13 @@ def segment(base_offset: int, size_mib: int, days: tuple[int, int], why: str) ->
         first_ms=NOW_MS - days[0] * DAY_MS,
         largest_ms=NOW_MS - days[1] * DAY_MS,
         active=why.startswith("active"),
-        deletable=why.startswith("its youngest"),
+        deletable=why.startswith("youngest"),
         why=why,
     )
 
 
 SEGMENTS = [
-    segment(0, 100, (9, 8), "its youngest record is 691200000 ms old, retention.ms is 604800000"),
+    segment(0, 100, (9, 8), "youngest record 8 days old, limit 7 days (retention.ms=604800000)"),
     segment(120_000, 100, (8, 6), "young enough, and the log is small enough"),
     segment(240_000, 35, (6, 1), "active: records are written to it"),
 ]

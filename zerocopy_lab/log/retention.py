@@ -20,6 +20,10 @@ from typing import NamedTuple
 
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.log.wording import byte_count, duration
+
+_ACTIVE = "active: records are written to it"
+_BEHIND = "behind a segment that stays"
 
 
 class Verdict(NamedTuple):
@@ -44,7 +48,7 @@ def judge(
         next_offset = None if is_active else segments[number + 1].base_offset
         why = _why_deletable(segment, next_offset, settings, log_start_offset, excess_bytes, now_ms)
         if keeps_rest:
-            yield Verdict(segment, is_active, False, "behind a segment that stays")
+            yield Verdict(segment, is_active, False, _ACTIVE if is_active else _BEHIND)
         elif why and not (is_active and not segment.size_bytes):
             excess_bytes -= segment.size_bytes
             yield Verdict(segment, is_active, True, why)
@@ -72,21 +76,21 @@ def _why_deletable(
     if settings.retention_ms >= 0:
         age_ms = now_ms - segment.last_change_ms()
         if age_ms > settings.retention_ms:
-            return (
-                f"its youngest record is {age_ms} ms old, retention.ms is {settings.retention_ms}"
-            )
+            limit = f"{duration(settings.retention_ms)} (retention.ms={settings.retention_ms})"
+            return f"youngest record {duration(age_ms)} old, limit {limit}"
     if settings.retention_bytes >= 0 and excess_bytes >= max(segment.size_bytes, 1):
-        return (
-            f"{excess_bytes} bytes are more than retention.bytes={settings.retention_bytes} allows"
-        )
+        limit_bytes = settings.retention_bytes
+        limit = f"{byte_count(limit_bytes)} (retention.bytes={limit_bytes})"
+        return f"{byte_count(excess_bytes)} too many, limit {limit}"
     return ""
 
 
 def _why_kept(segment: Segment, is_active: bool, settings: TopicSettings, excess_bytes: int) -> str:
     if is_active:
-        return "active: records are written to it"
+        return _ACTIVE
     if not settings.deletes:
         return "cleanup.policy=compact: kept, but compacted"
     if settings.retention_bytes >= 0 and 0 < excess_bytes < segment.size_bytes:
-        return f"only {excess_bytes} of its {segment.size_bytes} bytes are too many"
+        too_many, all_of_it = byte_count(excess_bytes), byte_count(segment.size_bytes)
+        return f"only {too_many} of its {all_of_it} are too many"
     return "young enough, and the log is small enough"

@@ -83,7 +83,7 @@ def _keys() -> list[Patch]:
     return [
         Patch(facecolor=PAPER, edgecolor=DIRTY, hatch="////", label="deletable"),
         Patch(facecolor=RESIDENT, label="kept"),
-        Patch(facecolor=SENDER, label="active, always kept"),
+        Patch(facecolor=SENDER, label="active: written to"),
     ]
 
 
