@@ -70,6 +70,14 @@ def test_a_run_says_what_raised_and_what_is_missing_and_the_report_shows_it(
     assert "http" not in page, "a report needs nothing from elsewhere"
 
 
+def test_the_cell_that_raised_is_the_one_that_is_named(labs_dir: Path) -> None:
+    """Although the runner puts cells of its own before it."""
+    source = notebook_with(labs_dir / "fails.ipynb", "before = 1", "# why\n1 / 0", "after = 1")
+    ids = [cell.id for cell in nbformat.read(source, 4).cells]
+    said = execute(source, labs_dir / "done.ipynb", GOOD, timeout_s=60)
+    assert said == f"cell {ids[2]} (# why) raised ZeroDivisionError: division by zero"
+
+
 def test_a_cell_that_takes_too_long_is_stopped(labs_dir: Path) -> None:
     run = run_here(labs_dir, "import threading; threading.Event().wait()", timeout_s=1)
     assert "a cell took longer than 1 s" in run.problems

@@ -33,7 +33,10 @@ def picture_output(png: bytes = PNG) -> dict[str, Any]:
 def good() -> dict[str, Any]:
     outputs = [picture_output(), {"output_type": "stream", "name": "stdout", "text": "fine"}]
     return {
-        "cells": [{"id": "a", "cell_type": "markdown"}, {"id": "b", "outputs": outputs}],
+        "cells": [
+            {"id": "a", "cell_type": "markdown"},
+            {"id": "b", "source": "answer = seven()\ncheck(answer)", "outputs": outputs},
+        ],
         "metadata": {},
     }
 
@@ -89,8 +92,8 @@ def picture_of_nothing(notebook: Any) -> None:
 @pytest.mark.parametrize(
     ("sabotage", "problem"),
     [
-        (error_in_output, "cell b raised ValueError: seven"),
-        (words_on_stderr, "cell b wrote to stderr: DeprecationWarning: soon"),
+        (error_in_output, "cell b (answer = seven()) raised ValueError: seven"),
+        (words_on_stderr, "cell b (answer = seven()) wrote to stderr: DeprecationWarning: soon"),
         (error_in_an_output_widget, "widget m1 holds KeyError: 'x'"),
         (error_shown_by_explore, "widget m2 shows an error"),
         (picture_never_drawn, "picture 'shown' is missing"),

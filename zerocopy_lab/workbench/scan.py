@@ -57,19 +57,29 @@ def pictures_of(notebook: Mapping[str, Any]) -> list[ShownPicture]:
     ]
 
 
-def _outputs(notebook: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _outputs(notebook: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            yield cell["id"], output
+            yield cell, output
 
 
 def errors_in_outputs(notebook: Mapping[str, Any]) -> Iterator[str]:
     """What cells raised, and what they wrote to stderr."""
-    for cell_id, output in _outputs(notebook):
+    for cell, output in _outputs(notebook):
         if output["output_type"] == "error":
-            yield f"cell {cell_id} raised {output['ename']}: {output['evalue']}"
+            yield f"{_named(cell)} raised {output['ename']}: {output['evalue']}"
         if output["output_type"] == "stream" and output["name"] == "stderr":
-            yield f"cell {cell_id} wrote to stderr: {output['text'].strip()[:300]}"
+            yield f"{_named(cell)} wrote to stderr: {output['text'].strip()[:300]}"
+
+
+def _named(cell: Mapping[str, Any]) -> str:
+    """A cell so that it can be found: by its id in the file, by its first line on the screen.
+
+    Its number says nothing: a runner adds a cell with parameters, and when something was raised
+    two more with remarks, so that the numbers differ from those that a learner sees.
+    """
+    lines = "".join(cell.get("source", "")).strip().splitlines()
+    return f"cell {cell['id']}" + (f" ({lines[0][:60]})" if lines else "")
 
 
 def _errors_in_widgets(notebook: Mapping[str, Any]) -> Iterator[str]:
