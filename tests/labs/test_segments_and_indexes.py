@@ -74,7 +74,7 @@ def test_an_offset_outside_is_said_to_be_outside(partition: StoppedPartition, of
 def test_the_pictures_and_words_of_any_offset(partition: StoppedPartition) -> None:
     for offset in (0, 1, 450, MESSAGES - 1):
         assert f"{offset:,}" in lesson.search_picture(partition, offset).alt
-        assert "bisection" in lesson.search_words(partition, offset)
+        assert "index entries" in lesson.search_words(partition, offset)
         assert "baseOffset" in lesson.batch_picture(partition, offset).alt
         assert "no record knows its own offset" in lesson.batch_words(partition, offset)
 

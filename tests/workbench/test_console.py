@@ -86,7 +86,7 @@ def test_all_columns_but_the_first_have_a_width_and_a_meaning() -> None:
     headings = re.findall("<th [^>]*>", markup(view(1.0, 9, OnDisk(1, 4096, 0, 0))))
     widths_em = [re.search(r"width:([\d.]+)em", heading) for heading in headings]
     assert widths_em[0] is None
-    assert sum(float(found[1]) for found in widths_em[1:] if found) < 54
+    assert sum(float(found[1]) for found in widths_em[1:] if found) < 58
     assert all(widths_em[1:])
     assert all(re.search("title='[^']+'", heading) for heading in headings[1:])
 

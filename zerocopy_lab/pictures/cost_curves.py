@@ -79,7 +79,7 @@ def crossover(
     axes.set_xticks(ticks, [byte_count(size) for size in ticks])
     axes.set_xlabel(f"size of {size_of}")
     axes.set_ylabel(unit)
-    legend_above(axes)
+    legend_above(axes, gap=1.7 if between else 0.2)  # room for the words over the change
     return picture
 
 

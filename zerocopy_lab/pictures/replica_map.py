@@ -121,13 +121,14 @@ def _draw_grid(
 def _draw_sums(axes: Axes, replicas: Mapping[int, Sequence[int]], rows: Sequence[int]) -> None:
     """Per broker: leaders, and on top of them followers; the sum in figures."""
     led, held = (sums_per_broker(replicas, rows, leaders_only=only) for only in (True, False))
+    nobody_follows = led == held
     axes.barh(range(len(rows)), led, 0.62, color=SENDER)
     axes.barh(
         range(len(rows)), [h - n for h, n in zip(held, led, strict=True)], 0.62, led, color=TOTAL
     )
     for row, (leaders, all_of_them) in enumerate(zip(led, held, strict=True)):
         axes.annotate(
-            f"{all_of_them} ({leaders})",
+            f"{all_of_them}" if nobody_follows else f"{all_of_them} ({leaders})",
             (all_of_them, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -136,7 +137,7 @@ def _draw_sums(axes: Axes, replicas: Mapping[int, Sequence[int]], rows: Sequence
         )
     axes.set_xlim(0, 1.45 * max([*held, 1]))
     axes.tick_params(axis="y", length=0, labelleft=False)
-    axes.set_xlabel("replicas (leaders)")
+    axes.set_xlabel("partitions" if nobody_follows else "replicas (leaders)")
     axes.grid(True, axis="x")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
@@ -165,5 +166,6 @@ def _in_words(
         + f": {all_of_them} replicas, leads {leaders}."
         for broker, all_of_them, leaders in zip(rows, held, led, strict=True)
     ]
-    placed = f"{len(replicas)} partitions on {len(rows)} {store}s, {sum(held)} replicas."
+    stores = f"{store[:-1]}ies" if store.endswith("y") else f"{store}s"
+    placed = f"{len(replicas)} partitions on {len(rows)} {stores}, {sum(held)} replicas."
     return in_words(title, placed, *told)

@@ -15,23 +15,24 @@ from zerocopy_lab.workbench.broker_view import OnDisk, PartitionRow, View
 
 _COLUMNS = (
     ("partition", "", "the name of its directory"),
-    ("log start<br>offset", "5.2em", "the first offset that can be read"),
-    ("log end<br>offset", "5.2em", "the offset that the next message gets"),
-    ("messages<br>a second", "5em", "since the look before"),
-    ("segments", "5em", ".log files"),
-    ("size", "4.9em", "of all .log files"),
-    ("in memory", "7.2em", "the part of the log that is in the page cache"),
-    ("dirty", "4.7em", "in memory and not yet on the disk"),
-    ("retention<br>.ms", "5em", "segments go when their youngest message is older"),
-    ("retention<br>.bytes", "5em", "the oldest segments go when the log is larger"),
-    ("segment<br>.bytes", "4.9em", "a segment is closed when it is as large"),
+    ("log start<br>offset", "6em", "the first offset that can be read"),
+    ("log end<br>offset", "6.8em", "the offset that the next message gets"),
+    ("messages<br>/ s", "5.5em", "since the look before"),
+    ("segments", "5.5em", ".log files"),
+    ("size", "5em", "of all .log files"),
+    ("in memory", "7.6em", "the part of the log that is in the page cache"),
+    ("dirty", "5em", "in memory and not yet on the disk"),
+    ("retention<br>.ms", "5.8em", "segments go when their youngest message is older"),
+    ("retention<br>.bytes", "5.4em", "the oldest segments go when the log is larger"),
+    ("segment<br>.bytes", "4.8em", "a segment is closed when it is as large"),
 )
 """Heading, width ("": what is left), what it means."""
 
-_TABLE = "border-collapse:collapse;table-layout:fixed;width:100%;min-width:64em;margin:0"
-_HEAD = f"color:{QUIET};font-weight:600;vertical-align:bottom;border-bottom:1px solid {RULE}"
+_FONT = "font-size:12px;line-height:1.35;font-variant-numeric:tabular-nums"
+_TABLE = f"border-collapse:collapse;table-layout:fixed;width:100%;min-width:66em;margin:0;{_FONT}"
+_HEAD = f"color:{QUIET};font-weight:normal;vertical-align:bottom;border-bottom:1px solid {RULE}"
 _LEFT = "text-align:left;padding:.25em 0;overflow:hidden;text-overflow:ellipsis"
-_RIGHT = "text-align:right;padding:.25em 0 .25em .4em"
+_RIGHT = "text-align:right;padding:.25em 0 .25em .5em;box-sizing:border-box"
 
 
 def markup(view: View, before: View | None = None) -> str:
@@ -39,8 +40,7 @@ def markup(view: View, before: View | None = None) -> str:
     rows = "".join(_row(view, row, before) for row in view.partitions)
     empty = f"<tr><td style='{_LEFT}' colspan='{len(_COLUMNS)}'>no topics yet</td></tr>"
     return (
-        f"<div style='color:{INK};background:#fdfdfb;padding:.5em .8em;overflow-x:auto;"
-        "font-size:12px;line-height:1.35;font-variant-numeric:tabular-nums'>"
+        f"<div style='color:{INK};background:#fdfdfb;padding:.5em .8em;overflow-x:auto;{_FONT}'>"
         f"<table style='{_TABLE}'><thead><tr>{_headings()}</tr></thead>"
         f"<tbody>{rows or empty}</tbody></table>"
         f"<div style='color:{QUIET};margin-top:.5em'>{_broker_line(view, before)}</div>"

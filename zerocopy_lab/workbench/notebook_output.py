@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,14 +80,27 @@ def png_dimensions_px(png: bytes) -> tuple[int, int]:
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Shows rows of words."""
-    cell = "text-align:left;padding:.25em 1em .25em 0;vertical-align:top"
-    head = "".join(f"<th style='{cell}'>{html.escape(text)}</th>" for text in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td style='{cell}'>{html.escape(text)}</td>" for text in row) + "</tr>"
-        for row in rows
-    )
+    """Shows rows of words; columns of numbers stand under each other, digit by digit."""
+    sides = ["right" if _are_numbers(column) else "left" for column in zip(*rows, strict=True)]
+    head = _table_row("th", headings, sides)
+    body = "".join(_table_row("td", row, sides) for row in rows)
     show_html(
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        "<table style='font-variant-numeric:tabular-nums'>"
+        f"<thead>{head}</thead><tbody>{body}</tbody></table>",
         plain="\n".join(" | ".join(row) for row in [headings, *rows]),
     )
+
+
+def _table_row(tag: str, texts: Sequence[str], sides: Sequence[str]) -> str:
+    cells = "".join(
+        f"<{tag} style='text-align:{side};padding:.25em 1em .25em 0;vertical-align:top'>"
+        f"{html.escape(text)}</{tag}>"
+        for text, side in zip(texts, sides, strict=True)
+    )
+    return f"<tr>{cells}</tr>"
+
+
+def _are_numbers(column: Sequence[str]) -> bool:
+    """Numbers, with a unit or without, and gaps between them."""
+    number = re.compile(r"([\d,.]+( [A-Za-z]{1,3})?)?")
+    return any(column) and all(number.fullmatch(text) for text in column)

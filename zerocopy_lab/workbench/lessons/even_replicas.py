@@ -110,5 +110,6 @@ def show_evenness() -> None:
             even = evenness(algorithm, racks)
             exactly = f"{even.exactly_even} of {even.starts} starts"
             named = NO_RACKS if racks == 1 else f"{racks} racks"
-            rows.append([algorithm, named, f"{even.fewest} to {even.most}", exactly])
+            held = f"{even.fewest} to {even.most}" if even.fewest < even.most else f"{even.most}"
+            rows.append([algorithm, named, held, exactly])
     show_table(["algorithm", "racks", "replicas a broker", "exactly 5 on each"], rows)

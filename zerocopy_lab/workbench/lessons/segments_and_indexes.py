@@ -195,11 +195,15 @@ def search_picture(partition: StoppedPartition, offset: int) -> Picture:
 def search_words(partition: StoppedPartition, offset: int) -> str:
     """The conclusion under that picture."""
     search = find(partition.directory, offset)
+    entries = len(search.segment.entries)
+    by_index = f"Bisection finds the last of its {entries} index entries that is not behind it."
+    if search.entry is None:
+        by_index = f"All of its {entries} index entries lie behind it, so the walk begins at 0."
+    read = len(search.walked)
+    headers = f"{read} batch header{'' if read == 1 else 's'} of {HEADER_BYTES} bytes"
     return (
-        f"{search.segment.path.name} by its name, one of {len(search.segment.entries)} index "
-        f"entries by bisection, then a walk over batch headers of {HEADER_BYTES} bytes, "
-        f"{len(search.walked)} in all: the batch is at position {search.batch.position:,} of "
-        f"{search.segment.log_bytes:,}."
+        f"The names lead to {search.segment.path.name}. {by_index} After {headers} the batch is "
+        f"found, at position {search.batch.position:,} of {search.segment.log_bytes:,}."
     )
 
 

@@ -20,7 +20,7 @@ from zerocopy_lab.workbench.exercises import Exercise, Grade, failed, passed
 from zerocopy_lab.workbench.experiment import compare
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.notebook_output import show_table
+from zerocopy_lab.workbench.notebook_output import box, show_table
 from zerocopy_lab.workbench.running_broker import RunningBroker
 
 QUESTION = "In the time of one system call that does nothing, how many bytes can be copied?"
@@ -133,11 +133,20 @@ def loop_words(prices: Calibration, calls: int, copies: int) -> str:
     )
 
 
-def two_equals_words(prices: Calibration) -> str:
+def show_two_verdicts(prices: Calibration) -> None:
     """What the rule for verdicts says about two loops that are the same, and two that are not."""
-    same = compare(prices.outcome, AGAIN, CALL, "cpu_s")
-    other = compare(prices.outcome, ASK, CALL, "cpu_s")
-    return f"The same loop twice: {same.text()}. With and without the kernel: {other.text()}."
+    box("plain", "The same loop under two names", _verdict_words(prices, AGAIN))
+    box("plain", "With and without the kernel", _verdict_words(prices, ASK))
+
+
+def _verdict_words(prices: Calibration, first: str) -> list[str]:
+    """A verdict on one of the loops and the plain call, in sentences."""
+    found = compare(prices.outcome, first, CALL, "cpu_s")
+    factor = found.ratio.text(digits=3)
+    return [
+        f"“{first}” took {factor} times the CPU time of “{CALL}”.",
+        f"The verdict: {found.verdict}. The reason: {found.why}.",
+    ]
 
 
 def figures(prices: Calibration) -> list[Quantity]:
