@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -241,7 +242,9 @@ def bench_produce(workspace: Path) -> None:
 
 
 def produce_contest(workspace: Path, size: int, count: int) -> Contest:
-    """Every round writes a file of its own, deleted before the disk must take it."""
+    """Both write into memory that a file of the round before has just given back: pages that have
+    been free for seconds may have gone back to the hypervisor, and are dear to get again.
+    """
     workspace.mkdir()
     options = ["--congestion-control", "cubic", "--set", "file.delete.delay.ms=0"]
     with (
@@ -259,17 +262,25 @@ def produce_contest(workspace: Path, size: int, count: int) -> Contest:
                 topic = f"round-{number:02}"
                 wire.ask_for_topic(topic)
                 frames = [produce_frame(wire, topic, 0, batch, acks=1)]
+                if number:
+                    delete_topic(wire, f"round-{number - 1:02}", workspace / "data")
                 ours = play(broker.pid, broker.port, frames, count, size)
-                deleted = wire.ask(
-                    ApiKey.delete_topics, 1, topic_names=(topic,), timeout=_seconds(30)
-                )
-                assert deleted.responses[0].error_code == 0
                 theirs = play_reference_write(pid, port, frames[0], count, size)
                 if number:
                     contest.broker.append(ours)
                     contest.reference.append(theirs)
     shutil.rmtree(workspace)
     return contest
+
+
+def delete_topic(wire: Wire, topic: str, log_dir: Path) -> None:
+    """Delete a topic and wait until its files are gone."""
+    asked = wire.ask(ApiKey.delete_topics, 1, topic_names=(topic,), timeout=timedelta(seconds=30))
+    assert asked.responses[0].error_code == 0
+    end_s = time.monotonic() + 30
+    while any(log_dir.glob("*-delete")):
+        assert time.monotonic() < end_s, f"the files of {topic} are still there"
+        time.sleep(0.01)
 
 
 def play_reference_write(pid: int, port: int, frame: bytes, count: int, size: int) -> Round:
@@ -281,12 +292,6 @@ def play_reference_write(pid: int, port: int, frame: bytes, count: int, size: in
             sock.recv(60, socket.MSG_WAITALL)
         seconds = time.perf_counter() - before
         return Round(seconds, cpu_seconds(pid) - cpu_before, count, count * size)
-
-
-def _seconds(seconds: float) -> object:
-    from datetime import timedelta
-
-    return timedelta(seconds=seconds)
 
 
 def bench_messages(workspace: Path) -> None:

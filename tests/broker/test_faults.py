@@ -107,7 +107,7 @@ def test_every_item_of_an_answer_fails_where_each_has_an_error(broker: Broker) -
         assert [part.error_code for part in answer.topics[0].partitions] == [code]
 
 
-@pytest.mark.parametrize("version", [4, 11, 12])
+@pytest.mark.parametrize("version", [4, 7, 11])
 def test_a_fetch_fails_for_each_partition(broker: Broker, version: int) -> None:
     broker.faults.add(Fault(ApiKey.fetch, error=NotLeaderOrFollower))
     caller = Caller(broker)

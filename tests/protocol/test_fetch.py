@@ -14,7 +14,7 @@ from zerocopy_lab.protocol.fetch import FetchedPartition, FetchedTopic, fetch_re
 from zerocopy_lab.protocol.framing import Pieces, total_bytes
 from zerocopy_lab.protocol.versions import ApiKey
 
-VERSIONS = range(4, 13)
+VERSIONS = range(4, 12)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_every_version_is_what_kio_writes(version: int, segment: OpenFile) -> No
     assert sum(isinstance(p, FileSlice) for p in pieces) == 2
 
 
-@pytest.mark.parametrize("version", range(7, 13))
+@pytest.mark.parametrize("version", range(7, 12))
 def test_a_session_nobody_knows(version: int) -> None:
     assert on_the_wire(fetch_response(1, version, (), 70)) == by_kio(version, 1, [], 70)
 

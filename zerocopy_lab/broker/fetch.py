@@ -16,17 +16,14 @@ Left out: fetch sessions (KIP-227) and followers; every request is a full one fr
 
 from __future__ import annotations
 
-from typing import Any
-
 from zerocopy_lab.broker.waiting import PartitionKey, WaitingFetches
 from zerocopy_lab.errors import FetchSessionIdNotFound, KafkaError
 from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Client, Reply
 from zerocopy_lab.protocol.fetch import FetchedPartition, FetchedTopic, fetch_response
+from zerocopy_lab.protocol.fetch_request import FetchRequest, WantedPartition, read_fetch_request
 from zerocopy_lab.protocol.framing import Pieces
 from zerocopy_lab.protocol.requests import RequestHeader
-from zerocopy_lab.protocol.versions import ApiKey
 
 
 class FetchHandler:
@@ -39,12 +36,12 @@ class FetchHandler:
 
     def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
         """Answer at once when there is enough or nothing to wait for, else later."""
-        request = messages.decode(ApiKey.fetch, header.api_version, frame, header.body_at)
+        request = read_fetch_request(frame, header.body_at, header.api_version)
         correlation_id, version = header.correlation_id, header.api_version
-        if version >= 7 and request.session_id != 0:
+        if request.session_id != 0:
             return fetch_response(correlation_id, version, (), FetchSessionIdNotFound.code)
         found = self._read(request)
-        if found.is_enough(request.min_bytes) or not request.max_wait:
+        if found.is_enough(request.min_bytes) or request.max_wait_ms <= 0:
             return fetch_response(correlation_id, version, found.topics)
 
         def if_enough() -> Pieces | None:
@@ -56,12 +53,12 @@ class FetchHandler:
         def whatever() -> Pieces:
             return fetch_response(correlation_id, version, self._read(request).topics)
 
-        max_wait_s = request.max_wait.total_seconds()
+        max_wait_s = request.max_wait_ms / 1000
         return self._waiting.wait(_partitions_of(request), max_wait_s, if_enough, whatever)
 
     def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
         """Read nothing, and say `error` for every partition."""
-        request = messages.decode(ApiKey.fetch, header.api_version, frame, header.body_at)
+        request = read_fetch_request(frame, header.body_at, header.api_version)
         topics = [
             FetchedTopic(
                 topic.topic,
@@ -74,7 +71,7 @@ class FetchHandler:
         ]
         return fetch_response(header.correlation_id, header.api_version, topics)
 
-    def _read(self, request: Any) -> _Found:
+    def _read(self, request: FetchRequest) -> _Found:
         """Ask the log of every partition, within the limits of the request and our own."""
         found = _Found(min(request.max_bytes, self._max_bytes))
         for topic in request.topics:
@@ -83,7 +80,9 @@ class FetchHandler:
             found.topics.append(FetchedTopic(name, answers))
         return found
 
-    def _read_partition(self, topic: str, wanted: Any, found: _Found) -> FetchedPartition:
+    def _read_partition(
+        self, topic: str, wanted: WantedPartition, found: _Found
+    ) -> FetchedPartition:
         try:
             log = self._logs.find(topic, wanted.partition)
             limit_bytes = min(wanted.partition_max_bytes, found.left_bytes)
@@ -117,5 +116,5 @@ class _Found:
         return self.bytes >= min_bytes or self.has_error or not self.topics
 
 
-def _partitions_of(request: Any) -> list[PartitionKey]:
+def _partitions_of(request: FetchRequest) -> list[PartitionKey]:
     return [(t.topic, p.partition) for t in request.topics for p in t.partitions]

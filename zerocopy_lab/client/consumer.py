@@ -9,7 +9,7 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
-VERSION = 12
+VERSION = 11
 
 
 class Fetched(NamedTuple):

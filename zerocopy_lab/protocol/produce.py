@@ -23,9 +23,9 @@ from struct import Struct, error
 from typing import NamedTuple
 
 from zerocopy_lab.errors import FrameError
-from zerocopy_lab.protocol.requests import read_unsigned_varint, skip_tagged_fields
+from zerocopy_lab.protocol.reader import Reader
 
-_I16, _I32, _ACKS_TIMEOUT = Struct(">h"), Struct(">i"), Struct(">hi")
+_I32, _ACKS_TIMEOUT = Struct(">i"), Struct(">hi")
 _FLEXIBLE_FROM = 9
 
 
@@ -52,74 +52,22 @@ def read_produce_request(frame: memoryview, at: int, version: int) -> ProduceReq
     """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what
     `version` says.
     """
-    reader = _Reader(frame, at, flexible=version >= _FLEXIBLE_FROM)
+    reader = Reader(frame, at, flexible=version >= _FLEXIBLE_FROM)
     try:
         transactional_id = reader.nullable_string()
         acks, timeout_ms = reader.unpack(_ACKS_TIMEOUT)
         partitions = list(_partitions(reader))
         reader.tagged_fields()
-    except error:
+    except (error, IndexError):
         raise FrameError(f"a Produce request cut off at byte {len(frame)}") from None
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
-def _partitions(reader: _Reader) -> Iterator[PartitionBatches]:
+def _partitions(reader: Reader) -> Iterator[PartitionBatches]:
     for _ in range(reader.array_length()):
-        topic = reader.nullable_string()
-        if topic is None:
-            raise FrameError("a Produce request with a null topic name")
+        topic = reader.string()
         for _ in range(reader.array_length()):
             (partition,) = reader.unpack(_I32)
             yield PartitionBatches(topic, partition, reader.nullable_bytes())
             reader.tagged_fields()
         reader.tagged_fields()
-
-
-class _Reader:
-    """A position in a frame that moves on with everything read; in the flexible form or the old
-    one.
-    """
-
-    def __init__(self, frame: memoryview, at: int, *, flexible: bool) -> None:
-        self.frame, self.at, self.flexible = frame, at, flexible
-
-    def unpack(self, layout: Struct) -> tuple[int, ...]:
-        values = layout.unpack_from(self.frame, self.at)
-        self.at += layout.size
-        return values
-
-    def _length(self, layout: Struct) -> int:
-        """A length in either form, -1 for null."""
-        if not self.flexible:
-            return self.unpack(layout)[0]
-        length_plus_one, self.at = read_unsigned_varint(self.frame, self.at)
-        return length_plus_one - 1
-
-    def _take(self, length: int) -> memoryview | None:
-        if length < 0:
-            return None
-        taken = self.frame[self.at : self.at + length]
-        if len(taken) != length:
-            raise FrameError(f"a field of {length} bytes, but the request ends after {len(taken)}")
-        self.at += length
-        return taken
-
-    def nullable_bytes(self) -> memoryview | None:
-        return self._take(self._length(_I32))
-
-    def nullable_string(self) -> str | None:
-        raw = self._take(self._length(_I16))
-        try:
-            return None if raw is None else str(raw, "utf-8")
-        except UnicodeDecodeError:
-            raise FrameError("a string that is not UTF-8") from None
-
-    def array_length(self) -> int:
-        length = self._length(_I32)
-        if length > len(self.frame) - self.at:
-            raise FrameError(f"an array of {length} in {len(self.frame) - self.at} bytes")
-        return max(length, 0)
-
-    def tagged_fields(self) -> None:
-        if self.flexible:
-            self.at = skip_tagged_fields(self.frame, self.at)

@@ -8,7 +8,7 @@ compared with the bytes that are left: an item has at least one. The same for th
 and bytes, and for a null where none may be.
 
 The walk knows each message from kio's classes. Runs of fields with a fixed length are stepped over
-at once, lists of them as well, so it costs a few microseconds for a Fetch. Positions and lengths
+at once, lists of them as well, so it costs a few microseconds. Positions and lengths
 are in bytes.
 """
 
