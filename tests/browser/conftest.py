@@ -1,8 +1,11 @@
 """A JupyterLab and a Chromium, as a learner has them, for tests that look at the labs' live side.
 
 JupyterLab runs on a copy of the labs, with the settings of ci/start.py and a home of its own;
-Chromium is whichever the system has (nothing is downloaded). Pictures of what the browser showed
-are kept in out/screenshots, to be looked at.
+Chromium is whichever the system has (nothing is downloaded). One window of it serves all tests:
+loading JupyterLab takes as long as running a lab.
+
+With ZEROCOPY_LAB_SCREENSHOTS=DIR in the environment a picture of each lab is kept there, to be
+looked at.
 """
 
 from __future__ import annotations
@@ -16,17 +19,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from ci.start import JUPYTERLAB_SETTINGS
+from tests.browser.notebook_page import HEIGHT_PX, WIDTH_PX, Window
 from zerocopy_lab.workbench.manifest import LABS_DIR
 
 ROOT = LABS_DIR.parent
-SCREENSHOTS = ROOT / "out" / "screenshots"
+SCREENSHOTS = os.environ.get("ZEROCOPY_LAB_SCREENSHOTS")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
@@ -47,10 +50,10 @@ class JupyterLab(NamedTuple):
     token: str
     directory: Path
 
-    def url_of(self, notebook: str) -> str:
-        """The page that shows one notebook, in a workspace where nothing else was ever open."""
-        workspace = uuid4().hex
-        return f"{self.address}lab/workspaces/{workspace}/tree/{notebook}?token={self.token}"
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return f"{self.address}lab?token={self.token}"
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +123,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a browser that has never been anywhere."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    yield context.new_page()
+@pytest.fixture(scope="session")
+def window(chromium: Browser, jupyterlab: JupyterLab) -> Iterator[Window]:
+    """JupyterLab in the window of a browser that has never been anywhere."""
+    context = chromium.new_context(viewport={"width": WIDTH_PX, "height": HEIGHT_PX})
+    yield Window(context.new_page(), jupyterlab.url)
     context.close()

@@ -1,92 +1,159 @@
-"""A notebook in a JupyterLab page: what a learner does with it, and what went wrong on the way.
+"""JupyterLab in a browser's window, and a notebook in it: what a learner does, and what went wrong.
 
-What JupyterLab shows is read from its own model of the notebook, since it draws only the cells near
-the visible ones; what a learner does (menus, sliders, buttons) goes through mouse and keyboard.
+What a notebook holds is read from JupyterLab's own model of it; what a learner sees and touches
+(pictures, sliders, buttons) goes through the page, mouse and keyboard. Nothing here looks again and
+again whether a lab has run: JupyterLab promises to tell, and a look at all outputs, sixty times a
+second, would take the processor away from what the lab measures.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, TimeoutError
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 from zerocopy_lab.workbench.explore import ERROR_MARK
 
-LOAD_TIMEOUT_MS = 60_000
-PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside other tests
+WIDTH_PX, HEIGHT_PX = 1280, 1000
+LOAD_TIMEOUT_S = 60
+ATTEMPTS = 5  # to take hold of a slider
+PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside another lab
 
 # JavaScript, run in the page. `jupyterapp` is JupyterLab's own handle on itself.
-PANEL = "jupyterapp.shell.currentWidget"
-KERNEL_STATUS = f"{PANEL}?.sessionContext?.session?.kernel?.status"
+LATE = """seconds => new Promise((_, reject) => setTimeout(
+    () => reject(new Error(`not within ${seconds} s`)), 1000 * seconds))"""
+READY = "async () => { await jupyterapp.restored; }"
+OPEN = """async path => {
+    const panel = await jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+    return panel.id;
+}"""
+PANEL = "[...jupyterapp.shell.widgets('main')].find(widget => widget.id === id)"
+SHOW = """async id => {
+    jupyterapp.shell.activateById(id);
+    while (jupyterapp.shell.currentWidget?.id !== id)
+        await new Promise(requestAnimationFrame);
+}"""
+RUN_ALL = f"""id => {{
+    {PANEL}.hasRun = jupyterapp.commands.execute('notebook:run-all-cells');
+}}"""
+HAS_RUN = f"id => {PANEL}.hasRun"
 CELLS = f"{PANEL}.content.model.sharedModel.cells"
-NOT_YET_RUN = f"""{CELLS}.filter(cell =>
-    cell.cell_type === 'code' && cell.source.trim() && cell.execution_count === null)"""
-OUTPUTS = f"{CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
-# An error keeps the cells below it from running.
-ALL_DONE = f"""() => {KERNEL_STATUS} === 'idle' &&
-    ({NOT_YET_RUN}.length === 0 || {OUTPUTS}.some(output => output.output_type === 'error'))"""
-CONTENT_HEIGHT = """() => Math.max(...Array.from(
-    document.querySelectorAll('.jp-WindowedPanel-outer'), panel => panel.scrollHeight))"""
+NOT_YET_RUN = f"""id => {CELLS}.filter(cell =>
+    cell.cell_type === 'code' && cell.source.trim() && cell.execution_count === null
+).map(cell => cell.source)"""
+OUTPUTS = f"id => {CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
+LEAVE = f"""async id => {{
+    const panel = {PANEL};
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+}}"""
+# How far down the last cell reaches, once all of them are drawn, from the top of the window.
+CONTENT_HEIGHT = """async id => {
+    const outer = document.getElementById(id).querySelector('.jp-WindowedPanel-outer');
+    outer.scrollTop = 0;
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    return [...outer.querySelectorAll('.jp-Cell')].pop().getBoundingClientRect().bottom;
+}"""
 
 
-class NotebookPage:
-    """One notebook, opened; `strangers` and `errors` fill while it is used."""
+class Window:
+    """A browser's window with JupyterLab; `strangers` and `errors` fill while it is used."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
-        self.errors: list[str] = []
         self.strangers: set[str] = set()
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self._errors: list[str] = []
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
         page.on("console", self._note_console)
         page.on("request", self._note_request)
         page.goto(url)
-        page.wait_for_function(f"() => {KERNEL_STATUS} === 'idle'", timeout=LOAD_TIMEOUT_MS)
+        page.wait_for_function("() => window.jupyterapp", timeout=LOAD_TIMEOUT_S * 1000)
+        self.within(LOAD_TIMEOUT_S, READY)
 
     def _note_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.errors.append(message.text)
+            self._errors.append(message.text)
 
     def _note_request(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
         if host not in (None, "", "127.0.0.1", "localhost"):
             self.strangers.add(str(host))
 
-    def run_all(self, timeout_s: float) -> None:
-        """Run → Run All Cells, by the menu, until every cell has run or one has raised."""
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        try:
-            self.page.wait_for_function(ALL_DONE, timeout=timeout_s * 1000)
-        except TimeoutError as error:
-            waiting = self.page.evaluate(f"() => {NOT_YET_RUN}.map(cell => cell.source)")
-            message = f"after {timeout_s} s these cells had not run: {waiting}"
-            raise AssertionError(message) from error
+    def within(self, seconds: float, script: str, argument: object = None) -> Any:
+        """What a function of the page answers, which may take its time. Raises when it is late."""
+        race = f"([argument, s]) => Promise.race([({script})(argument), ({LATE})(s)])"
+        return self.page.evaluate(race, [argument, seconds])
+
+    def take_errors(self) -> list[str]:
+        """What the page has complained of since somebody asked last."""
+        taken, self._errors = self._errors, []
+        return taken
+
+
+class NotebookPage:
+    """One notebook, opened in a tab of the window; at the end of a `with` block it is closed and
+    its kernel ended.
+    """
+
+    def __init__(self, window: Window, path: str) -> None:
+        self._window, self.page = window, window.page
+        self._id: str = window.within(LOAD_TIMEOUT_S, OPEN, path)
+        self._tab = self.page.locator(f"[id='{self._id}']")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._window.within(LOAD_TIMEOUT_S, LEAVE, self._id)
+
+    def show(self) -> None:
+        """Brings its tab to the front."""
+        self._window.within(LOAD_TIMEOUT_S, SHOW, self._id)
+
+    def run_all(self) -> None:
+        """Run → Run All Cells. Does not wait; other notebooks may be opened meanwhile."""
+        self.show()
+        self.page.evaluate(RUN_ALL, self._id)
+
+    def wait_until_run(self, timeout_s: float) -> None:
+        """Until every cell has run, or one has raised, which keeps those below from running."""
+        self._window.within(timeout_s, HAS_RUN, self._id)
 
     def problems(self) -> list[str]:
         """What a learner should never see: errors of cells, warnings, broken widgets."""
-        outputs: list[dict[str, Any]] = self.page.evaluate(f"() => {OUTPUTS}")
+        outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, self._id)
         raised = [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
         printed = [str(o["text"]) for o in outputs if o.get("name") == "stderr"]
+        waiting = [] if raised else self.page.evaluate(NOT_YET_RUN, self._id)
         # A widget's error lives in the widget's state: only the page shows it.
-        broken = self.page.locator(f".{ERROR_MARK}").all_inner_texts()
-        missing = self.page.get_by_text("Error displaying widget").all_inner_texts()
-        return [*raised, *printed, *broken, *missing, *self.errors]
-
-    def show_everything(self) -> None:
-        """Makes the window as tall as the notebook, so that every cell is drawn."""
-        height = int(self.page.evaluate(CONTENT_HEIGHT))
-        self.page.set_viewport_size({"width": 1280, "height": min(height + 120, 16_000)})
+        broken = self._tab.locator(f".{ERROR_MARK}").all_text_contents()
+        missing = self._tab.get_by_text("Error displaying widget").all_text_contents()
+        not_run = [f"did not run: {source}" for source in waiting]
+        return [*raised, *printed, *not_run, *broken, *missing, *self._window.take_errors()]
 
     def controls(self) -> Locator:
         """The sliders and menus of all widgets, in order."""
-        return self.page.locator(".widget-slider, .widget-dropdown")
+        return self._tab.locator(".widget-slider, .widget-dropdown")
 
     def screenshot(self, path: Path) -> None:
-        """Keeps what the window shows."""
+        """Keeps a picture of the whole notebook, in a window as tall as it is."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.set_viewport_size({"width": WIDTH_PX, "height": 16_000})
+        height = int(self.page.evaluate(CONTENT_HEIGHT, self._id))
+        self.page.set_viewport_size({"width": WIDTH_PX, "height": height + 60})
         self.page.screenshot(path=path)
+        self.page.set_viewport_size({"width": WIDTH_PX, "height": HEIGHT_PX})
 
 
 def explorer_of(control: Locator) -> Locator:
@@ -115,14 +182,25 @@ def move(control: Locator) -> None:
         menu.select_option(index=(chosen + 1) % choices)
         return
     handle, track = control.locator(".noUi-handle"), control.locator(".noUi-base")
+    before = handle.get_attribute("aria-valuenow")
+    for _ in range(ATTEMPTS):
+        _drag(handle, track)
+        if handle.get_attribute("aria-valuenow") != before:
+            return
+    raise AssertionError(f"the slider stays at {before}, {ATTEMPTS} times")
+
+
+def _drag(handle: Locator, track: Locator) -> None:
+    """To the other half of the track. What is drawn above meanwhile may move it from under the
+    mouse.
+    """
+    handle.hover()  # scrolls there, and waits until it stands still
     at, along = handle.bounding_box(), track.bounding_box()
     assert at is not None
     assert along is not None
-    y = at["y"] + at["height"] / 2
     is_right_of_middle = at["x"] > along["x"] + along["width"] / 2
     target = along["x"] + along["width"] * (0.25 if is_right_of_middle else 0.75)
-    mouse = control.page.mouse
-    mouse.move(at["x"] + at["width"] / 2, y)
+    mouse = handle.page.mouse
     mouse.down()
-    mouse.move(target, y, steps=5)
+    mouse.move(target, at["y"] + at["height"] / 2, steps=5)
     mouse.up()

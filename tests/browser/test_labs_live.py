@@ -1,4 +1,8 @@
-"""Every lab in a real browser: it opens, runs, its widgets answer, nothing goes wrong unseen."""
+"""Every lab in a real browser: it opens, runs, its widgets answer, nothing goes wrong unseen.
+
+One JupyterLab and one window serve all of them. While a lab's widgets are tried, the next one
+already runs: labs have to bear company, and it saves half of the time.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ from uuid import uuid4
 
 import nbformat
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator
 
 from tests.browser.conftest import SCREENSHOTS, JupyterLab
 from tests.browser.notebook_page import (
     PICTURE_TIMEOUT_MS,
     NotebookPage,
+    Window,
     explorer_of,
     move,
     picture_bytes_digest,
@@ -25,6 +30,29 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 LABS = list(labs().values())
 
 
+class Stage:
+    """The labs that were chosen, in order: each is opened and run ahead of its turn."""
+
+    def __init__(self, jupyterlab: JupyterLab, window: Window, chosen: list[str]) -> None:
+        self._jupyterlab, self._window, self._chosen = jupyterlab, window, chosen
+        self._running: dict[str, NotebookPage] = {}
+
+    def notebook_of(self, name: str) -> NotebookPage:
+        """A lab's notebook, running or already run; the next lab begins as well."""
+        turn = self._chosen.index(name)
+        for ahead in self._chosen[turn : turn + 2]:
+            if ahead not in self._running:
+                self._running[ahead] = self._begin(ahead)
+        return self._running[name]
+
+    def _begin(self, name: str) -> NotebookPage:
+        directory = self._jupyterlab.directory
+        set_parameters(directory / f"{name}.ipynb", directory / "out")
+        notebook = NotebookPage(self._window, f"{name}.ipynb")
+        notebook.run_all()
+        return notebook
+
+
 def set_parameters(notebook: Path, out_dir: Path) -> None:
     """As a learner would edit the parameters cell: less data, results elsewhere."""
     content = nbformat.read(notebook, as_version=4)
@@ -33,32 +61,36 @@ def set_parameters(notebook: Path, out_dir: Path) -> None:
     nbformat.write(content, notebook)
 
 
+@pytest.fixture(scope="module")
+def stage(jupyterlab: JupyterLab, window: Window, request: pytest.FixtureRequest) -> Stage:
+    """All labs whose tests were chosen."""
+    specs = [getattr(item, "callspec", None) for item in request.session.items]
+    return Stage(
+        jupyterlab, window, [s.params["lab"].name for s in specs if s and "lab" in s.params]
+    )
+
+
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
-def test_lab_runs_and_its_widgets_answer(
-    lab: LabEntry, jupyterlab: JupyterLab, page: Page, tmp_path: Path
-) -> None:
+def test_lab_runs_and_its_widgets_answer(lab: LabEntry, stage: Stage, window: Window) -> None:
     """Run All, then every control of the lab changes its picture, and no error anywhere."""
-    name = f"{lab.name}.ipynb"
-    set_parameters(jupyterlab.directory / name, tmp_path)
-    notebook = NotebookPage(page, jupyterlab.url_of(name))
-    notebook.screenshot(SCREENSHOTS / f"{lab.name}-opened.png")
-    notebook.run_all(timeout_s=lab.timeout_s)
-    notebook.show_everything()
-    assert notebook.problems() == []
-    controls = notebook.controls()
-    assert controls.count() > 0, "a lab has at least one widget"
-    for control in controls.all():
-        answers(control)
-    notebook.screenshot(SCREENSHOTS / f"{lab.name}-explored.png")
-    assert notebook.problems() == []
-    assert notebook.strangers == set(), "a lab needs no network"
+    with stage.notebook_of(lab.name) as notebook:
+        notebook.wait_until_run(timeout_s=lab.timeout_s)
+        notebook.show()
+        assert notebook.problems() == []
+        controls = notebook.controls()
+        assert controls.count() > 0, "a lab has at least one widget"
+        for control in controls.all():
+            answers(control)
+        if SCREENSHOTS:
+            notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}.png"))
+        assert notebook.problems() == []
+    assert window.strangers == set(), "a lab needs no network"
 
 
 def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
     """Moving the control (and pressing the button, where there is one) changes the picture."""
     explorer = explorer_of(control)
     button = explorer.locator("button.jupyter-button")
-    control.scroll_into_view_if_needed()
     if button.count():
         button.click()
     before = drawn(explorer, timeout_ms, other_than=None)
@@ -78,54 +110,45 @@ def drawn(explorer: Locator, timeout_ms: int, other_than: str | None) -> str:
     return digest
 
 
-BROKEN_LAB = """\
+WIDGETS = """\
 import io
 from types import SimpleNamespace
 from matplotlib.figure import Figure
 from zerocopy_lab.workbench.explore import Slider, panel
 
-def draw(shown):
-    if {condition}:
-        raise ZeroDivisionError("a callback that fails")
+def picture_of(text):
     figure, png = Figure((1, 1)), io.BytesIO()
-    figure.text(0.5, 0.5, {text})
+    figure.text(0.5, 0.5, text)
     figure.savefig(png)
     return SimpleNamespace(png=png.getvalue)
 
-panel(draw, {{"shown": Slider(1, 9, 1)}}, lambda shown: "", button=None, height_px=100)
+def show(draw):
+    display(panel(draw, {"shown": Slider(1, 9, 1)}, lambda shown: "", button=None, height_px=100))
+
+show(lambda shown: picture_of(str(shown)))
+show(lambda shown: picture_of("always the same"))
+show(lambda shown: picture_of(str(1 / (shown == 1))))
 """
+WARNS_AND_RAISES = "import sys; print('oh', file=sys.stderr); [][0]"
 
 
-def opened(jupyterlab: JupyterLab, page: Page, source: str) -> NotebookPage:
-    """A notebook of one cell, run, with a kernel of its own."""
+def test_what_is_wrong_is_seen(jupyterlab: JupyterLab, window: Window) -> None:
+    """A cell that raises, a warning, a slider that does nothing, a callback that fails: of these,
+    an exit code tells but the first.
+    """
     name = f"{uuid4().hex}.ipynb"
-    content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    cells = [nbformat.v4.new_code_cell(source) for source in (WIDGETS, WARNS_AND_RAISES)]
+    content = nbformat.v4.new_notebook(cells=cells)
     content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(content, jupyterlab.directory / name)
-    notebook = NotebookPage(page, jupyterlab.url_of(name))
-    notebook.run_all(timeout_s=60)
-    return notebook
-
-
-def test_a_callback_that_fails_is_seen(jupyterlab: JupyterLab, page: Page) -> None:
-    """The cell ran, the exit code would be 0: only the page shows that the slider is broken."""
-    notebook = opened(jupyterlab, page, BROKEN_LAB.format(condition="shown > 1", text="'x'"))
-    assert notebook.problems() == []
-    move(notebook.controls().first)
-    page.get_by_text("a callback that fails").first.wait_for()
-    assert any("ZeroDivisionError" in problem for problem in notebook.problems())
-
-
-def test_a_slider_that_does_nothing_is_seen(jupyterlab: JupyterLab, page: Page) -> None:
-    """The same picture for every value, and then a picture that does follow."""
-    notebook = opened(jupyterlab, page, BROKEN_LAB.format(condition="False", text="'x'"))
-    with pytest.raises(AssertionError, match="did not change"):
-        answers(notebook.controls().first, timeout_ms=3_000)
-    notebook = opened(jupyterlab, page, BROKEN_LAB.format(condition="False", text="str(shown)"))
-    answers(notebook.controls().first, timeout_ms=10_000)
-
-
-def test_a_cell_that_raises_is_seen(jupyterlab: JupyterLab, page: Page) -> None:
-    """Errors and warnings in cells."""
-    notebook = opened(jupyterlab, page, "import sys; print('oh', file=sys.stderr); [][0]")
-    assert notebook.problems() == ["IndexError: list index out of range", "oh\n"]
+    with NotebookPage(window, name) as notebook:
+        notebook.run_all()
+        notebook.wait_until_run(60)
+        assert notebook.problems() == ["IndexError: list index out of range", "oh\n"]
+        follows, does_nothing, fails = notebook.controls().all()
+        answers(follows, timeout_ms=30_000)
+        with pytest.raises(AssertionError, match="did not change"):
+            answers(does_nothing, timeout_ms=2_000)
+        move(fails)
+        notebook.page.get_by_text("This did not work").wait_for()
+        assert any("ZeroDivisionError" in problem for problem in notebook.problems())
