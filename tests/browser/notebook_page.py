@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
-from zerocopy_lab.workbench.explore import ERROR_MARK
+from zerocopy_lab.workbench.explore import ERROR_MARK, PLAY_CLASS
 
 WIDTH_PX, HEIGHT_PX = 1280, 1000
 LOAD_TIMEOUT_S = 60
@@ -145,6 +145,10 @@ class NotebookPage:
     def controls(self) -> Locator:
         """The sliders and menus of all widgets, in order."""
         return self._tab.locator(".widget-slider, .widget-dropdown")
+
+    def plays(self) -> Locator:
+        """What can be started and is then shown while it goes on."""
+        return self._tab.locator(f".{PLAY_CLASS}")
 
     def screenshot(self, path: Path) -> None:
         """Keeps a picture of the whole notebook, in a window as tall as it is."""

@@ -28,6 +28,7 @@ from zerocopy_lab.workbench.manifest import LabEntry, labs
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LABS = list(labs().values())
+FEWEST_PICTURES = 5  # of a play
 
 
 class Stage:
@@ -62,7 +63,7 @@ def set_parameters(notebook: Path, out_dir: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stage(jupyterlab: JupyterLab, window: Window, request: pytest.FixtureRequest) -> Stage:
+def stage(window: Window, jupyterlab: JupyterLab, request: pytest.FixtureRequest) -> Stage:
     """All labs whose tests were chosen."""
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     return Stage(
@@ -81,6 +82,8 @@ def test_lab_runs_and_its_widgets_answer(lab: LabEntry, stage: Stage, window: Wi
         assert controls.count() > 0, "a lab has at least one widget"
         for control in controls.all():
             answers(control)
+        for play in notebook.plays().all():
+            plays(play)
         if SCREENSHOTS:
             notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}.png"))
         assert notebook.problems() == []
@@ -98,6 +101,20 @@ def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
     if button.count():
         button.click()
     drawn(explorer, timeout_ms, other_than=before)
+
+
+def plays(play: Locator) -> None:
+    """Its button shows one picture after the other in the same place, until it is over."""
+    button, picture = play.locator("button.jupyter-button"), play.locator("img.widget-image")
+    button.click()
+    play.locator("button:disabled").wait_for()
+    shown, places = set(), set()
+    while button.is_disabled():
+        shown.add(picture.get_attribute("src"))  # every picture has an address of its own
+        places.add(str(picture.bounding_box()))
+        play.page.wait_for_timeout(50)
+    assert len(shown) >= FEWEST_PICTURES
+    assert len(places) == 1, "the picture moved"
 
 
 def drawn(explorer: Locator, timeout_ms: int, other_than: str | None) -> str:
@@ -132,7 +149,7 @@ show(lambda shown: picture_of(str(1 / (shown == 1))))
 WARNS_AND_RAISES = "import sys; print('oh', file=sys.stderr); [][0]"
 
 
-def test_what_is_wrong_is_seen(jupyterlab: JupyterLab, window: Window) -> None:
+def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
     """A cell that raises, a warning, a slider that does nothing, a callback that fails: of these,
     an exit code tells but the first.
     """

@@ -28,6 +28,7 @@ from zerocopy_lab.pictures.cost_curves import (
 from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
 from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
+from zerocopy_lab.pictures.pages_over_time import Look, pages_over_time
 from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
 from zerocopy_lab.pictures.segment_map import segment_map
@@ -148,6 +149,15 @@ MARKS = [
     Mark("tail reader", 1, 480_000),
     Mark("late reader", 0, 70_000),
 ]
+WHO = ("producer: the log's end", "tail reader", "late reader")
+LOOKS = [
+    Look(
+        n / 10,
+        (PageCell(16, 16 if n > 20 else 0),) * 100 + (PageCell(16, 16, 16),) * (n + 1),
+        ((101 + n) << 16, (100 + n) << 16, None if n < 10 else (4 * n - 40) << 16),
+    )
+    for n in range(40)
+]
 SAMPLES = [MemorySample(n * 0.5, min(n, 20) << 20, (n % 3) << 20) for n in range(40)]
 REPLICAS = {p: [(p + k) % 6 for k in range(3)] for p in range(10)}
 RACKS = {broker: f"rack {'ABC'[broker % 3]}" for broker in range(6)}
@@ -234,6 +244,26 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         PAGES, cell_bytes=64 * 4096, origin=COUNTED, marks=MARKS, title="Where"
     ),
     "residency, one": lambda: residency_map(PAGES[:1], cell_bytes=4096, origin=COUNTED),
+    "pages": lambda: pages_over_time(
+        LOOKS,
+        cell_bytes=1 << 16,
+        who=WHO,
+        until_s=4,
+        until_bytes=140 << 16,
+        origin=COUNTED,
+        starts=[0, 1 << 20, 6 << 20],
+        moments=[Moment(0.5, "old segments evicted"), Moment(1, "late reader begins")],
+        title="Three at one log",
+    ),
+    "pages, one look, nothing dirty known": lambda: pages_over_time(
+        LOOKS[:1],
+        cell_bytes=1 << 16,
+        who=WHO,
+        until_s=12,
+        until_bytes=140 << 16,
+        origin=COUNTED,
+        tells_dirty=False,
+    ),
     "memory": lambda: memory_over_time(
         SAMPLES,
         origin=COUNTED,
@@ -265,6 +295,9 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     ),
     "residency": lambda: residency_map(
         [SegmentPages("0.log", ())], cell_bytes=4096, origin=COUNTED
+    ),
+    "pages": lambda: pages_over_time(
+        [], cell_bytes=1, who=WHO, until_s=1, until_bytes=1, origin=COUNTED
     ),
     "memory": lambda: memory_over_time([], origin=COUNTED),
     "replicas": lambda: replica_map({}, brokers=[0, 1], origin=COMPUTED),

@@ -344,3 +344,17 @@ def test_byte_count(count: int, shown: str) -> None:
 )
 def test_significant(value: float, shown: str) -> None:
     assert significant(value) == shown
+
+
+def test_pages_have_the_hues_of_their_states_and_people_their_lines() -> None:
+    axes = examples.EXAMPLES["pages"]().axes[0]
+    [mesh] = axes.images
+    hues: Any = mesh.get_array()
+    assert to_hex(hues[0, 0]) == theme.ABSENT.lower()
+    assert to_hex(hues[0, -1]) == theme.RESIDENT.lower()
+    assert to_hex(hues[100, 0]) == theme.DIRTY.lower()
+    assert to_hex(hues[-1, 0]) == theme.PAPER.lower(), "the log was not yet so long"
+    ways: list[list[float]] = [list(map(float, line.get_ydata())) for line in axes.lines]  # type: ignore[arg-type]
+    for who in range(3):
+        places = [look.places[who] for look in examples.LOOKS]
+        assert [at / (1 << 20) for at in places if at is not None] in ways

@@ -82,7 +82,8 @@ def cost_by_chunk(
         axes.axhspan(line.measured.low, line.measured.high, color="#2A9D7A", alpha=0.3, lw=0)
         axes.axhline(line.measured.median, color="#14213D", lw=1.4, ls="--", label=name)
     axes.set_xticks(range(len(costs)), [byte_count(cost.chunk_bytes) for cost in costs])
-    axes.set_xlim(-0.6, max(len(costs), 3) - 0.4)
+    margin = max(0.6, 1.6 - len(costs) / 2)  # a single bar stands in the middle, not as a wall
+    axes.set_xlim(-margin, len(costs) - 1 + margin)
     axes.set_ylim(0, 1.12 * max([v.high for v in spreads] + [c.explained_s_per_gib for c in costs]))
     axes.set_xlabel("chunk size of the loop")
     axes.set_ylabel("CPU of the sender, seconds per GiB")
@@ -112,7 +113,7 @@ def _draw_measured(axes: Axes, values: Sequence[Spread]) -> None:
         yerr=whiskers(values),
         fmt="_",
         color=INK,
-        markersize=22,
+        markersize=14,
         capsize=3,
         label="measured, with its range",
     )

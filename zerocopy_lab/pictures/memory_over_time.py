@@ -101,5 +101,6 @@ def draw_moments(axes: Axes, moments: Sequence[Moment]) -> None:
             xytext=(3, -9 - 11 * (number % 3)),
             textcoords="offset points",
             fontsize=8,
+            zorder=5,  # over the next moment's line
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
         )

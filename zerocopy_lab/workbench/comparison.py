@@ -97,7 +97,7 @@ def _doubt(pairs: Sequence[tuple[float, float]], ratio: Spread) -> str | None:
     few = len(pairs) < ENOUGH_ROUNDS_FOR_A_TEST
     least = LEAST_EFFECT_OF_FEW if few else LEAST_EFFECT
     if abs(math.log(ratio.median)) < math.log(1 + least):
-        return f"the medians differ by less than {least:.0%}"
+        return f"in the median round the two differ by less than {least:.0%}"
     if few:
         return None if _stand_off(_log_ratios(pairs)) else "the ratios scatter too much for so few"
     p = signed_rank_p(_log_ratios(pairs))

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from zerocopy_lab.pictures.theme import Picture
 
 ERROR_MARK = "zerocopy-lab-widget-error"
+PLAY_CLASS = "zerocopy-lab-play"
+
+_CONTROL_WIDTH = "29em"  # two in a row beside JupyterLab's file browser, in a window of 1280 px
+_CAPTION = "max-width:52em;margin:.3em 0;font-size:14px;line-height:1.5"  # as under other pictures
 
 Setting = Mapping[str, Any]
 
@@ -154,7 +158,9 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
             trigger.disabled = False
 
     trigger.disabled = True
-    display(ipywidgets.VBox([trigger, screen.frame, screen.caption]))
+    stage = ipywidgets.VBox([trigger, screen.frame, screen.caption])
+    stage.add_class(PLAY_CLASS)
+    display(stage)
     picture, words = run(screen.show)
     screen.show(picture, f"That was it. Press “{button}” to see it again, live.")
     trigger.on_click(start)
@@ -182,7 +188,7 @@ class _Screen:
         self.say(words)
 
     def say(self, words: str) -> None:
-        self.caption.value = f"<p>{html.escape(words)}</p>"
+        self.caption.value = f"<p style='{_CAPTION}'>{html.escape(words)}</p>"
 
     def show_error(self) -> None:
         """The exception that is being handled."""
@@ -192,7 +198,7 @@ class _Screen:
 def _widget(name: str, control: Control) -> Any:
     import ipywidgets
 
-    wide = {"style": {"description_width": "initial"}, "layout": {"width": "22em"}}
+    wide = {"style": {"description_width": "initial"}, "layout": {"width": _CONTROL_WIDTH}}
     label = control.label or name.replace("_", " ")
     if isinstance(control, Slider):
         return ipywidgets.IntSlider(
@@ -202,6 +208,7 @@ def _widget(name: str, control: Control) -> Any:
             step=control.step,
             description=label,
             continuous_update=False,
+            readout_format=",d",
             **wide,
         )
     return ipywidgets.Dropdown(

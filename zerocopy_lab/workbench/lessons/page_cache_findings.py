@@ -13,6 +13,7 @@ from zerocopy_lab.workbench.lessons.page_cache import (
     recorded_writing,
     watch_words,
 )
+from zerocopy_lab.workbench.notebook_output import box
 from zerocopy_lab.workbench.recorded import recorded_words
 
 _NOBODY_COUNTS = "Here nobody counts what a process has from and to devices (/proc/PID/io)."
@@ -104,6 +105,11 @@ def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
         figures.append(Quantity("device bytes, reading late", late.device_bytes, "bytes"))
     verdict = Verdict.SUPPORTED if untouched else Verdict.CONTRADICTED
     return finding("P2", verdict, Evidence.COUNTED, words, *figures)
+
+
+def show_readers(written: Written, tail: Read, late: Read | str) -> None:
+    """Shows what both readers made the broker fetch."""
+    box("plain", "Fetched from the device", [readers_words(written, tail, late)])
 
 
 def readers_words(written: Written, tail: Read, late: Read | str) -> str:

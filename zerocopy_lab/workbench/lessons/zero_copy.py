@@ -197,8 +197,8 @@ def price_words(outcome: Outcome) -> str:
     if found.verdict == "inconclusive":
         return f"Copying or not made no clear difference to the broker here: {found.why}."
     return (
-        f"For the same bytes, {CONTROL} took {found.ratio.median:.2f} times the broker CPU of "
-        f"{DIRECT} ({found.ratio.text()}; {found.why})."
+        f"For the same bytes, {CONTROL} took {found.ratio.text('times')} the broker CPU of "
+        f"{DIRECT}: {found.why}."
     )
 
 
