@@ -33,6 +33,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from zerocopy_lab.broker.dispatch import MOST_BYTES_DECODED
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.compression import Codec, compress
@@ -139,9 +140,10 @@ def compression_bomb(address: Address, stop: Event, ready: Event) -> None:
 
 
 def many_items(address: Address, stop: Event, ready: Event) -> None:
-    """Metadata requests of nearly a mebibyte: a hundred thousand topics that do not exist."""
-    names = b"".join(struct.pack(">h", 7) + b"%07d" % n for n in range(100_000))
-    body = struct.pack(">hhih", 3, 4, 1, -1) + struct.pack(">i", 100_000) + names + b"\0"
+    """Metadata requests as large as they may be: tens of thousands of topics that do not exist."""
+    count = (MOST_BYTES_DECODED - 100) // 9
+    names = b"".join(struct.pack(">h", 7) + b"%07d" % n for n in range(count))
+    body = struct.pack(">hhih", 3, 4, 1, -1) + struct.pack(">i", count) + names + b"\0"
     with _connect(address) as sock:
         ready.set()
         while not stop.is_set():

@@ -62,8 +62,9 @@ class FrameHandler(Protocol):
 _BEFORE_AUTHENTICATION = {ApiKey.api_versions, ApiKey.sasl_handshake, ApiKey.sasl_authenticate}
 
 #: Decoding makes objects of tens of bytes out of items of two: a hundred megabytes of them, which a
-#: Produce may have, would become gigabytes. No real request but Produce comes near this.
-MOST_BYTES_DECODED = 1 << 20
+#: Produce may have, would become gigabytes. And whatever goes through all objects at once, be it to
+#: free them, stops everybody meanwhile. No real request but Produce comes near this.
+MOST_BYTES_DECODED = 256 << 10
 
 
 class Dispatch:
