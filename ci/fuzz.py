@@ -1,12 +1,13 @@
 """Hostile requests against the broker, millions of them: nothing may crash it, stop it or fill its
 memory.
 
-    python ci/fuzz.py                         mutated real frames of every request and version, in
-    this process python ci/fuzz.py --seconds 600 --jobs 2 python ci/fuzz.py --coverage
-    guided by coverage (needs the package atheris) python ci/fuzz.py --socket                through
-    sockets, beside a healthy client that must not notice python ci/fuzz.py --input FILE
-    one frame again, as a finding left it
+    python ci/fuzz.py                         mutated real frames of every request and version
+    python ci/fuzz.py --seconds 600 --jobs 2  the same, longer and twice at a time
+    python ci/fuzz.py --coverage              guided by coverage (needs the package atheris)
+    python ci/fuzz.py --socket                through sockets, beside a healthy client
+    python ci/fuzz.py --input FILE            one frame again, as a finding left it
 
+The healthy client must not notice; all but `--socket` ask the broker within this process.
 Allowed outcomes: an answer, an answer to come, no answer (acks=0), the end of the connection.
 Anything else is a finding: its frame is written to a file, with the traceback. So is an input that
 takes longer than a second, and memory that grows.
