@@ -15,9 +15,9 @@ from zerocopy_lab.workbench.broker_view import OnDisk, PartitionRow, View
 
 _COLUMNS = (
     ("partition", "", "the name of its directory"),
-    ("log start<br>offset", "6em", "the first offset that can be read"),
+    ("log start<br>offset", "5.8em", "the first offset that can be read"),
     ("log end<br>offset", "6.8em", "the offset that the next message gets"),
-    ("messages<br>/ s", "5.5em", "since the look before"),
+    ("messages<br>/ s", "6.2em", "since the look before"),
     ("segments", "5.5em", ".log files"),
     ("size", "5em", "of all .log files"),
     ("in memory", "7.6em", "the part of the log that is in the page cache"),

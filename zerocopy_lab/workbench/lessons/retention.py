@@ -159,9 +159,9 @@ def _limits(days: int, kib: int) -> tuple[int, int]:
 
 
 def a_size_worth_setting(log: FilledLog) -> int:
-    """retention.bytes for the live broker: three and a half of the newest segments."""
+    """retention.bytes for the live broker: 3.5 of the newest segments, in whole KiB."""
     sizes = [s.size_bytes for s in segments_under(log, -1, -1)]
-    return sum(sizes[-4:]) - sizes[-4] // 2
+    return (sum(sizes[-4:]) - sizes[-4] // 2) >> 10 << 10
 
 
 # The live broker
