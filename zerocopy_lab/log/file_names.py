@@ -19,6 +19,7 @@ Source: Kafka's `LogFileUtils`, `LocalLog.parseTopicPartitionName`, `Topic.valid
 from __future__ import annotations
 
 import re
+import uuid
 from typing import NamedTuple
 
 from zerocopy_lab.errors import InvalidTopic
@@ -74,6 +75,14 @@ def parse_partition_directory(name: str) -> TopicPartition | None:
     if len(topic) > LONGEST_TOPIC_NAME or not _LEGAL_TOPIC.fullmatch(topic):
         return None
     return TopicPartition(topic, int(number))
+
+
+def name_of_deleted(key: TopicPartition) -> str:
+    """A new name for a deleted partition's directory. As in Kafka, of a long topic's name only the
+    beginning is kept: a name has 255 characters at most.
+    """
+    mark = f"-{key.partition}.{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
+    return key.topic[: 255 - len(mark)] + mark
 
 
 def segment_file(base_offset: int, suffix: str) -> str:

@@ -20,11 +20,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
-from uuid import UUID
 
 from zerocopy_lab.errors import (
     InvalidPartitions,
@@ -37,6 +35,7 @@ from zerocopy_lab.log.file_names import (
     DELETED_DIRECTORY_SUFFIX,
     TopicPartition,
     check_topic_name,
+    name_of_deleted,
     parse_partition_directory,
 )
 from zerocopy_lab.log.identity_files import (
@@ -77,9 +76,7 @@ class LogDirectories:
         self._directories: dict[Path, LogDirectory] = {}
         self._offline: dict[Path, str] = {}
         self._refused: dict[TopicPartition, str] = {}
-        self._revision = 0
-        self._topics: dict[str, TopicInfo] = {}
-        self._deleting: set[UUID] = set()  # topics some of whose directories may still be there
+        self._revision, self._registry = 0, Registry()
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
         self._last_checkpoint_ms = clock_ms()
@@ -113,9 +110,8 @@ class LogDirectories:
             raise KafkaStorageError(
                 f"no log directory can be used: {'; '.join(logs._offline.values())}"
             )
-        written_down = read_topics(logs._directories, logs.defaults)
-        logs._revision, logs._topics = written_down.revision, dict(written_down.topics)
-        logs._deleting = set(written_down.deleting)
+        logs._revision, written_down = read_topics(logs._directories, logs.defaults)
+        logs._registry = written_down
         for directory in list(logs._directories.values()):
             logs._load_all(directory)
         logs._after_loading(written_down)
@@ -136,20 +132,18 @@ class LogDirectories:
         found = self._logs.get((topic, partition))
         if found is not None:
             return found
-        info = self._topics.get(topic)
-        if info is None or not 0 <= partition < info.partitions:
+        if not 0 <= partition < self._registry.partition_count(topic):
             raise UnknownTopicOrPartition(f"{topic}-{partition}")
         key = TopicPartition(topic, partition)
         raise KafkaStorageError(self._refused.get(key, f"{key} is in a directory that is offline"))
 
     def topics(self) -> Mapping[str, TopicInfo]:
         """All topics by name, as of now."""
-        return MappingProxyType(self._topics)
+        return MappingProxyType(self._registry.topics)
 
     def partitions_of(self, topic: str) -> list[int]:
         """The partitions of a topic, [] when there is none of this name."""
-        known = self._topics.get(topic)
-        return list(range(known.partitions)) if known else []
+        return list(range(self._registry.partition_count(topic)))
 
     def logs(self) -> list[PartitionLog]:
         """Every log that is open."""
@@ -180,10 +174,10 @@ class LogDirectories:
             )
         settings = TopicSettings.from_kafka(overrides or {}, self.defaults)
         with self._lock:
-            if topic in self._topics:
+            if topic in self._registry.topics:
                 raise TopicAlreadyExists(f"there is a topic {topic} already")
             info = TopicInfo(uuid.uuid4(), partition_count, settings)
-            self._change_topics({**self._topics, topic: info}, f"create {topic}")
+            self._change(self._registry.with_topic(topic, info), f"create {topic}")
             return info
 
     def add_partitions(self, topic: str, new_total: int) -> TopicInfo:
@@ -191,13 +185,13 @@ class LogDirectories:
         KafkaStorageError.
         """
         with self._lock:
-            known = self._known(topic)
+            known = self._registry.known(topic)
             if new_total <= known.partitions:
                 raise InvalidPartitions(
                     f"{topic} has {known.partitions} partitions, {new_total} would not be more"
                 )
             info = replace(known, partitions=new_total)
-            self._change_topics({**self._topics, topic: info}, f"extend {topic}")
+            self._change(self._registry.with_topic(topic, info), f"extend {topic}")
             return info
 
     def alter_settings(self, topic: str, overrides: Mapping[str, str]) -> TopicInfo:
@@ -207,8 +201,8 @@ class LogDirectories:
         """
         settings = TopicSettings.from_kafka(overrides, self.defaults)
         with self._lock:
-            info = replace(self._known(topic), settings=settings)
-            self._change_topics({**self._topics, topic: info}, f"alter {topic}")
+            info = replace(self._registry.known(topic), settings=settings)
+            self._change(self._registry.with_topic(topic, info), f"alter {topic}")
             for partition in range(info.partitions):
                 if log := self.get(topic, partition):
                     log.settings = settings
@@ -219,21 +213,18 @@ class LogDirectories:
         UnknownTopicOrPartition.
         """
         with self._lock:
-            known = self._known(topic)
-            rest = {name: info for name, info in self._topics.items() if name != topic}
-            self._change_topics(rest, f"delete {topic}", deleting=known.topic_id)
-            left = [
-                key
-                for key in map(partial(TopicPartition, topic), range(known.partitions))
-                if not self._delete_partition(key)
+            known = self._registry.known(topic)
+            self._change(self._registry.without(topic), f"delete {topic}")
+            are_aside = [
+                self._delete_partition(TopicPartition(topic, partition))
+                for partition in range(known.partitions)
             ]
             for directory in self._directories.values():
                 with logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, self.logs()))
-            if not left:
-                self._deleting.discard(known.topic_id)
+            if all(are_aside):
                 with logged(f"writing down that {topic} is gone"):
-                    self._write_topics(self._topics)
+                    self._write(self._registry.cleared_of(known.topic_id))
 
     def _delete_partition(self, key: TopicPartition) -> bool:
         """Whether its directory is out of the way; not if it was refused, or its disk is away."""
@@ -246,39 +237,27 @@ class LogDirectories:
                 is_aside = True
         return is_aside
 
-    def _known(self, topic: str) -> TopicInfo:
-        known = self._topics.get(topic)
-        if known is None:
-            raise UnknownTopicOrPartition(f"there is no topic {topic}")
-        return known
-
-    def _change_topics(
-        self, topics: dict[str, TopicInfo], action: str, deleting: UUID | None = None
-    ) -> None:
+    def _change(self, registry: Registry, action: str) -> None:
         """Make the partitions, then write the new state of affairs down: from then on it is true.
 
         On an error everything is as before.
         """
-        before = set(self._deleting)
+        before = self._registry
         try:
-            if deleting is not None:
-                self._deleting.add(deleting)
-            self._create_missing(topics)
-            self._write_topics(topics)
-            self._topics = topics
+            self._create_missing(registry)
+            self._write(registry)
         except OSError as error:
-            for key in [key for key in self._logs if key[1] >= _count(self._topics, key[0])]:
+            for key in [key for key in self._logs if key[1] >= before.partition_count(key[0])]:
                 self._remove(self._logs.pop(key))
-            self._deleting = before
             with logged(f"taking back: {action}"):
-                self._write_topics(self._topics)
+                self._write(before)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
 
-    def _write_topics(self, topics: dict[str, TopicInfo]) -> None:
+    def _write(self, registry: Registry) -> None:
         self._revision += 1
-        registry = Registry(self._revision, topics, frozenset(self._deleting))
         for path in self._directories:
-            write_topics(path, registry)
+            write_topics(path, self._revision, registry)
+        self._registry = registry
 
     # Partitions
 
@@ -306,21 +285,18 @@ class LogDirectories:
             if key in self._logs:
                 raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
             topic_id = load_topic_id(path)
-            if topic_id in self._deleting:
-                _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
-                aside = _aside(path)  # a crash must not leave half of it under this name
-                path.rename(aside)
-                shutil.rmtree(aside)
+            if topic_id in self._registry.deleting:
+                _finish_deletion(path, key)
                 return
-            known = self._topics.get(key.topic)
+            known = self._registry.topics.get(key.topic)
             if known is not None and topic_id is not None and topic_id != known.topic_id:
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
             topic_id = topic_id or (known.topic_id if known else uuid.uuid4())
-            info = self._adopt(key, topic_id)
+            self._registry = self._registry.adopting(key, topic_id, self.defaults)
             self._open_partition(
                 directory,
                 key,
-                info,
+                self._registry.topics[key.topic],
                 Checkpoints(
                     directory.was_clean,
                     directory.recovery_points.get(key, 0),
@@ -331,15 +307,6 @@ class LogDirectories:
         except (DamagedLog, ValueError) as error:
             _LOGGER.error("%s stays offline: %s", key, error)
             self._refused[key] = str(error)
-
-    def _adopt(self, key: TopicPartition, topic_id: UUID) -> TopicInfo:
-        """The topic of a partition that is there, though topics.json may not know it: it was lost,
-        or the partition comes from a Kafka.
-        """
-        info = self._topics.get(key.topic, TopicInfo(topic_id, 0, self.defaults))
-        if key.partition >= info.partitions:
-            info = self._topics[key.topic] = replace(info, partitions=key.partition + 1)
-        return info
 
     def _open_partition(
         self,
@@ -363,32 +330,31 @@ class LogDirectories:
     def _after_loading(self, written_down: Registry) -> None:
         """Make what is announced but not there, and write down what is there but not announced."""
         if not self._offline:
-            self._deleting.clear()  # nothing is left of them
-        for key in self._missing(self._topics):
+            self._registry = self._registry._replace(deleting=frozenset())  # nothing is left
+        for key in self._missing(self._registry):
             if self._offline:
                 self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
             else:
                 _LOGGER.warning("%s has no directory: made anew, and empty", key)
-        self._create_missing(self._topics)
-        if Registry(self._revision, self._topics, frozenset(self._deleting)) != written_down:
+        self._create_missing(self._registry)
+        if self._registry != written_down:
             with logged("writing down the topics that were found"):
-                self._write_topics(self._topics)
+                self._write(self._registry)
         logs = self.logs()
         for directory in list(self._directories.values()):
             if not directory.was_clean:  # recovery may have found less than they promise
                 with logged(f"writing checkpoints in {directory.path}"):
                     directory.write_checkpoints(_inside(directory, logs))
 
-    def _missing(self, topics: Mapping[str, TopicInfo]) -> list[TopicPartition]:
-        announced = (
-            TopicPartition(topic, partition)
-            for topic, info in topics.items()
-            for partition in range(info.partitions)
-        )
-        return [key for key in announced if key not in self._logs and key not in self._refused]
+    def _missing(self, registry: Registry) -> list[TopicPartition]:
+        return [
+            key
+            for key in registry.partitions()
+            if key not in self._logs and key not in self._refused
+        ]
 
-    def _create_missing(self, topics: Mapping[str, TopicInfo]) -> None:
-        missing = self._missing(topics)
+    def _create_missing(self, registry: Registry) -> None:
+        missing = self._missing(registry)
         if not missing:
             return
         counts = dict.fromkeys(self._directories, 0)
@@ -397,7 +363,7 @@ class LogDirectories:
                 counts[log.directory.parent] += 1
         for key in missing:
             path = min(counts, key=lambda path: counts[path])
-            self._create_partition(self._directories[path], key, topics[key.topic])
+            self._create_partition(self._directories[path], key, registry.topics[key.topic])
             counts[path] += 1
         for path in self._directories:
             sync_directory(path)
@@ -417,9 +383,9 @@ class LogDirectories:
 
     def _remove(self, log: PartitionLog) -> None:
         """Put a partition's directory aside; housekeeping removes it after the delay."""
-        why = UnknownTopicOrPartition(f"{log.topic}-{log.partition} was deleted")
-        aside = _aside(log.directory)
-        log.move_aside(aside, why)
+        key = TopicPartition(log.topic, log.partition)
+        aside = log.directory.with_name(name_of_deleted(key))
+        log.move_aside(aside, UnknownTopicOrPartition(f"{key} was deleted"))
         self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside))
 
     # Running and stopping
@@ -498,19 +464,15 @@ class LogDirectories:
         return [key for key in self._refused if (directory.path / str(key)).is_dir()]
 
 
-def _aside(path: Path) -> Path:
-    """Another name for a partition's directory, by which the next start removes it. As in Kafka, of
-    a long topic's name only the beginning is kept: a file's name has 255 characters at most.
+def _finish_deletion(path: Path, key: TopicPartition) -> None:
+    """Remove the directory of a topic that was deleted. A crash must not leave half of it under its
+    old name.
     """
-    topic, _, partition = path.name.rpartition("-")
-    mark = f"-{partition}.{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
-    return path.with_name(topic[: 255 - len(mark)] + mark)
+    _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
+    aside = path.with_name(name_of_deleted(key))
+    path.rename(aside)
+    shutil.rmtree(aside)
 
 
 def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:
     return [log for log in logs if log.directory.parent == directory.path]
-
-
-def _count(topics: Mapping[str, TopicInfo], topic: str) -> int:
-    known = topics.get(topic)
-    return known.partitions if known else 0
