@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.produce import read_produce_request
+from zerocopy_lab.protocol.produce import (
+    ProducedPartition,
+    produce_response,
+    read_produce_request,
+)
 from zerocopy_lab.protocol.requests import read_request_header
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -84,3 +88,52 @@ def test_strangers(body: bytes, version: int) -> None:
     except FrameError:
         return
     assert sum(len(p.records or b"") for p in request.partitions) <= len(body)
+
+
+answers = st.builds(
+    ProducedPartition,
+    topic=st.sampled_from(["flights", "größe", "x" * 249]),
+    partition=st.integers(0, 1 << 30),
+    error_code=st.sampled_from([0, 2, 3, 45, 87]),
+    base_offset=st.integers(-1, 1 << 62),
+    append_time_ms=st.sampled_from([-1, 0, 1_700_000_000_123]),
+    log_start_offset=st.integers(-1, 1 << 62),
+    error_message=st.none() | st.text(max_size=300),
+)
+
+
+def response_by_kio(version: int, given: list[ProducedPartition]) -> bytes:
+    types = messages.response_types(ApiKey.produce, version)
+    epoch = datetime.fromtimestamp(0, UTC)
+    by_topic: dict[str, list[Any]] = {}
+    for answer in given:
+        time_ms = answer.append_time_ms
+        entity = messages.make(
+            types.PartitionProduceResponse,
+            index=answer.partition,
+            error_code=messages.error_code(answer.error_code),
+            base_offset=answer.base_offset,
+            log_append_time=None if time_ms < 0 else epoch + timedelta(milliseconds=time_ms),
+            log_start_offset=answer.log_start_offset,
+            record_errors=(),
+            error_message=answer.error_message,
+        )
+        by_topic.setdefault(answer.topic, []).append(entity)
+    responses = tuple(
+        types.TopicProduceResponse(name=topic, partition_responses=tuple(entities))
+        for topic, entities in by_topic.items()
+    )
+    entity = messages.make(types.ProduceResponse, responses=responses)
+    return messages.encode_response(ApiKey.produce, version, 42, entity)
+
+
+@given(version=st.sampled_from(list(VERSIONS)), told=st.lists(answers, max_size=5))
+def test_a_response_is_what_kio_writes(version: int, told: list[ProducedPartition]) -> None:
+    assert produce_response(42, version, told) == response_by_kio(version, told)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_message_without_end_is_shortened(version: int) -> None:
+    answer = ProducedPartition("flights", 0, 3, error_message="a" * 40_000)
+    shortened = answer._replace(error_message="a" * 1000)
+    assert produce_response(42, version, [answer]) == response_by_kio(version, [shortened])

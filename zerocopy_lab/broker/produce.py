@@ -20,8 +20,6 @@ Left out: transactions.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from zerocopy_lab.broker.aside import Aside
 from zerocopy_lab.broker.waiting import WaitingFetches
@@ -34,15 +32,18 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.log import Appended, LogDirectories
-from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Client, Reply
-from zerocopy_lab.protocol.produce import PartitionBatches, ProduceRequest, read_produce_request
+from zerocopy_lab.protocol.produce import (
+    PartitionBatches,
+    ProducedPartition,
+    ProduceRequest,
+    produce_response,
+    read_produce_request,
+)
 from zerocopy_lab.protocol.requests import RequestHeader
-from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED, ApiKey
+from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED
 
 log = logging.getLogger(__name__)
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 #: What one partition is told: what the log did, or why it did not.
 _Outcome = tuple[PartitionBatches, Appended | KafkaError]
@@ -136,42 +137,18 @@ def _close_on_error(outcomes: list[_Outcome]) -> None:
 
 
 def _response(header: RequestHeader, outcomes: list[_Outcome]) -> bytes:
-    types = messages.response_types(ApiKey.produce, header.api_version)
-    by_topic: dict[str, list[Any]] = {}
-    for (topic, partition, _), outcome in outcomes:
-        answer = _partition_response(types.PartitionProduceResponse, partition, outcome)
-        by_topic.setdefault(topic, []).append(answer)
-    entity = messages.make(
-        types.ProduceResponse,
-        responses=tuple(
-            types.TopicProduceResponse(name=topic, partition_responses=tuple(answers))
-            for topic, answers in by_topic.items()
-        ),
-    )
-    return messages.encode_response(
-        ApiKey.produce, header.api_version, header.correlation_id, entity
-    )
+    answers = [_answer(topic, partition, outcome) for (topic, partition, _), outcome in outcomes]
+    return produce_response(header.correlation_id, header.api_version, answers)
 
 
-def _partition_response(entity_type: Any, partition: int, outcome: Appended | KafkaError) -> Any:
+def _answer(topic: str, partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
     if isinstance(outcome, KafkaError):
-        return messages.make(
-            entity_type,
-            index=partition,
-            error_code=messages.error_code(outcome.code),
-            base_offset=-1,
-            record_errors=(),
-            error_message=str(outcome),
-        )
-    append_time_ms = outcome.append_time_ms
-    return messages.make(
-        entity_type,
-        index=partition,
-        error_code=messages.error_code(0),
-        base_offset=outcome.base_offset,
-        log_append_time=None
-        if append_time_ms < 0
-        else _EPOCH + timedelta(milliseconds=append_time_ms),
-        log_start_offset=outcome.log_start_offset,
-        record_errors=(),
+        return ProducedPartition(topic, partition, outcome.code, error_message=str(outcome))
+    return ProducedPartition(
+        topic,
+        partition,
+        0,
+        outcome.base_offset,
+        outcome.append_time_ms,
+        outcome.log_start_offset,
     )
