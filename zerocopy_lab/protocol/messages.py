@@ -1,4 +1,4 @@
-"""Every message but the Produce request and both of Fetch, through kio.
+"""Every message but those of Produce and Fetch, through kio.
 
 kio knows each message in each version as a frozen dataclass (generated from Kafka's own
 definitions), reads it in Rust and writes it in Python. A message is a few microseconds that way;
