@@ -34,7 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "browser": ("-m", "pytest", "-m", "browser"),
 }
 
-# Runs when it is named. Every lab in a real browser takes as long as all the rest together.
+# Runs when it is named: two minutes, and the rest takes most of the ten that all checks may take.
 ONLY_WHEN_NAMED = {"browser"}
 
 
