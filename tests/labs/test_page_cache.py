@@ -64,6 +64,22 @@ def test_verdicts_when_it_is_otherwise() -> None:
     assert found["P1", ""] is Verdict.INCONCLUSIVE
     assert found["P2", ""] is Verdict.CONTRADICTED
     assert found["P3", "free shows it"] is Verdict.INCONCLUSIVE
+    unseen = verdicts(WRITTEN, Read(TRAFFIC, 0), "it is on tmpfs")
+    assert unseen["P2", ""] is Verdict.INCONCLUSIVE, "would the counter have seen a read?"
+
+
+def test_where_there_is_no_disk_nothing_waits_for_it(
+    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_cache, "not_on_tmpfs", lambda path: lambda: "it is on tmpfs")
+    lab = lab_of("06")
+    with RunningBroker(tmp_path / "data") as broker:
+        written = page_cache.write_and_watch(broker, lab)
+    assert page_cache.ack_answer(written) is None
+    assert page_cache.watch_words(written).startswith("Not counted here: it is on tmpfs. Recorded")
+    assert page_cache.watch_picture(written, lab).alt.startswith(RECORDED_EARLIER)
+    found = verdicts(written, Read(TRAFFIC, 0), "it is on tmpfs")
+    assert found["S6", "the broker"] is found["P1", ""] is Verdict.NOT_TESTABLE
 
 
 def test_what_cannot_be_counted_is_not_testable() -> None:

@@ -27,6 +27,7 @@ from zerocopy_lab.workbench.fetching import evict_when_let_go
 from zerocopy_lab.workbench.flight_events import Traffic
 from zerocopy_lab.workbench.lab import Lab
 from zerocopy_lab.workbench.lessons.page_cache_exercises import EXERCISES, lag_limit
+from zerocopy_lab.workbench.preconditions import not_on_tmpfs
 from zerocopy_lab.workbench.recorded import (
     marked,
     recorded,
@@ -67,9 +68,10 @@ class Written(NamedTuple):
     producer_device_bytes: int | None
     cached_growth_bytes: int | None
     samples: tuple[MemorySample, ...]
-    """none where nobody knows which pages are dirty"""
     acknowledged_s: float
     flushed_s: float
+    why_unknown: str = ""
+    """why nobody knows here which pages wait for the disk"""
 
 
 def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
@@ -84,7 +86,7 @@ def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
         events = flight_events.repeated(messages)
         sent = flight_events.produce(broker.bootstrap, TOPIC, events)
         acknowledged_s = time.monotonic() - began
-        waiting = _only_in_memory(segment)
+        waiting, why_unknown = _only_in_memory(segment), _why_unknown(segment)
         after = _device_io(os.getpid())
         device_bytes = after.since(device).written_bytes if after and device else None
         growth = None if cached is None else (system_memory().cached_bytes or 0) - cached
@@ -93,9 +95,16 @@ def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
         flush(segment)
         flushed_s = time.monotonic() - began
     log_bytes = segment.stat().st_size
-    samples = _samples(watch)
     return Written(
-        sent, log_bytes, waiting, device_bytes, growth, samples, acknowledged_s, flushed_s
+        sent,
+        log_bytes,
+        None if why_unknown else waiting,
+        device_bytes,
+        growth,
+        () if why_unknown else _samples(watch),
+        acknowledged_s,
+        flushed_s,
+        why_unknown,
     )
 
 
@@ -123,6 +132,13 @@ def _only_in_memory(segment: Path) -> int | None:
     if counts.dirty is None or counts.writeback is None:
         return None
     return (counts.dirty + counts.writeback) * PAGE_BYTES
+
+
+def _why_unknown(segment: Path) -> str:
+    """Why dirty pages cannot be told; empty where they can."""
+    if _only_in_memory(segment) is None:
+        return "this kernel does not tell which pages are dirty (cachestat, Linux 6.5)"
+    return not_on_tmpfs(segment)() or ""
 
 
 def _wait_for_flush(segment: Path) -> None:
@@ -181,7 +197,7 @@ def watch_words(written: Written) -> str:
     """The conclusion under that picture."""
     if written.only_in_memory_bytes is None:
         told = recorded_words(watch_words(recorded_writing()))
-        return f"This kernel does not tell which pages are dirty (cachestat, Linux 6.5). {told}"
+        return f"Not counted here: {written.why_unknown}. {told}"
     return (
         f"When the broker had acknowledged the last message, {byte_count(written.log_bytes)} were "
         f"in the segment, and {byte_count(written.only_in_memory_bytes)} of them were in memory "

@@ -95,7 +95,9 @@ def _waiting(written: Written) -> list[Quantity]:
 
 
 def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
-    """P2: a reader who is soon enough does not touch the disk."""
+    """P2: a reader who is soon enough does not touch the disk. That the counter would have seen it
+    is shown by the late reader: without it, a 0 says little.
+    """
     words = readers_words(written, tail, late)
     if tail.device_bytes is None:
         return finding("P2", Verdict.NOT_TESTABLE, Evidence.COUNTED, words)
@@ -103,7 +105,8 @@ def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
     figures = [Quantity("device bytes, reading soon", tail.device_bytes, "bytes")]
     if isinstance(late, Read) and late.device_bytes is not None:
         figures.append(Quantity("device bytes, reading late", late.device_bytes, "bytes"))
-    verdict = Verdict.SUPPORTED if untouched else Verdict.CONTRADICTED
+    supported = Verdict.INCONCLUSIVE if isinstance(late, str) else Verdict.SUPPORTED
+    verdict = supported if untouched else Verdict.CONTRADICTED
     return finding("P2", verdict, Evidence.COUNTED, words, *figures)
 
 
@@ -120,7 +123,7 @@ def readers_words(written: Written, tail: Read, late: Read | str) -> str:
         return f"{_NOBODY_COUNTS} {recorded_words(told)}"
     told = _soon(tail.device_bytes, written.log_bytes)
     if isinstance(late, str):
-        why_not = f"The late reader could not be tested here: {late}"
+        why_not = f"A late reader, whom the counter should see, could not be tested here: {late}"
         return f"{told} {why_not} {recorded_words(_late(there.late_bytes))}"
     return told if late.device_bytes is None else f"{told} {_late(late.device_bytes)}"
 
