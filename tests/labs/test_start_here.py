@@ -1,0 +1,50 @@
+"""Lab 00: prices from known CPU times, and what it says of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.labs.outcomes import outcome_of
+from zerocopy_lab.workbench.calibration import AGAIN, ASK, CALL, FAR, NEAR, Calibration, prices
+from zerocopy_lab.workbench.lessons import start_here as lesson
+
+CALLS, COPIED_BYTES = 1_000_000, 1 << 30
+CPU_S = {
+    CALL: (0.05, 0.052, 0.048),
+    AGAIN: (0.051, 0.05, 0.05),
+    ASK: (0.25, 0.252, 0.248),  # so 200 ns a system call
+    NEAR: (0.02, 0.02, 0.02),
+    FAR: (0.12, 0.12, 0.12),
+}
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    figures = {name: [{"cpu_s": each} for each in cpu_s] for name, cpu_s in CPU_S.items()}
+    return prices(outcome_of(figures), CALLS, COPIED_BYTES)
+
+
+def test_the_prices_are_what_the_loops_differ_by(calibration: Calibration) -> None:
+    assert calibration.system_call_ns.median == pytest.approx(200)
+    assert calibration.near_ns_per_kib.median == pytest.approx(19.07, abs=0.01)
+    assert lesson.bracket(calibration.bytes_per_call.median) == "1 to 16 KiB"
+    assert "One system call takes 200 ns" in lesson.costs_words(calibration)
+
+
+def test_the_same_loop_twice_is_inconclusive_and_the_kernel_is_dearer(
+    calibration: Calibration, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesson.show_two_verdicts(calibration)
+    same, other = capsys.readouterr().out.splitlines()
+    assert "“call it again” took 1.02 (0.962-1.04, n=3) times the CPU time" in same
+    assert "The verdict: inconclusive." in same
+    assert "“ask the kernel” took 5 (4.85-5.17, n=3) times the CPU time" in other
+    assert "The verdict: dearer." in other
+
+
+@pytest.mark.parametrize(("calls", "copies", "seconds"), [(2, 2, 0.145), (1, 0, 0.052)])
+def test_a_loop_costs_its_calls_and_its_copies(
+    calibration: Calibration, calls: int, copies: int, seconds: float
+) -> None:
+    cost = lesson.loop_seconds_per_gib(calibration, chunk_bytes=4096, calls=calls, copies=copies)
+    assert cost.median == pytest.approx(seconds, abs=0.001)
