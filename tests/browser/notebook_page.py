@@ -8,6 +8,7 @@ second, would take the processor away from what the lab measures.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,8 @@ WIDTH_PX, HEIGHT_PX = 1280, 1000
 LOAD_TIMEOUT_S = 60
 ATTEMPTS = 5  # to take hold of a slider
 PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside another lab
+
+LOOKED_AGAIN = re.compile(r"broker CPU .* in the last|not running any more")
 
 # JavaScript, run in the page. `jupyterapp` is JupyterLab's own handle on itself.
 LATE = """seconds => new Promise((_, reject) => setTimeout(
@@ -56,9 +59,14 @@ LEAVE = f"""async id => {{
 # How far down the last cell reaches, once all of them are drawn, from the top of the window.
 CONTENT_HEIGHT = """async id => {
     const outer = document.getElementById(id).querySelector('.jp-WindowedPanel-outer');
-    outer.scrollTop = 0;
-    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-    return [...outer.querySelectorAll('.jp-Cell')].pop().getBoundingClientRect().bottom;
+    let before = 0, now = 1;
+    while (before !== now) {
+        before = now;
+        outer.scrollTop = 0;
+        for (let frame = 0; frame < 20; frame++) await new Promise(requestAnimationFrame);
+        now = [...outer.querySelectorAll('.jp-Cell')].pop().getBoundingClientRect().bottom;
+    }
+    return now;
 }"""
 
 
@@ -149,6 +157,12 @@ class NotebookPage:
     def plays(self) -> Locator:
         """What can be started and is then shown while it goes on."""
         return self._tab.locator(f".{PLAY_CLASS}")
+
+    def look_at_brokers(self) -> None:
+        """Presses "Look now" in every console, until it says what has become of its broker."""
+        for button in self._tab.get_by_role("button", name="Look now").all():
+            button.click()
+            explorer_of(button).get_by_text(LOOKED_AGAIN).wait_for()
 
     def screenshot(self, path: Path) -> None:
         """Keeps a picture of the whole notebook, in a window as tall as it is."""

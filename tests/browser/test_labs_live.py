@@ -84,6 +84,7 @@ def test_lab_runs_and_its_widgets_answer(lab: LabEntry, stage: Stage, window: Wi
             answers(control)
         for play in notebook.plays().all():
             plays(play)
+        notebook.look_at_brokers()
         if SCREENSHOTS:
             notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}.png"))
         assert notebook.problems() == []
