@@ -63,6 +63,13 @@ def test_a_contestant_may_tidy_up_before_it_ends(journal: Path) -> None:
     assert journal.read_text() == "tidied up"
 
 
+def test_contestants_tidy_up_even_when_another_fails(journal: Path) -> None:
+    tidy = Contestant("t", experiment_work.leave_in_order, {"journal": str(journal)})
+    with pytest.raises(ContestantFailed):
+        run_experiment("f", [tidy, Contestant("f", experiment_work.fail)], repeats=1, warm_ups=1)
+    assert journal.read_text() == "tidied up"
+
+
 def test_the_order_is_shuffled_and_comes_from_the_seed(tmp_path: Path) -> None:
     orders = []
     for number, seed in enumerate((5, 5, 6)):

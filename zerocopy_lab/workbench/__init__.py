@@ -10,6 +10,9 @@ Only labs, tests and the command line import this room; it may use every other. 
 | a broker in a process of its own, or in a thread | `running_broker`, `broker_thread` |
 | what a running broker looks like from outside | `console`, `broker_view`, `console_table` |
 | real events through a real client | `flight_events` |
+| contestants that take turns, and what compares them | `experiment`, `comparison` |
+| brokers as contestants | `broker_contest`, `kept_broker`, `fetching` |
+| what is shown where an instrument is missing | `recorded`, `reference_run` |
 | the verbs of a lab | `lab`, `prediction`, `explore`, `exercises`, `conclusion` |
 | what a verdict is made of | `evidence` |
 | running labs unwatched, and distrusting a green run | `headless`, `scan`, `report` |
@@ -46,6 +49,7 @@ How a lab is written
 
 Rules that the tests hold you to: `lab.fast` decides about amounts; a lab takes at most 30 s then.
 A stub never raises. Words and verdicts come from what was measured; where a machine cannot
-measure, the verdict is NOT_TESTABLE and the words say why. Whatever may differ between two runs
+measure, the verdict is NOT_TESTABLE and the words say why; the reference run's figures may stand
+beside them, marked as recorded. Whatever may differ between two runs
 of the same machine is no invariant.
 """

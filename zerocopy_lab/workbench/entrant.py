@@ -52,10 +52,10 @@ class Entrant:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
-        """Let the process tidy up if all went well; then end it and, in case it left any running,
-        the processes of its session.
+        """Let the process tidy up, unless somebody is impatient (Ctrl-C); then end it and, in case
+        it left any running, the processes of its session.
         """
-        if kind is None:
+        if kind in (None, ContestantFailed):
             self._let_tidy_up()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -74,7 +74,8 @@ class Entrant:
     def _let_tidy_up(self) -> None:
         """The end of its orders ends it; the end of its answers says that it has."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self._process.stdin.close()
         self._await_line()
 
     def run(self) -> dict[str, float]:
