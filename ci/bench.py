@@ -1,6 +1,6 @@
 """What the broker costs, side by side with the least that could do the same, in one run.
 
-    python ci/bench.py [fetch] [produce] [messages] [start] [memory] [latency] [requests]
+    python ci/bench.py [fetch] [produce] [messages] [start] [memory] [latency] [requests] [kafka]
 
 Every section compares with a reference in the same run, rounds of the two taking turns, because
 machines differ and one machine differs from minute to minute. Medians with their range; the goals
@@ -13,7 +13,6 @@ import argparse
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -23,60 +22,37 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from ci.bench_contest import (  # noqa: E402
+    KIB,
+    MIB,
+    Contest,
+    Round,
+    batch_of,
+    connect,
+    cpu_s_per_gib,
+    drop_answer,
+    gib_per_s,
+    pin,
+    play,
+    requests_per_s,
+    timed,
+)
+from ci.bench_kafka import bench_kafka  # noqa: E402
 from ci.bench_rates import bench_latency, bench_requests  # noqa: E402
 from zerocopy_lab.client.consumer import fetch_frame  # noqa: E402
 from zerocopy_lab.client.producer import produce, produce_frame  # noqa: E402
 from zerocopy_lab.client.wire import Wire  # noqa: E402
-from zerocopy_lab.instruments.host import describe_host, usable_cpus  # noqa: E402
+from zerocopy_lab.instruments.host import describe_host  # noqa: E402
 from zerocopy_lab.instruments.processor import cpu_seconds  # noqa: E402
 from zerocopy_lab.instruments.spread import Spread, spread  # noqa: E402
 from zerocopy_lab.protocol.versions import ApiKey  # noqa: E402
-from zerocopy_lab.records.record import Record, build_batch  # noqa: E402
-from zerocopy_lab.transfer.connections import set_steady_congestion_control  # noqa: E402
 from zerocopy_lab.workbench.running_broker import RunningBroker  # noqa: E402
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 ROUNDS = 7
-CPUS = usable_cpus()  # before anything is pinned
-
-
-class Round(NamedTuple):
-    """One round of one contestant."""
-
-    seconds: float
-    cpu_s: float
-    requests: int
-    payload_bytes: int
-
-
-class Contest(NamedTuple):
-    """All rounds of the broker and of its reference, in pairs."""
-
-    broker: list[Round]
-    reference: list[Round]
-
-    def ratio(self, figure: Callable[[Round], float]) -> Spread:
-        """Broker / reference, pair by pair."""
-        return spread(
-            figure(b) / figure(r) for b, r in zip(self.broker, self.reference, strict=True)
-        )
-
-
-def gib_per_s(one: Round) -> float:
-    return one.payload_bytes / GIB / one.seconds
-
-
-def requests_per_s(one: Round) -> float:
-    return one.requests / one.seconds
-
-
-def cpu_s_per_gib(one: Round) -> float:
-    return one.cpu_s / (one.payload_bytes / GIB)
 
 
 def report(
@@ -107,66 +83,6 @@ def reference(
             yield process.pid, int(process.stdout.readline().rpartition(":")[2])
         finally:
             process.kill()
-
-
-def pin(pid: int, cpu: int) -> None:
-    """Give a process a core of its own, where the system allows it."""
-    if hasattr(os, "sched_setaffinity") and len(CPUS) > 1:
-        os.sched_setaffinity(pid, {CPUS[cpu]})
-
-
-def connect(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=30)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    set_steady_congestion_control(sock)
-    sock.setblocking(True)
-    return sock
-
-
-_DROP = memoryview(bytearray(MIB))
-
-
-def drop_answer(sock: socket.socket) -> int:
-    """Receive one frame without copying its bytes to user space (MSG_TRUNC): its length."""
-    head = sock.recv(4, socket.MSG_WAITALL)
-    left = length = struct.unpack(">i", head)[0]
-    while left:
-        left -= sock.recv_into(_DROP, min(left, MIB), socket.MSG_TRUNC)
-    return int(length)
-
-
-def play(
-    pid: int,
-    port: int,
-    frames: list[bytes],
-    count: int,
-    payload_bytes: int,
-    least_answer_bytes: int = 0,
-) -> Round:
-    """Ask `count` times, one request after the other; the receiver is the same for everybody.
-
-    The answer to the first request, which is not timed, fixes how long all others have to be.
-    """
-    with connect(port) as sock:
-        sock.sendall(frames[0])
-        expected = drop_answer(sock)
-        assert expected >= least_answer_bytes, f"an answer of {expected} bytes"
-        cpu_before, before = cpu_seconds(pid), time.perf_counter()
-        for number in range(1, count + 1):
-            sock.sendall(frames[number % len(frames)])
-            assert drop_answer(sock) == expected, "an answer of another length"
-        seconds = time.perf_counter() - before
-        return Round(seconds, cpu_seconds(pid) - cpu_before, count, count * payload_bytes)
-
-
-def batch_of(total_bytes: int) -> bytes:
-    """A batch of one record and exactly `total_bytes` bytes."""
-    now_ms = time.time_ns() // 1_000_000  # an older one would be retention's at once
-    value = os.urandom(total_bytes - 100)
-    short = len(build_batch([Record(0, now_ms, None, value, ())]))
-    batch = build_batch([Record(0, now_ms, None, value + os.urandom(total_bytes - short), ())])
-    assert len(batch) == total_bytes, (len(batch), total_bytes)
-    return batch
 
 
 def bench_fetch(workspace: Path) -> None:
@@ -326,12 +242,6 @@ def bench_messages(workspace: Path) -> None:
     report("broker CPU for a million produced", spread(cpu), "s")
 
 
-def timed(command: list[str], out: object = None) -> float:
-    before = time.perf_counter()
-    subprocess.run(command, check=True, stdout=out)  # type: ignore[call-overload]
-    return time.perf_counter() - before
-
-
 def bench_start(workspace: Path) -> None:
     """From the start of the process to the line `listening on`."""
     print("start")
@@ -384,6 +294,7 @@ SECTIONS: dict[str, Callable[[Path], None]] = {
     "memory": bench_memory,
     "latency": partial(bench_latency, report=report),
     "requests": partial(bench_requests, report=report),
+    "kafka": partial(bench_kafka, report=report),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -31,6 +32,7 @@ from zerocopy_lab.network.server import ListenerSettings, NetworkServer, Network
 _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _SWITCH_INTERVAL_S = 0.0005
+_OBJECTS_PER_COLLECTION = 20_000
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +119,10 @@ def run(arguments: argparse.Namespace) -> int:
     # Whoever has the interpreter hands it over this often. A thread with a large request must not
     # make the others wait longer for every system call they make.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # All threads stand still while the garbage collector looks through the objects. What there is
+    # now will stay, and later nearly everything goes with its last reference.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     with broker:
         return _serve(broker, network, arguments)
 
