@@ -68,6 +68,19 @@ def test_verdicts_when_it_is_otherwise() -> None:
     assert unseen["P2", ""] is Verdict.INCONCLUSIVE, "would the counter have seen a read?"
 
 
+@pytest.mark.parametrize(
+    ("device_bytes", "verdict"),
+    [
+        (0, Verdict.SUPPORTED),
+        (30_000, Verdict.INCONCLUSIVE),  # the kernel needed some pages for others
+        (1 << 20, Verdict.CONTRADICTED),
+    ],
+)
+def test_the_tail_reader_is_judged_by_its_device_bytes(device_bytes: int, verdict: Verdict) -> None:
+    found = verdicts(WRITTEN, Read(TRAFFIC, device_bytes), Read(TRAFFIC, 1 << 20))
+    assert found["P2", ""] is verdict
+
+
 def test_where_there_is_no_disk_nothing_waits_for_it(
     lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

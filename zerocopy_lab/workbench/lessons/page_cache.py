@@ -221,14 +221,24 @@ class Read(NamedTuple):
 
     received: Traffic
     device_bytes: int | None
+    absent_bytes: int | None = None
+    """how much of the segment was out of memory when the consumer began"""
 
 
 def read_all(broker: RunningBroker, written: Written) -> Read:
     """Consumes everything from the start, with a real client."""
+    absent = _absent(segment_of(broker.data_dir))
     before = _device_io(broker.pid)
     received = flight_events.consume(broker.bootstrap, TOPIC, written.sent.messages)
     after = _device_io(broker.pid)
-    return Read(received, after.since(before).read_bytes if after and before else None)
+    return Read(received, after.since(before).read_bytes if after and before else None, absent)
+
+
+def _absent(segment: Path) -> int | None:
+    with contextlib.suppress(Unavailable):
+        counts = page_counts(segment)
+        return (counts.total - counts.resident) * PAGE_BYTES
+    return None
 
 
 def read_late(broker: RunningBroker, written: Written) -> Read | str:

@@ -96,17 +96,23 @@ def _waiting(written: Written) -> list[Quantity]:
 
 def _tail_finding(written: Written, tail: Read, late: Read | str) -> Finding:
     """P2: a reader who is soon enough does not touch the disk. That the counter would have seen it
-    is shown by the late reader: without it, a 0 says little.
+    is shown by the late reader: without it, a 0 says little. A few pages that the kernel took for
+    others meanwhile (the broker's program is made of pages, too) are no contradiction.
     """
     words = readers_words(written, tail, late)
     if tail.device_bytes is None:
         return finding("P2", Verdict.NOT_TESTABLE, Evidence.COUNTED, words)
-    untouched = tail.device_bytes < written.log_bytes / 100
+    share = tail.device_bytes / written.log_bytes
+    verdict = Verdict.INCONCLUSIVE
+    if share > 0.5:
+        verdict = Verdict.CONTRADICTED
+    elif share < 0.01 and isinstance(late, Read):
+        verdict = Verdict.SUPPORTED
     figures = [Quantity("device bytes, reading soon", tail.device_bytes, "bytes")]
+    if tail.absent_bytes is not None:
+        figures.append(Quantity("out of memory when it began", tail.absent_bytes, "bytes"))
     if isinstance(late, Read) and late.device_bytes is not None:
         figures.append(Quantity("device bytes, reading late", late.device_bytes, "bytes"))
-    supported = Verdict.INCONCLUSIVE if isinstance(late, str) else Verdict.SUPPORTED
-    verdict = supported if untouched else Verdict.CONTRADICTED
     return finding("P2", verdict, Evidence.COUNTED, words, *figures)
 
 
