@@ -202,5 +202,17 @@ def test_a_vanished_directory_takes_only_itself_offline(tmp_path: Path) -> None:
     logs.close()
 
 
+def test_without_any_directory_nothing_can_be_made(tmp_path: Path) -> None:
+    logs = open_logs(tmp_path / "disk", segment_bytes="150")
+    logs.create_topic(TOPIC, 1)
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    append_until_refused(logs.find(TOPIC, 0), 60)
+    for make in (lambda: logs.create_topic("other", 1), lambda: logs.add_partitions(TOPIC, 2)):
+        with pytest.raises(KafkaStorageError, match="every log directory is offline"):
+            make()
+    assert list(logs.topics()) == [TOPIC]
+    logs.close()
+
+
 if __name__ == "__main__":
     {scene.__name__: scene for scene in SCENES}[sys.argv[1]](Path(sys.argv[2]))

@@ -357,6 +357,8 @@ class LogDirectories:
         missing = self._missing(registry)
         if not missing:
             return
+        if not self._directories:
+            raise KafkaStorageError("every log directory is offline")
         counts = dict.fromkeys(self._directories, 0)
         for log in self._logs.values():
             if log.directory.parent in counts:
