@@ -95,7 +95,11 @@ def kafka_python(bootstrap: str, group: str, topic: str) -> None:
         # for ever, without partitions and heartbeats. Java's client asks whether there is a need or
         # a join under way (`rejoinNeededOrPending`). A real Kafka that answers the first JoinGroup
         # at once (group.initial.rebalance.delay.ms=0) sees the same: 2 starts in 150.
-        batches = consumer.poll(timeout_ms=60_000, max_records=50)
+        try:
+            batches = consumer.poll(timeout_ms=60_000, max_records=50)
+        except KafkaError as away:  # while the broker is down, poll() may say so (base.py:370)
+            say(refused=str(away))
+            continue
         upto = read_all((m.partition, m.offset, m.value) for ms in batches.values() for m in ms)
         if upto:
             offsets = {
