@@ -129,11 +129,11 @@ def test_the_switch_looks_by_itself_and_only_one_panel_does() -> None:
         first, second = (console._Panel(broker, every_s=0.01) for _ in range(2))
         seen = threading.Event()
         first._table.observe(lambda _: seen.set(), names="value")
-        first._switch.value = True
+        first.switch(True)
         assert seen.wait(30)
-        second._switch.value = True
+        second.switch(True)
         assert not first._switch.value
-        second._switch.value = False
+        second.switch(False)
 
 
 def test_it_is_the_packages_console_and_one_table_when_nobody_watches(

@@ -24,13 +24,19 @@ from zerocopy_lab.workbench.notebook_output import display, show_html
 from zerocopy_lab.workbench.running_broker import BrokerNotRunning
 
 
-def console(broker: Watched, *, every_s: float = 1.0) -> None:
-    """Shows the console: live with a button and a switch, headless as one table."""
+def console(broker: Watched, *, live: bool = False, every_s: float = 1.0) -> None:
+    """Shows the console: a table with a button and a switch, headless the table alone.
+
+    With `live` the switch is on from the start, so that the console looks every `every_s` seconds
+    while the cells below it run. (A switch that is pressed meanwhile has to wait for them.)
+    """
     if nobody_is_watching():
         view = look(broker)
         show_html(markup(view), plain=in_words(view))
         return
-    display(_Panel(broker, every_s).widget)
+    panel = _Panel(broker, every_s)
+    display(panel.widget)
+    panel.switch(live)
 
 
 class _Panel:
@@ -70,6 +76,10 @@ class _Panel:
         self._before = view
         return True
 
+    def switch(self, live: bool) -> None:
+        """As if the switch were pressed."""
+        self._switch.value = live
+
     def _switched(self, change: Mapping[str, Any]) -> None:
         self._stop.set()
         self._switch.icon = "pause" if change["new"] else "play"
@@ -77,7 +87,7 @@ class _Panel:
             return
         other, _Panel._live = _Panel._live, self
         if other is not None and other is not self:
-            other._switch.value = False
+            other.switch(False)
         self._stop = threading.Event()
         threading.Thread(target=self._follow, args=(self._stop,), daemon=True).start()
 
@@ -85,7 +95,7 @@ class _Panel:
         """Looks again and again until the switch is off or the broker has gone."""
         while not stop.wait(self._every_s):
             if not self.refresh():
-                self._switch.value = False
+                self.switch(False)
 
 
 def _has_ended(broker: Watched) -> str | None:
