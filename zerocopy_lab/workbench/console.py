@@ -105,7 +105,7 @@ def _has_ended(broker: Watched) -> str | None:
     except BrokerNotRunning as ended:
         return (
             "<div style='line-height:1.35;padding:.5em .8em'>This broker is not running any more. "
-            "When one runs again, run the cell again.<br>"
+            "To look at a new one, run this cell again.<br>"
             f"<details><summary>its last words</summary><pre>{html.escape(str(ended))}</pre>"
             "</details></div>"
         )
