@@ -31,8 +31,8 @@ from zerocopy_lab.network.server import ListenerSettings, NetworkServer, Network
 
 _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
-_SWITCH_INTERVAL_S = 0.0005
-_OBJECTS_PER_COLLECTION = 20_000
+_SWITCH_INTERVAL_S = 0.0001
+_COLLECTION_THRESHOLDS = (2_000, 10, 1_000)
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
     # make the others wait longer for every system call they make.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # All threads stand still while the garbage collector looks through the objects. What there is
-    # now will stay, and later nearly everything goes with its last reference.
+    # now will stay, and later nearly everything goes with its last reference: so it looks at young
+    # objects, a few thousand at a time, and hardly ever at all.
     gc.freeze()
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     with broker:
         return _serve(broker, network, arguments)
 
