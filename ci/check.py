@@ -1,8 +1,7 @@
 """Everything that must hold, in one command: `python3 ci/check.py`.
 
-    python3 ci/check.py               all parts, in this order: lint, types, tests, labs
+    python3 ci/check.py               all parts, in this order: lint, types, tests, labs, browser
     python3 ci/check.py lint types    only these
-    python3 ci/check.py browser       every lab in a real browser, which the first line leaves out
     python3 ci/check.py --list        what each part runs
 
 A failing part does not keep the others from running. The exit code is 0 when all parts passed.
@@ -33,9 +32,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "labs": ("-m", "zerocopy_lab", "labs", "run", "--fast", "--out", "out/check"),
     "browser": ("-m", "pytest", "-m", "browser"),
 }
-
-# Runs when it is named: two minutes, and the rest takes most of the ten that all checks may take.
-ONLY_WHEN_NAMED = {"browser"}
 
 
 class PartResult(NamedTuple):
@@ -75,7 +71,7 @@ def parse_arguments() -> list[str]:
         for part, command in PARTS.items():
             print(f"{part:8}.venv/bin/python {shlex.join(command)}")
         sys.exit(0)
-    named = arguments.parts or set(PARTS) - ONLY_WHEN_NAMED
+    named = arguments.parts or PARTS
     return [part for part in PARTS if part in named]
 
 
