@@ -110,8 +110,9 @@ def _kernel_environment() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="zerocopy-lab-ipython-") as directory:
         profile = Path(directory, "profile_default")
         profile.mkdir()
-        # ipykernel warns that its messages are not encrypted: they stay on the loopback.
-        (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+        # ipykernel warns that its messages are not encrypted: they stay on the loopback. And it
+        # calls it an error that it is interrupted, which is how Jupyter begins to end a kernel.
+        (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'CRITICAL'\n")
         wanted = {
             HEADLESS_VARIABLE: "1",
             "JUPYTER_PREFER_ENV_PATH": "1",
