@@ -45,7 +45,7 @@ AGE_QUESTION = (
     f"retention.ms is set to {RETENTION_DAYS} days. How old is the oldest message that is left?"
 )
 AGE_CHOICES = (f"{RETENTION_DAYS} days at most", f"more than {RETENTION_DAYS} days")
-SIZE_QUESTION = "retention.bytes is set to a bit less than what there is. How much is left?"
+SIZE_QUESTION = "retention.bytes is set to less than what there is. How much is left?"
 SIZE_CHOICES = ("that much at most", "more than that")
 OLD_QUESTION = (
     "A topic keeps messages for 7 days. Today you load a file of old flights into it. How long do "
