@@ -17,7 +17,7 @@ from zerocopy_lab.workbench.running_broker import RunningBroker
 CELLS = 64
 
 _WORDS = {
-    "read a quarter": "The first quarter comes into memory, and a little beyond it.",
+    "read a quarter": "The first quarter comes into memory, and more that was fetched ahead.",
     "read everything": "Whatever was missing comes into memory.",
     "evict everything": "The pages go; the bytes stay on the disk, and the log is as long.",
     "write 5,000 more": "The file grows at its end, and what is new is dirty.",
