@@ -43,7 +43,12 @@ ALL_COURSES: Final = (*COURSES, Course("tcp", "splicing"), Course("unix", "touch
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--strategies", type=_names, metavar="A,B", help="instead of the line-up")
+    parser.add_argument(
+        "--strategies",
+        type=_names,
+        metavar="A,B",
+        help=f"instead of the labs' line-up: of {', '.join(strategies())}",
+    )
     parser.add_argument(
         "--chunks", type=_chunks, metavar="BYTES,…,default", help="chunk sizes for --strategies"
     )
@@ -52,13 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_courses,
         default=COURSES,
         metavar="R,…",
-        help=f"of {', '.join(course.label for course in ALL_COURSES)}",
+        help=f"of {', '.join(course.label for course in ALL_COURSES)} "
+        f"(default: the first {len(COURSES)})",
     )
     parser.add_argument("--mib", type=int, default=128, help="size of the file (default: 128)")
     parser.add_argument(
         "--fast", action="store_true", help=f"{FAST_ROUNDS} rounds, not {FULL_ROUNDS}"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the shuffling")
+    parser.add_argument("--seed", type=int, default=1, help="what the order is shuffled with")
     parser.add_argument("--directory", type=Path, help="where the file is made")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all samples, host and settings")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture per receiver")
