@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transfer",
         default="sendfile",
         metavar="NAME",
-        help=f"how fetched bytes travel: {', '.join(transfer.strategies())} (default: %(default)s)",
+        help=f"how fetched bytes travel: {_names(tls=False)} (default: %(default)s)",
     )
     option("--chunk-bytes", type=int, metavar="N", help="most bytes per call of the transfer")
     option("--network-threads", type=_positive, default=1, metavar="N", help="(default: 1)")
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tls-transfer",
         default="encrypt_then_send",
         metavar="NAME",
-        help="how fetched bytes travel over TLS (default: %(default)s)",
+        help=f"how they travel over TLS: {_names(tls=True)} (default: %(default)s)",
     )
     option("--sasl-users", type=Path, metavar="FILE", help="lines of NAME:PASSWORD")
     option(
@@ -99,6 +99,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--metrics-port", type=_port, metavar="N", help="counters for Prometheus, on 127.0.0.1")
     option("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     option("--log-format", default="text", choices=("text", "json"))
+
+
+def _names(*, tls: bool) -> str:
+    """The strategies for listeners with TLS, or for those without."""
+    return ", ".join(name for name, each in transfer.strategies().items() if each.needs_tls is tls)
 
 
 def run(arguments: argparse.Namespace) -> int:
