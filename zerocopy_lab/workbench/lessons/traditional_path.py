@@ -137,7 +137,7 @@ def _reads_in_words(reads: DeviceReads) -> str:
 def sweep(data_dir: Path, lab: Lab, chunks: Sequence[str] | None = None) -> Outcome:
     """The loop's broker CPU by chunk size, beside sendfile's, in turns."""
     names = chunks or ([SMALL, LARGE] if lab.fast else list(CHUNKS))
-    total_bytes = (64 << 20) if lab.fast else GIB
+    total_bytes = (64 << 20) if lab.fast else (256 << 20)
     contestant = functools.partial(broker_contestant, total_bytes=total_bytes)
     contestants = [
         contestant(name, data_dir, TOPIC, transfer="read_then_send", chunk_bytes=CHUNKS[name])
