@@ -196,9 +196,9 @@ def search_words(partition: StoppedPartition, offset: int) -> str:
     """The conclusion under that picture."""
     search = find(partition.directory, offset)
     entries = len(search.segment.entries)
-    by_index = f"Bisection finds the last of its {entries} index entries that is not behind it."
+    by_index = f"Bisection finds the last of its {entries} index entries that is not beyond it."
     if search.entry is None:
-        by_index = f"All of its {entries} index entries lie behind it, so the walk begins at 0."
+        by_index = f"All of its {entries} index entries lie beyond it, so the walk begins at 0."
     read = len(search.walked)
     headers = f"{read} batch header{'' if read == 1 else 's'} of {HEADER_BYTES} bytes"
     return (
