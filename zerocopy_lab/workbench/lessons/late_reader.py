@@ -104,7 +104,7 @@ def others_words(outcome: Outcome | str) -> str:
     told = {
         "dearer": "The others wait for the device as well, although they asked for nothing on it.",
         "cheaper": "Strangely, the others waited less beside the reader from the device.",
-        "inconclusive": "With a device as fast as this one, that is no clear difference.",
+        "inconclusive": "That is no clear difference: few rounds, or a fast device.",
     }[found.verdict]
     sleeps = [
         _of(outcome, source, "broker_sleeps").text("times") for source in ("memory", "device")
