@@ -178,6 +178,8 @@ def test_latency_points() -> None:
 def test_ladder_steps_need_ranges_apart() -> None:
     assert steps_of(examples.RUNGS) == ["", "÷ 13", "no clear change", "", "÷ 28"]
     assert steps_of([Rung("a", around(1)), Rung("b", around(3))]) == ["", "× 3"]
+    compared = Rung("b", around(3), step="no clear change")
+    assert steps_of([Rung("a", around(1)), compared]) == ["", "no clear change"]
 
 
 def test_ladder_bars() -> None:

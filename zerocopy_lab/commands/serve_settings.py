@@ -1,9 +1,12 @@
 """Settings of `serve` by Kafka's names: each goes to the room that it belongs to.
 
---set segment.bytes=1048576            every topic that does not say otherwise;
-log.segment.bytes is the same --set group.max.size=10                the broker --set
-max.connections=100              the network --set ssl.keystore.location=key.pem    the TLS
-listeners
+    --set segment.bytes=1048576              every topic that does not say otherwise;
+                                             log.segment.bytes is the same
+    --set group.max.size=10                  the broker
+    --set max.connections=100                the network
+    --set ssl.keystore.location=key.pem      the TLS listeners
+
+A name that nobody knows is an error.
 """
 
 from __future__ import annotations

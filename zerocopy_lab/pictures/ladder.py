@@ -28,15 +28,19 @@ from zerocopy_lab.pictures.theme import (
     whiskers,
 )
 
+NO_CLEAR_CHANGE = "no clear change"
+
 
 class Rung(NamedTuple):
     """What was taken away (or "everything on" for the first) and what was then measured; None with
-    the reason why not.
+    the reason why not. `step` is the change against the rung before, where the caller compared
+    round by round and knows better than the two ranges do.
     """
 
     name: str
     measured: Spread | None
     why_not: str = ""
+    step: str = ""
 
 
 @themed
@@ -104,8 +108,10 @@ def steps_of(rungs: Sequence[Rung]) -> list[str]:
         now = rung.measured
         if now is None or before is None:
             steps.append("")
+        elif rung.step:
+            steps.append(rung.step)
         elif now.low <= before.high and before.low <= now.high:
-            steps.append("no clear change")
+            steps.append(NO_CLEAR_CHANGE)
         elif now.median <= 0 or before.median <= 0:
             steps.append("")
         elif now.median < before.median:

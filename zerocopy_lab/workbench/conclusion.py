@@ -116,7 +116,9 @@ def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
 
 def _show(found: Finding) -> None:
     part = f" ({found.part})" if found.part else ""
-    label = f"{found.claim_id}{part}: {found.verdict} · {found.evidence}"
+    label = f"{found.claim_id}{part}: {found.verdict}"
+    if found.shows_evidence:
+        label += f" · {found.evidence}"
     figures = [f"{quantity.name}: {quantity.in_words()}" for quantity in found.quantities]
     source = [f"Source: {found.source}"] if found.source else []
     said = f"The claim: {claim(found.claim_id).says}"

@@ -71,6 +71,11 @@ class Finding(NamedTuple):
     source: str
     part: str
 
+    @property
+    def shows_evidence(self) -> bool:
+        """Not what it would have been, where nothing could be tested."""
+        return self.verdict is not Verdict.NOT_TESTABLE or self.evidence is Evidence.CITED
+
 
 def finding(
     claim_id: str,

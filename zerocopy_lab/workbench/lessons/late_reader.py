@@ -11,9 +11,10 @@ from pathlib import Path
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.pictures.ladder import Rung, ladder
+from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.workbench.broker_contest import per_gib, start_broker
+from zerocopy_lab.workbench.comparison import Comparison, compare_pairs
 from zerocopy_lab.workbench.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.workbench.experiment import Contestant, Outcome, compare, run_experiment
 from zerocopy_lab.workbench.fetching import evict_log
@@ -81,14 +82,21 @@ def _recorded() -> Outcome:
 
 def _ladder(outcome: Outcome, origin: Origin) -> Picture:
     idle = spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))
+    found = _device_against_memory(outcome)
+    is_clear = found.verdict != "inconclusive"
+    step = f"× {found.ratio.median:.2g}" if is_clear else NO_CLEAR_CHANGE
     rungs = [
         Rung("nobody else asks", idle),
         Rung("beside a reader from memory", _of(outcome, "memory", "beside_ms")),
-        Rung("beside a reader from the device", _of(outcome, "device", "beside_ms")),
+        Rung("beside a reader from the device", _of(outcome, "device", "beside_ms"), step=step),
     ]
     picture = ladder(rungs, unit="ms for a small question", origin=origin)
     picture.alt = f"How long a small question waits. {others_words(outcome)}"
     return picture
+
+
+def _device_against_memory(outcome: Outcome) -> Comparison:
+    return compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
 
 
 def _of(outcome: Outcome, source: str, figure: str) -> Spread:
@@ -100,7 +108,7 @@ def others_words(outcome: Outcome | str) -> str:
     if isinstance(outcome, str):
         told = recorded_words(others_words(_recorded()))
         return f"The late reader was not measured here: {outcome} {told}"
-    found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
+    found = _device_against_memory(outcome)
     told = {
         "dearer": "The others wait for the device as well, although they asked for nothing on it.",
         "cheaper": "Strangely, the others waited less beside the reader from the device.",
@@ -121,7 +129,7 @@ def others_answer(outcome: Outcome | str) -> str | None:
     """What was measured, as one of OTHERS_CHOICES; None where it was not."""
     if isinstance(outcome, str):
         return None
-    found = compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
+    found = _device_against_memory(outcome)
     at = {"dearer": 1, "cheaper": 0}.get(found.verdict, 2)
     return OTHERS_CHOICES[at]
 
@@ -132,21 +140,28 @@ def gain_finding(outcome: Outcome | str) -> Finding:
     if isinstance(outcome, str):
         words = f"Not evicted here: {outcome} {recorded_words(_gain_words(_recorded()))}"
         return finding("P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part)
-    memory, disk = saving(outcome, "memory"), saving(outcome, "device")
-    verdict = Verdict.INCONCLUSIVE
-    if memory.low > disk.high:
-        verdict = Verdict.SUPPORTED
-    elif disk.low >= memory.high:
-        verdict = Verdict.CONTRADICTED
+    memory, device = saving(outcome, "memory"), saving(outcome, "device")
     return finding(
         "P3",
-        verdict,
+        _is_gain_bigger_from_memory(outcome),
         Evidence.TIMED,
         _gain_words(outcome),
         Quantity("CPU saved by sendfile, from memory", memory, "s/GiB"),
-        Quantity("CPU saved by sendfile, from the device", disk, "s/GiB"),
+        Quantity("CPU saved by sendfile, from the device", device, "s/GiB"),
         part=part,
     )
+
+
+def _is_gain_bigger_from_memory(outcome: Outcome) -> Verdict:
+    pairs = list(zip(_savings(outcome, "memory"), _savings(outcome, "device"), strict=True))
+    if min(map(min, pairs)) <= 0:  # in some round it saved nothing
+        return Verdict.INCONCLUSIVE
+    found = compare_pairs("memory", "device", "CPU saved", pairs)
+    return {
+        "dearer": Verdict.SUPPORTED,
+        "cheaper": Verdict.CONTRADICTED,
+        "inconclusive": Verdict.INCONCLUSIVE,
+    }[found.verdict]
 
 
 def _gain_words(outcome: Outcome) -> str:
@@ -161,10 +176,14 @@ def _gain_words(outcome: Outcome) -> str:
 
 def saving(outcome: Outcome, source: str) -> Spread:
     """Broker CPU per GiB that sendfile saves against read_then_send, round by round."""
+    return spread(_savings(outcome, source))
+
+
+def _savings(outcome: Outcome, source: str) -> list[float]:
     copying, direct = (
         per_gib(outcome, f"{transfer}, {source}", "broker_cpu_s") for transfer in (COPYING, DIRECT)
     )
-    return spread(a - b for a, b in zip(copying, direct, strict=True))
+    return [a - b for a, b in zip(copying, direct, strict=True)]
 
 
 def _seconds(outcome: Outcome, source: str) -> Spread:
