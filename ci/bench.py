@@ -36,10 +36,13 @@ from ci.bench_contest import (  # noqa: E402
     cpu_s_per_gib,
     drop_answer,
     gib_per_s,
+    kcat_consumes,
+    kcat_produces,
     pin,
     play,
     requests_per_s,
     timed,
+    write_messages,
 )
 from ci.bench_kafka import bench_kafka  # noqa: E402
 from ci.bench_rates import bench_latency, bench_requests  # noqa: E402
@@ -217,24 +220,19 @@ def bench_messages(workspace: Path) -> None:
         print("  kcat is not installed: not measured")
         return
     lines, count = workspace / "lines", 1_000_000
-    with lines.open("w") as out:
-        out.writelines(f"{number:0100d}\n" for number in range(count))
+    write_messages(lines, count, 100)
     produced, consumed, cpu = [], [], []
     with RunningBroker(
         workspace / "messages", options=["--set", "file.delete.delay.ms=0"]
     ) as broker:
         for number in range(ROUNDS):
-            where = ["-b", broker.bootstrap, "-t", f"round-{number}"]
+            topic = f"round-{number}"
             cpu_before = cpu_seconds(broker.pid)
-            produced.append(count / timed(["kcat", "-P", *where, "-l", str(lines)]))
+            produced.append(count / timed(kcat_produces(broker.bootstrap, topic, lines)))
             cpu.append(cpu_seconds(broker.pid) - cpu_before)
-            # The default queue holds 100,000 messages and then pauses; this lets kcat read on. And
-            # -e would wait half a second for a message after the last (fetch.wait.max.ms).
-            much = ["-X", "queued.min.messages=1000000", "-X", "fetch.message.max.bytes=8388608"]
             back = workspace / "back"
-            consume = ["kcat", "-C", *where, "-c", str(count), "-q", *much]
             with back.open("wb") as out:
-                consumed.append(count / timed(consume, out))
+                consumed.append(count / timed(kcat_consumes(broker.bootstrap, topic, count), out))
             assert subprocess.run(["cmp", lines, back], check=False).returncode == 0, "not the same"
     for name, rates in (("produced", produced), ("consumed", consumed)):
         rate = spread(value / 1e6 for value in rates)
@@ -307,7 +305,7 @@ def main() -> None:
         parser.error(f"no section {', '.join(sorted(unknown))}; choose of {', '.join(SECTIONS)}")
     host = describe_host()
     print(f"{host.system} {host.kernel}, {host.cpu_model}, {host.cpu_count} CPUs")
-    print(f"Python {host.python}; contestants take turns, medians of {ROUNDS} rounds")
+    print(f"Python {host.python}; contestants take turns, medians of n rounds")
     for name in chosen:
         workspace = Path(tempfile.mkdtemp(prefix="zerocopy-lab-bench-"))
         try:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.instruments.host import usable_cpus
@@ -120,3 +121,24 @@ def timed(command: list[str], out: object = None) -> float:
     before = time.perf_counter()
     subprocess.run(command, check=True, stdout=out)  # type: ignore[call-overload]
     return time.perf_counter() - before
+
+
+def write_messages(lines: Path, count: int, message_bytes: int) -> None:
+    """A file with one message a line, each of them another one."""
+    with lines.open("w") as out:
+        out.writelines(f"{number:0{message_bytes}d}\n" for number in range(count))
+
+
+def kcat_produces(bootstrap: str, topic: str, lines: Path) -> list[str]:
+    """The command line that sends every line of a file."""
+    return ["kcat", "-P", "-b", bootstrap, "-t", topic, "-l", str(lines)]
+
+
+def kcat_consumes(bootstrap: str, topic: str, count: int) -> list[str]:
+    """The command line that reads the first `count` messages. The default queue holds 100,000 and
+    then pauses; this lets kcat read on. And -e would wait half a second for a message after the
+    last (fetch.wait.max.ms).
+    """
+    much = ["-X", "queued.min.messages=1000000", "-X", "fetch.message.max.bytes=8388608"]
+    where = ["-b", bootstrap, "-t", topic, "-o", "beginning", "-c", str(count)]
+    return ["kcat", "-C", *where, "-q", *much]

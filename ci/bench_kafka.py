@@ -14,6 +14,7 @@ most of the time. Where that is the default, a network namespace may have anothe
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -29,9 +30,12 @@ from ci.bench_contest import (
     batch_of,
     cpu_s_per_gib,
     gib_per_s,
+    kcat_consumes,
+    kcat_produces,
     play,
     requests_per_s,
     timed,
+    write_messages,
 )
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce, produce_frame
@@ -55,6 +59,9 @@ def bench_kafka(workspace: Path, report: Report) -> None:
     print(f"the same client at Apache Kafka {VERSION} (the ratios are this broker / Kafka)")
     with contextlib.suppress(Unavailable):  # the system has nothing to choose from
         print(f"  congestion control of both: {congestion_controls()[0]}")
+    if shutil.which("kcat") is None:
+        print("  not measured: kcat is not installed")
+        return
     with contextlib.ExitStack() as until_the_end:
         try:
             kafka = until_the_end.enter_context(running_kafka(workspace / "kafka"))
@@ -92,8 +99,7 @@ def _contests(workspace: Path) -> list[tuple[str, Player, list[Figure]]]:
         ("CPU", lambda one: one.cpu_s / one.requests * 1e6, "us/req"),
     ]
     lines = workspace / "lines"
-    with lines.open("w") as out:
-        out.writelines(f"{number:0{MESSAGE_BYTES}d}\n" for number in range(MESSAGES))
+    write_messages(lines, MESSAGES, MESSAGE_BYTES)
     return [
         (f"kcat produces messages of {MESSAGE_BYTES} bytes", _Kcat(lines).produce, millions),
         ("kcat consumes them", _Kcat(lines).consume, millions),
@@ -110,13 +116,10 @@ class _Kcat:
         self._lines = lines
 
     def produce(self, pid: int, bootstrap: str) -> Round:
-        return self._run(pid, ["kcat", "-P", "-b", bootstrap, "-t", "kcat", "-l", str(self._lines)])
+        return self._run(pid, kcat_produces(bootstrap, "kcat", self._lines))
 
     def consume(self, pid: int, bootstrap: str) -> Round:
-        """The first million; kcat may hold all of it, and need not wait for a last message."""
-        much = ["-X", "queued.min.messages=1000000", "-X", "fetch.message.max.bytes=8388608"]
-        where = ["-b", bootstrap, "-t", "kcat", "-o", "beginning", "-c", str(MESSAGES)]
-        return self._run(pid, ["kcat", "-C", *where, "-q", *much])
+        return self._run(pid, kcat_consumes(bootstrap, "kcat", MESSAGES))
 
     def _run(self, pid: int, command: list[str]) -> Round:
         cpu_before = cpu_seconds(pid)

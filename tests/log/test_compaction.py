@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.log.making import (
     read_all,
     read_batches,
 )
+from tests.log.power_off import PowerOff, before_operation
 from zerocopy_lab.errors import InvalidRecord
 from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.compaction import cleanable, compact, dirty_ratio
@@ -206,10 +206,6 @@ def test_compact_and_delete_does_both(tmp_path: Path) -> None:
     assert log.log_start_offset == log.log_end_offset > 0
 
 
-class _PowerOff(Exception):
-    """The process ends here."""
-
-
 @pytest.mark.usefixtures("no_fsync")
 def test_a_crash_at_every_step_of_the_swap_leaves_the_same_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,18 +221,7 @@ def test_a_crash_at_every_step_of_the_swap_leaves_the_same_table(
 
     def crash_at(step: int, directory: Path) -> bool:
         """Compact, and end before the file operation number `step`; False when there are fewer."""
-        steps = 0
-
-        def counted(operation: Callable[..., Any]) -> Callable[..., Any]:
-            def perform(*arguments: Any, **named: Any) -> Any:
-                nonlocal steps
-                steps += 1
-                if steps > step:
-                    raise _PowerOff
-                return operation(*arguments, **named)
-
-            return perform
-
+        counted = before_operation(step)
         logs = open_logs(directory, **SETTINGS)
         log = logs.find(TOPIC, 0)
         log.flush()
@@ -247,7 +232,7 @@ def test_a_crash_at_every_step_of_the_swap_leaves_the_same_table(
             try:
                 compact(log, NOW_MS)
                 crashed = False
-            except _PowerOff:
+            except PowerOff:
                 crashed = True
         kill(logs)
         return crashed
@@ -281,12 +266,12 @@ def crash_during_start(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """Start, and end at the first renaming."""
 
     def power_off(*_: Any) -> None:
-        raise _PowerOff
+        raise PowerOff
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", power_off)
         try:
             kill(open_logs(directory, **SETTINGS))
-        except _PowerOff:
+        except PowerOff:
             shutil.rmtree(directory / ".lock", ignore_errors=True)
             (directory / ".lock").unlink()  # the process that held it would be gone

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.log.making import NOW_MS, TOPIC, batch, kill, log_in, open_logs, read_all
+from tests.log.power_off import PowerOff, before_operation
 from zerocopy_lab.errors import UnknownTopicOrPartition
 from zerocopy_lab.file_slice import OpenFile
 from zerocopy_lab.log import LogDirectories, compaction
 
 PARTITIONS = 3
-
-
-class _PowerOff(Exception):
-    """The process ends here."""
 
 
 def _a_topic_of(disks: list[Path]) -> LogDirectories:
@@ -35,24 +31,13 @@ def _die_at(step: int, logs: LogDirectories, monkeypatch: pytest.MonkeyPatch) ->
     """Delete the topic, and end before the file operation number `step`; False when there are
     fewer.
     """
-    steps = 0
-
-    def counted(operation: Callable[..., Any]) -> Callable[..., Any]:
-        def perform(*arguments: Any, **named: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps > step:
-                raise _PowerOff
-            return operation(*arguments, **named)
-
-        return perform
-
+    counted = before_operation(step)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", counted(Path.rename))
         patched.setattr(os, "replace", counted(os.replace))
         try:
             logs.delete_topic(TOPIC)
-        except _PowerOff:
+        except PowerOff:
             return True
     return False
 

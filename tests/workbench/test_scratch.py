@@ -8,6 +8,20 @@ from pathlib import Path
 
 from zerocopy_lab.workbench.running_broker import importable_here
 
+
+def paths_printed_by(program: str) -> list[Path]:
+    """What a Python of its own prints, which has ended then."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=importable_here({}),
+    )
+    return [Path(word) for word in done.stdout.split()]
+
+
 PROGRAM = """
 from zerocopy_lab.workbench.scratch import scratch_directory
 path = scratch_directory("77")
@@ -18,15 +32,7 @@ print(path)
 
 
 def test_a_scratch_directory_goes_with_its_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=importable_here({}),
-    )
-    path = Path(done.stdout.strip())
+    [path] = paths_printed_by(PROGRAM)
     assert path.name.startswith("zerocopy-lab-77-")
     assert not path.exists()
 
@@ -43,14 +49,6 @@ print(path, broker.log_path)
 
 
 def test_a_broker_that_nobody_closed_ends_before_its_files_go() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BROKER_PROGRAM],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=importable_here({}),
-    )
-    data_dir, log_path = map(Path, done.stdout.split())
+    data_dir, log_path = paths_printed_by(BROKER_PROGRAM)
     assert not data_dir.exists()
     assert not log_path.parent.exists()

@@ -81,10 +81,7 @@ class ProduceHandler:
         """Append nothing, and say `error` for every partition."""
         request = read_produce_request(frame, header.body_at, header.api_version)
         outcomes: list[_Outcome] = [(batches, error) for batches in request.partitions]
-        if request.acks == 0:
-            _close_on_error(outcomes)
-            return None
-        return [_response(header, outcomes)]
+        return _reply(request, header, outcomes)
 
     def _opens_a_batch(self, request: ProduceRequest) -> bool:
         logs = (self._logs.get(topic, partition) for topic, partition, _ in request.partitions)
@@ -93,10 +90,7 @@ class ProduceHandler:
     def _append_all(self, request: ProduceRequest, header: RequestHeader, client: Client) -> Reply:
         outcomes = [(batches, self._append(request, batches)) for batches in request.partitions]
         self._log_errors(outcomes, client)
-        if request.acks == 0:
-            _close_on_error(outcomes)
-            return None
-        return [_response(header, outcomes)]
+        return _reply(request, header, outcomes)
 
     def _append(self, request: ProduceRequest, batches: PartitionBatches) -> Appended | KafkaError:
         topic, partition, records = batches
@@ -129,16 +123,19 @@ class ProduceHandler:
                 )
 
 
+def _reply(request: ProduceRequest, header: RequestHeader, outcomes: list[_Outcome]) -> Reply:
+    if request.acks == 0:
+        _close_on_error(outcomes)
+        return None
+    answers = [_answer(topic, partition, outcome) for (topic, partition, _), outcome in outcomes]
+    return [produce_response(header.correlation_id, header.api_version, answers)]
+
+
 def _close_on_error(outcomes: list[_Outcome]) -> None:
     """acks=0 has no answer that could carry an error; Kafka closes the connection, and so do we."""
     for (topic, partition, _), outcome in outcomes:
         if isinstance(outcome, KafkaError):
             raise CloseConnection(f"acks=0 and {topic}-{partition} refused: {outcome}")
-
-
-def _response(header: RequestHeader, outcomes: list[_Outcome]) -> bytes:
-    answers = [_answer(topic, partition, outcome) for (topic, partition, _), outcome in outcomes]
-    return produce_response(header.correlation_id, header.api_version, answers)
 
 
 def _answer(topic: str, partition: int, outcome: Appended | KafkaError) -> ProducedPartition:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.log.file_names import LOG_SUFFIX, OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX
+from zerocopy_lab.log.file_names import LOG_SUFFIX, OFFSET_INDEX_SUFFIX
 from zerocopy_lab.log.inspection import index_entries, stored_batches
 from zerocopy_lab.records.batch import HEADER_BYTES, BatchHeader, read_header
 
@@ -45,11 +45,6 @@ class SegmentFiles(NamedTuple):
     def index_bytes(self) -> int:
         """Length of the `.index` file."""
         return self.path.with_suffix(OFFSET_INDEX_SUFFIX).stat().st_size
-
-    @property
-    def time_index_bytes(self) -> int:
-        """Length of the `.timeindex` file."""
-        return self.path.with_suffix(TIME_INDEX_SUFFIX).stat().st_size
 
     @property
     def end(self) -> int:
