@@ -53,7 +53,7 @@ from zerocopy_lab.instruments.host import describe_host  # noqa: E402
 from zerocopy_lab.instruments.processor import cpu_seconds  # noqa: E402
 from zerocopy_lab.instruments.spread import Spread, spread  # noqa: E402
 from zerocopy_lab.protocol.versions import ApiKey  # noqa: E402
-from zerocopy_lab.workbench.running_broker import RunningBroker  # noqa: E402
+from zerocopy_lab.running.running_broker import RunningBroker  # noqa: E402
 
 ROUNDS = 7
 

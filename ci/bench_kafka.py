@@ -45,7 +45,7 @@ from zerocopy_lab.instruments.network import congestion_controls
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 ROUNDS, WARM_UPS = 5, 3
 MESSAGES, MESSAGE_BYTES = 1_000_000, 100

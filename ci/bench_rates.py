@@ -20,7 +20,7 @@ from zerocopy_lab.client.producer import produce, produce_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.records.record import Record, build_batch, read_records
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 _SENT_NS = struct.Struct(">q")
 MESSAGES_PER_S, SECONDS = 1_000, 5

@@ -27,14 +27,14 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "ci")]
 
 from ci import sendfile_loops  # noqa: E402
 from zerocopy_lab.instruments.host import describe_host  # noqa: E402
-from zerocopy_lab.workbench.experiment import (  # noqa: E402
+from zerocopy_lab.measuring.experiment import (  # noqa: E402
     Contestant,
     Outcome,
     compare,
     run_experiment,
 )
-from zerocopy_lab.workbench.preconditions import memory_for  # noqa: E402
-from zerocopy_lab.workbench.racing import (  # noqa: E402
+from zerocopy_lab.measuring.preconditions import memory_for  # noqa: E402
+from zerocopy_lab.measuring.racing import (  # noqa: E402
     COURSES,
     GIB,
     LINE_UP,

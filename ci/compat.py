@@ -46,7 +46,7 @@ from ci.compat_verbs import (
     expect,
 )
 from zerocopy_lab.records.batch import BatchHeader, iterate_headers
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 PARTITIONS = 10

@@ -31,8 +31,8 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "ci")]
 
 from zerocopy_lab.instruments.host import usable_cpus  # noqa: E402
 from zerocopy_lab.instruments.spread import spread  # noqa: E402
-from zerocopy_lab.workbench.experiment import Contestant, compare, run_experiment  # noqa: E402
-from zerocopy_lab.workbench.stopwatch import Stopwatch  # noqa: E402
+from zerocopy_lab.measuring.experiment import Contestant, compare, run_experiment  # noqa: E402
+from zerocopy_lab.measuring.stopwatch import Stopwatch  # noqa: E402
 
 PIECE_BYTES = 64 << 10
 PIECES = 500

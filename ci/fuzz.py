@@ -398,7 +398,7 @@ def run_coverage(findings: Path, seconds: float, corpus: Path) -> int:
 
 def run_sockets(findings: Path, seconds: float, seed: int) -> int:
     """Mutants through TCP, some in pieces, some cut; a healthy client is answered all the while."""
-    from zerocopy_lab.workbench.running_broker import RunningBroker
+    from zerocopy_lab.running.running_broker import RunningBroker
 
     rng, frames = random.Random(seed), seeds()
     hello = messages.encode_request(

@@ -38,7 +38,7 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.compression import Codec, compress
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 ROUNDS = 3
 PAUSE_S = 0.004

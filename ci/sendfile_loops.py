@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
+from zerocopy_lab.measuring.receivers import Kind, RunningReceiver
+from zerocopy_lab.measuring.stopwatch import Stopwatch
 from zerocopy_lab.transfer import MOST_BYTES_PER_CALL, make
 from zerocopy_lab.transfer.connections import Family
-from zerocopy_lab.workbench.receivers import Kind, RunningReceiver
-from zerocopy_lab.workbench.stopwatch import Stopwatch
 
 SOURCE = Path(__file__).with_name("sendfile_loop.c")
 

@@ -44,8 +44,8 @@ from ci.torture_ledger import Ledger, Wrong  # noqa: E402
 from ci.torture_writers import Writer  # noqa: E402
 from zerocopy_lab.client.wire import Wire  # noqa: E402
 from zerocopy_lab.errors import CorruptMessage  # noqa: E402
-from zerocopy_lab.log.inspection import stored_batches  # noqa: E402
-from zerocopy_lab.log.verification import verify  # noqa: E402
+from zerocopy_lab.inspect.files import stored_batches  # noqa: E402
+from zerocopy_lab.inspect.verification import verify  # noqa: E402
 
 KILLS_PER_GENERATION = 25
 LONGEST_LOAD_S = 0.5

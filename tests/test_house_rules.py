@@ -25,16 +25,27 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "records": set(),
     "transfer": {"file_slice"},
     "protocol": {"file_slice"},
-    "log": {"records", "file_slice"},
+    "log": {"records", "file_slice", "inspect"},
     "network": {"protocol.framing", "protocol.exchange", "file_slice", "transfer"},
     "broker": {"protocol", "log"},
     "client": {"protocol", "records"},
     "instruments": set(),
     "placement": set(),
-    "pictures": {"records", "log", "instruments"},
+    "pictures": {"records", "log", "instruments", "inspect"},
 }
 # These wire everything together, and nothing else imports them.
-MAY_IMPORT_EVERYTHING = {"workbench", "commands", "__main__", "__init__"}
+MAY_IMPORT_EVERYTHING = {
+    "inspect",
+    "conformance",
+    "running",
+    "measuring",
+    "classroom",
+    "publishing",
+    "lessons",
+    "commands",
+    "__main__",
+    "__init__",
+}
 KNOW_NOTHING_OF_KAFKA = {"instruments", "placement"}
 NEVER_SEE_A_SOCKET = {"records", "log", "protocol", "broker", "placement", "pictures"}
 

@@ -13,7 +13,7 @@ The stops of one byte, from the producer's socket to the consumer's:
      8  transfer/sendfile.py   sendfile: page cache -> socket, by reference   (nobody copies)
 
 Around them: `broker` decides, `client` shows both ends, `instruments` measure, `placement`
-computes, `pictures` draw and `workbench` makes it a class room. `python -m zerocopy_lab --help`
+computes, `pictures` draw and `classroom` has the verbs of a lab. `python -m zerocopy_lab --help`
 lists the commands; the labs are in `labs/`. In a notebook, `zerocopy_lab.console(broker)` shows a
 running broker's topics, segments and pages.
 """
@@ -29,5 +29,5 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """`console` is imported when it is asked for: a broker needs no widgets."""
     if name == "console":
-        return import_module("zerocopy_lab.workbench.console").console
+        return import_module("zerocopy_lab.classroom.console").console
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

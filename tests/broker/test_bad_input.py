@@ -23,7 +23,7 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import CorruptMessage, InvalidTopic, UnsupportedVersion
 from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 NOW_MS = 1_900_000_000_000  # in the future: retention has no say here
 BATCH = build_batch([Record(0, NOW_MS, b"k", b"kept", ())])

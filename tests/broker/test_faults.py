@@ -24,7 +24,7 @@ from zerocopy_lab.errors import (
 )
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from ci.hostile import _bomb, _connect, _produce, _receive
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 QUEUED_BYTES = 64 << 20
 #: What the broker holds itself, and what arrives in it at once.

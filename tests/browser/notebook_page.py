@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
-from zerocopy_lab.workbench.explore import ERROR_MARK, PLAY_CLASS
+from zerocopy_lab.classroom.explore import ERROR_MARK, PLAY_CLASS
 
 WIDTH_PX, HEIGHT_PX = 1280, 1000
 LOAD_TIMEOUT_S = 60

@@ -23,7 +23,7 @@ from tests.browser.notebook_page import (
     move,
     picture_bytes_digest,
 )
-from zerocopy_lab.workbench.manifest import LabEntry, labs
+from zerocopy_lab.classroom.manifest import LabEntry, labs
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -132,7 +132,7 @@ WIDGETS = """\
 import io
 from types import SimpleNamespace
 from matplotlib.figure import Figure
-from zerocopy_lab.workbench.explore import Slider, panel
+from zerocopy_lab.classroom.explore import Slider, panel
 
 def picture_of(text):
     figure, png = Figure((1, 1)), io.BytesIO()

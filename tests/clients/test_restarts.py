@@ -15,7 +15,7 @@ import confluent_kafka
 import pytest
 
 from tests.clients.real_clients import confluent_read
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 ROUNDS = 4
 RECORDS_PER_ROUND = 3_000

@@ -16,7 +16,7 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 COUNT = 100_000
 NOW_MS = time.time_ns() // 1_000_000  # older records would be retention's at once

@@ -11,7 +11,7 @@ import pytest
 from tests.log.small_log_dir import BATCH_POSITIONS, batch_at, patch, write_log_dir
 from tests.records.golden_hex import golden_bytes
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.log.inspection import files_in
+from zerocopy_lab.inspect.files import files_in
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
 

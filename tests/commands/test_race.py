@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.workbench.racing import Course, Entry, why_not
-from zerocopy_lab.workbench.recorded import load_outcomes
+from zerocopy_lab.measuring.racing import Course, Entry, why_not
+from zerocopy_lab.measuring.recorded import load_outcomes
 
 SMALL = ["race", "--mib", "1", "--fast", "--receivers", "tcp:touching"]
 
@@ -70,7 +70,7 @@ def test_more_than_half_of_the_memory_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        "zerocopy_lab.workbench.racing.memory_for", lambda _bytes: lambda: "memory is too small"
+        "zerocopy_lab.measuring.racing.memory_for", lambda _bytes: lambda: "memory is too small"
     )
     assert main(SMALL) == 1
     assert "memory is too small" in capsys.readouterr().err

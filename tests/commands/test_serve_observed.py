@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from zerocopy_lab.commands.log_lines import JsonLines
-from zerocopy_lab.workbench.running_broker import BrokerNotRunning, RunningBroker
+from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker
 
 MESSAGE = b"x" * 1000
 

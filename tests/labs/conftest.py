@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.workbench import lab as lab_module
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.manifest import lab_entry
+from zerocopy_lab.classroom import lab as lab_module
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import lab_entry
 
 COPYING_SENDFILE = '''\
 """Python imports this module by itself at its start: in every broker, sendfile copies."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zerocopy_lab.instruments.host import describe_host
-from zerocopy_lab.workbench.experiment import Outcome, Sample
+from zerocopy_lab.measuring.experiment import Outcome, Sample
 
 GIB = float(1 << 30)
 EVERY_SAMPLE = {"dropped_bytes": GIB, "wall_s": 1.0, "broker_sleeps": 1.0, "broker_switches": 1.0}

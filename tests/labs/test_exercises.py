@@ -12,16 +12,14 @@ from typing import Any
 import nbformat
 import pytest
 
-from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import (
-    page_cache_exercises,
-    start_here,
-    traditional_path_exercises,
-    zero_copy_exercises,
-)
-from zerocopy_lab.workbench.manifest import labs
-from zerocopy_lab.workbench.tidy import EXERCISE_KEY
+from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import labs
+from zerocopy_lab.lessons.lab00 import start_here
+from zerocopy_lab.lessons.lab04 import traditional_path_exercises
+from zerocopy_lab.lessons.lab05 import zero_copy_exercises
+from zerocopy_lab.lessons.lab06 import page_cache_exercises
+from zerocopy_lab.publishing.tidy import EXERCISE_KEY
 
 LabOf = Callable[[str], Lab]
 
@@ -150,7 +148,7 @@ def lesson_of(exercise_id: str) -> Any:
     import importlib
 
     topic = labs()[exercise_id[:2]].name.partition("_")[2]
-    return importlib.import_module(f"zerocopy_lab.workbench.lessons.{topic}")
+    return importlib.import_module(f"zerocopy_lab.lessons.lab{exercise_id[:2]}.{topic}")
 
 
 def solution_of(exercise_id: str) -> str:

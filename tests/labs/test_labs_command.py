@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.workbench import headless
-from zerocopy_lab.workbench.headless import LabRun
-from zerocopy_lab.workbench.manifest import LabEntry, labs
+from zerocopy_lab.classroom.manifest import LabEntry, labs
+from zerocopy_lab.publishing import headless
+from zerocopy_lab.publishing.headless import LabRun
 
 
 def test_list_names_every_lab(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import nbformat
 import pytest
 
-from zerocopy_lab.workbench.claims import claims
-from zerocopy_lab.workbench.exercises import exercises_of
-from zerocopy_lab.workbench.lab import PARAMETERS
-from zerocopy_lab.workbench.manifest import LABS_DIR, SOLUTIONS_DIR, LabEntry, labs
-from zerocopy_lab.workbench.navigation import BOOTSTRAP, heading, way_on
-from zerocopy_lab.workbench.tidy import EXERCISE_KEY, answers_of
+from zerocopy_lab.classroom.claims import claims
+from zerocopy_lab.classroom.exercises import exercises_of
+from zerocopy_lab.classroom.lab import PARAMETERS
+from zerocopy_lab.classroom.manifest import LABS_DIR, SOLUTIONS_DIR, LabEntry, labs
+from zerocopy_lab.classroom.navigation import BOOTSTRAP, heading, way_on
+from zerocopy_lab.publishing.tidy import EXERCISE_KEY, answers_of
 
 ENTRIES = [pytest.param(entry, id=entry.name) for entry in labs().values()]
 MOST_LINES = 12

@@ -9,16 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.labs.outcomes import outcome_of
+from zerocopy_lab.classroom.conclusion import InvariantBroken, conclude
+from zerocopy_lab.classroom.evidence import Finding, Verdict
+from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageMap
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.pictures.memory_over_time import MemorySample
-from zerocopy_lab.pictures.residency_map import PageCell
-from zerocopy_lab.pictures.theme import RECORDED_EARLIER
-from zerocopy_lab.workbench.conclusion import InvariantBroken, conclude
-from zerocopy_lab.workbench.evidence import Finding, Verdict
-from zerocopy_lab.workbench.flight_events import NotDelivered, Traffic
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import (
+from zerocopy_lab.lessons.lab06 import (
     late_reader,
     page_actions,
     page_cache,
@@ -26,8 +22,12 @@ from zerocopy_lab.workbench.lessons import (
     page_scene,
     page_story,
 )
-from zerocopy_lab.workbench.lessons.page_cache import Read, Written
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.lessons.lab06.page_cache import Read, Written
+from zerocopy_lab.pictures.memory_over_time import MemorySample
+from zerocopy_lab.pictures.residency_map import PageCell
+from zerocopy_lab.pictures.theme import RECORDED_EARLIER
+from zerocopy_lab.running.flight_events import NotDelivered, Traffic
+from zerocopy_lab.running.running_broker import RunningBroker
 
 LabOf = Callable[..., Lab]
 TRAFFIC = Traffic(1000, 1 << 20, "abc")

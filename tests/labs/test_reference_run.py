@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.workbench import recorded, reference_run
-from zerocopy_lab.workbench.lessons import (
-    late_reader,
-    one_call,
-    page_cache,
-    page_story,
-    traditional_path,
-)
-from zerocopy_lab.workbench.recorded import REFERENCE_FILE, recorded_origin, recorded_words
+from zerocopy_lab.lessons.lab04 import traditional_path
+from zerocopy_lab.lessons.lab05 import one_call
+from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_story
+from zerocopy_lab.measuring import recorded
+from zerocopy_lab.measuring.recorded import REFERENCE_FILE, recorded_origin, recorded_words
+from zerocopy_lab.publishing import reference_run
 
 MOST_BYTES = 100 << 10
 

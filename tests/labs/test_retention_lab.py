@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zerocopy_lab.log.log_directories import LogDirectories
-from zerocopy_lab.log.segment_info import SegmentInfo
+from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.inspect.segment_info import SegmentInfo
+from zerocopy_lab.lessons.lab03 import retention as lesson
+from zerocopy_lab.lessons.lab03.retention import DAY_MS, FilledLog, Left
+from zerocopy_lab.lessons.lab03.retention_exercises import deleted_by_rule, rule_cases
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.evidence import Verdict
-from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import retention as lesson
-from zerocopy_lab.workbench.lessons.retention import DAY_MS, FilledLog, Left
-from zerocopy_lab.workbench.lessons.retention_exercises import deleted_by_rule, rule_cases
-from zerocopy_lab.workbench.manifest import lab_entry
 
 NOW_MS = 2_000_000_000_000
 LEFT = Left((0, 10), (20, 30), (0, 10), 900, 20, 31.5, 15, 15, True)

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from zerocopy_lab.log.log_directories import LogDirectories
+from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.lessons.lab02 import segments_and_indexes as lesson
+from zerocopy_lab.lessons.lab02.file_reading import find, read_partition
+from zerocopy_lab.lessons.lab02.segments_and_indexes import StoppedPartition
+from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import entries_needed
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.workbench.evidence import Verdict
-from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
-from zerocopy_lab.workbench.flight_events import Traffic
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import segments_and_indexes as lesson
-from zerocopy_lab.workbench.lessons.file_reading import find, read_partition
-from zerocopy_lab.workbench.lessons.segments_and_indexes import StoppedPartition
-from zerocopy_lab.workbench.lessons.segments_and_indexes_exercises import entries_needed
-from zerocopy_lab.workbench.manifest import lab_entry
+from zerocopy_lab.running.flight_events import Traffic
 
 MESSAGES = 900
 

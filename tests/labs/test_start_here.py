@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.labs.outcomes import outcome_of
-from zerocopy_lab.workbench.calibration import AGAIN, ASK, CALL, FAR, NEAR, Calibration, prices
-from zerocopy_lab.workbench.lessons import start_here as lesson
+from zerocopy_lab.lessons.lab00 import start_here as lesson
+from zerocopy_lab.measuring.calibration import AGAIN, ASK, CALL, FAR, NEAR, Calibration, prices
 
 CALLS, COPIED_BYTES = 1_000_000, 1 << 30
 CPU_S = {

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.labs.outcomes import outcome_of
-from zerocopy_lab.workbench import flight_events
-from zerocopy_lab.workbench.evidence import Verdict
-from zerocopy_lab.workbench.experiment import Outcome
-from zerocopy_lab.workbench.lessons import traditional_path
-from zerocopy_lab.workbench.lessons.traditional_path import DeviceReads
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.lessons.lab04 import traditional_path
+from zerocopy_lab.lessons.lab04.traditional_path import DeviceReads
+from zerocopy_lab.measuring.experiment import Outcome
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.running_broker import RunningBroker
 
 
 def outcome(small: float, large: float, same_chunk: float, direct: float) -> Outcome:

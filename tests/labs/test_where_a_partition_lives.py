@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.lessons.lab01 import even_replicas, partition_homes
+from zerocopy_lab.lessons.lab01 import where_a_partition_lives as lesson
+from zerocopy_lab.lessons.lab01.partition_homes import Home, KeyedTraffic
 from zerocopy_lab.log.file_names import TopicPartition
-from zerocopy_lab.workbench.evidence import Verdict
-from zerocopy_lab.workbench.exercises import State, exercise_of, grade_of
-from zerocopy_lab.workbench.full_mount import MOUNT_BYTES, FullMount, fill_in_namespace
-from zerocopy_lab.workbench.lab import Lab
-from zerocopy_lab.workbench.lessons import even_replicas, partition_homes
-from zerocopy_lab.workbench.lessons import where_a_partition_lives as lesson
-from zerocopy_lab.workbench.lessons.partition_homes import Home, KeyedTraffic
-from zerocopy_lab.workbench.manifest import lab_entry
+from zerocopy_lab.running.full_mount import MOUNT_BYTES, FullMount, fill_in_namespace
 
 WHOLE = {TopicPartition("t", p): [Home(p % 3, 2, 1000)] for p in range(6)}
 SPILL = FullMount(4 << 20, 4 << 20, "KafkaStorageError: full", 1 << 40, True)

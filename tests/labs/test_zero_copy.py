@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.workbench import flight_events
-from zerocopy_lab.workbench.evidence import Verdict
-from zerocopy_lab.workbench.headless import run_lab
-from zerocopy_lab.workbench.lessons import one_call, zero_copy
-from zerocopy_lab.workbench.lessons.one_call import Sleeps, SlowConsumer
-from zerocopy_lab.workbench.manifest import lab_entry
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.lessons.lab05 import one_call, zero_copy
+from zerocopy_lab.lessons.lab05.one_call import Sleeps, SlowConsumer
+from zerocopy_lab.publishing.headless import run_lab
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.running_broker import RunningBroker
 
 
 def proof_over_some_events(data_dir: Path) -> zero_copy.Proof:

@@ -16,10 +16,10 @@ from confluent_kafka.cimpl import NewTopic
 from ci import apache_kafka
 from tests.log.small_log_dir import patch
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.log.inspection import kind_of
-from zerocopy_lab.log.verification import verify
+from zerocopy_lab.inspect.files import kind_of
+from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.records.compression import Codec
-from zerocopy_lab.workbench.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker
 
 pytestmark = [
     pytest.mark.kafka,

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zerocopy_lab.errors import InvalidConfig, InvalidTopic
-from zerocopy_lab.log.checkpoints import read_lines, read_offsets, write_offsets
 from zerocopy_lab.log.file_names import (
     TopicPartition,
     check_topic_name,
@@ -17,11 +16,17 @@ from zerocopy_lab.log.file_names import (
     parse_segment_file,
     segment_file,
 )
-from zerocopy_lab.log.identity_files import MetaProperties, format_id, load_topic_id, parse_id
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.offset_index import OffsetIndex
 from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.log.startup.checkpoints import read_lines, read_offsets, write_offsets
+from zerocopy_lab.log.startup.identity_files import (
+    MetaProperties,
+    format_id,
+    load_topic_id,
+    parse_id,
+)
 from zerocopy_lab.log.time_index import TimeIndex
 
 INT32 = st.integers(0, 2**31 - 1)

@@ -16,8 +16,8 @@ import pytest
 
 from tests.log.making import NOW_MS, TOPIC, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import KafkaStorageError
+from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.log import PartitionLog
-from zerocopy_lab.log.verification import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 

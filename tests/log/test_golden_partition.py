@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.log.making import TOPIC, Clock, batch, log_in, open_logs
-from zerocopy_lab.log.identity_files import format_id
-from zerocopy_lab.log.verification import verify
+from zerocopy_lab.inspect.verification import verify
+from zerocopy_lab.log.startup.identity_files import format_id
 
 GOLDEN = Path(__file__).parent / "golden" / "partition.hex"
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.log.making import Clock, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import OffsetOutOfRange
-from zerocopy_lab.log.verification import verify
+from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.records.compression import Codec
 
 SEGMENT_BYTES = 700

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from zerocopy_lab.inspect.segment_info import SegmentInfo
 from zerocopy_lab.instruments.spread import Spread
-from zerocopy_lab.log.segment_info import SegmentInfo
 from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
 from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from zerocopy_lab.conformance.examiner import receive
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer import MOST_BYTES_PER_CALL, make, strategies
 from zerocopy_lab.transfer.connections import connected_pair, set_steady_congestion_control
 from zerocopy_lab.transfer.encrypt_then_send import EncryptThenSend
-from zerocopy_lab.transfer.examiner import receive
 from zerocopy_lab.transfer.sendfile_over_kernel_tls import SendfileOverKernelTls, kernel_encrypts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,8 @@ for name in ("TCP_CONGESTION", "MSG_TRUNC", "MSG_MORE"):
         delattr(socket, name)
 from zerocopy_lab.transfer import strategies
 from zerocopy_lab.transfer.connections import connected_pair, set_steady_congestion_control
-from zerocopy_lab.workbench import alias_test, receivers
+from zerocopy_lab.measuring import alias_test
+from zerocopy_lab.measuring import receivers
 for name, strategy in strategies().items():
     print(name, strategy.unavailable(), sep=": ")
 with connected_pair("tcp") as pair:

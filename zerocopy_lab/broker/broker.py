@@ -11,25 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
+from zerocopy_lab.broker.access.sasl import SaslHandler
 from zerocopy_lab.broker.addresses import Addresses
-from zerocopy_lab.broker.aside import Aside
-from zerocopy_lab.broker.cluster import ClusterHandler
-from zerocopy_lab.broker.configs import ConfigsHandler
+from zerocopy_lab.broker.admin.cluster import ClusterHandler
+from zerocopy_lab.broker.admin.configs import ConfigsHandler
+from zerocopy_lab.broker.admin.list_offsets import ListOffsetsHandler
+from zerocopy_lab.broker.admin.log_ends import LogEndsHandler
+from zerocopy_lab.broker.admin.metadata import MetadataHandler
+from zerocopy_lab.broker.admin.producer_ids import ProducerIds
+from zerocopy_lab.broker.admin.topic_changes import TopicChanges
+from zerocopy_lab.broker.admin.topics import TopicsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.faults import Faults
 from zerocopy_lab.broker.fetch import FetchHandler
-from zerocopy_lab.broker.groups import Groups
+from zerocopy_lab.broker.groups.wiring import Groups
 from zerocopy_lab.broker.housekeeping import Housekeeping
-from zerocopy_lab.broker.list_offsets import ListOffsetsHandler
-from zerocopy_lab.broker.log_ends import LogEndsHandler
-from zerocopy_lab.broker.metadata import MetadataHandler
+from zerocopy_lab.broker.own_thread import Aside
 from zerocopy_lab.broker.produce import ProduceHandler
-from zerocopy_lab.broker.producer_ids import ProducerIds
-from zerocopy_lab.broker.sasl import SaslHandler
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
-from zerocopy_lab.broker.topic_changes import TopicChanges
-from zerocopy_lab.broker.topics import TopicsHandler
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol.exchange import Client, Reply

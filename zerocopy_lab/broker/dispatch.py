@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zerocopy_lab.broker.aside import LARGE_BYTES, Aside
 from zerocopy_lab.broker.counters import RequestCounters
 from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.faults import Fault, Faults, drop, failed
+from zerocopy_lab.broker.own_thread import LARGE_BYTES, Aside
 from zerocopy_lab.errors import CloseConnection, KafkaError, UnsupportedVersion
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.exchange import Answer, Client, Reply

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 
-from zerocopy_lab.broker.aside import Aside
+from zerocopy_lab.broker.own_thread import Aside
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.errors import (
     CloseConnection,

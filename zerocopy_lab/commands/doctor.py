@@ -24,11 +24,11 @@ from zerocopy_lab.instruments.capabilities import Capability, capabilities
 from zerocopy_lab.instruments.host import describe_host, file_system_of
 from zerocopy_lab.instruments.network import NetworkCard, congestion_controls, network_cards
 from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.receivers import Kind, receiver_unavailable
+from zerocopy_lab.measuring.stopwatch import pinning_unavailable
 from zerocopy_lab.transfer import strategies
 from zerocopy_lab.transfer.connections import Family
-from zerocopy_lab.workbench.alias_test import alias_test
-from zerocopy_lab.workbench.receivers import Kind, receiver_unavailable
-from zerocopy_lab.workbench.stopwatch import pinning_unavailable
 
 FAMILIES: tuple[Family, ...] = ("tcp", "unix")
 RECEIVERS: tuple[Kind, ...] = ("touching", "dropping", "splicing")

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zerocopy_lab.errors import KafkaError
-from zerocopy_lab.log.file_names import parse_segment_file
-from zerocopy_lab.log.inspection import (
+from zerocopy_lab.inspect.files import (
     StoredBatch,
     files_in,
     index_entries,
@@ -31,6 +30,7 @@ from zerocopy_lab.log.inspection import (
     stored_batches,
     text_lines,
 )
+from zerocopy_lab.log.file_names import parse_segment_file
 from zerocopy_lab.records.batch import HEADER_BYTES
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.fields import (

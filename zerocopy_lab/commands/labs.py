@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zerocopy_lab.workbench.manifest import LabEntry, lab_entry, labs
+from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
 
 if TYPE_CHECKING:
-    from zerocopy_lab.workbench.headless import LabRun
+    from zerocopy_lab.publishing.headless import LabRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) -> int:
     import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
-    from zerocopy_lab.workbench.headless import run_lab
-    from zerocopy_lab.workbench.report import write_report
+    from zerocopy_lab.publishing.headless import run_lab
+    from zerocopy_lab.publishing.report import write_report
 
     out_dir.mkdir(parents=True, exist_ok=True)
     runs: list[LabRun] = []
@@ -85,7 +85,7 @@ def _list(chosen: Sequence[LabEntry]) -> int:
 
 
 def _tidy(chosen: Sequence[LabEntry]) -> int:
-    from zerocopy_lab.workbench.tidy import tidy
+    from zerocopy_lab.publishing.tidy import tidy
 
     for entry in chosen:
         tidy(entry)
@@ -93,7 +93,7 @@ def _tidy(chosen: Sequence[LabEntry]) -> int:
 
 
 def _solve(chosen: Sequence[LabEntry]) -> int:
-    from zerocopy_lab.workbench.tidy import solve
+    from zerocopy_lab.publishing.tidy import solve
 
     failures = {entry.name: solve(entry, fast=True, seed=1) for entry in chosen}
     for name, failure in failures.items():
@@ -102,8 +102,8 @@ def _solve(chosen: Sequence[LabEntry]) -> int:
 
 
 def _record() -> int:
-    from zerocopy_lab.workbench.recorded import REFERENCE_FILE
-    from zerocopy_lab.workbench.reference_run import CannotRecord, record
+    from zerocopy_lab.measuring.recorded import REFERENCE_FILE
+    from zerocopy_lab.publishing.reference_run import CannotRecord, record
 
     try:
         record()

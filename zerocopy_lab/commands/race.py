@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from zerocopy_lab.transfer import strategies
-from zerocopy_lab.workbench.experiment import ContestantFailed, ExperimentRefused, Outcome
-from zerocopy_lab.workbench.racing import (
+from zerocopy_lab.measuring.experiment import ContestantFailed, ExperimentRefused, Outcome
+from zerocopy_lab.measuring.racing import (
     COURSES,
     LINE_UP,
     Course,
@@ -33,7 +32,8 @@ from zerocopy_lab.workbench.racing import (
     race,
     why_not,
 )
-from zerocopy_lab.workbench.recorded import save_outcomes
+from zerocopy_lab.measuring.recorded import save_outcomes
+from zerocopy_lab.transfer import strategies
 
 FULL_ROUNDS: Final = 7
 FAST_ROUNDS: Final = 3

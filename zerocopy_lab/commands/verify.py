@@ -14,8 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-from zerocopy_lab.log.partition_verification import Findings
-from zerocopy_lab.log.verification import verify
+from zerocopy_lab.inspect.partition_verification import Findings
+from zerocopy_lab.inspect.verification import verify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

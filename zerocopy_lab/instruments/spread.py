@@ -7,7 +7,7 @@ because a disturbance (an interrupt, a neighbour on the core) only ever makes wo
 mean lets one such outlier speak for all the others.
 
 The range (lowest to highest) widens with every repeat; it describes what was seen and is no
-confidence interval. Whether two contestants differ is the business of `workbench.comparison`, which
+confidence interval. Whether two contestants differ is the business of `measuring.comparison`, which
 uses the pairs and not just these summaries.
 """
 

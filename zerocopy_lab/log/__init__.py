@@ -25,10 +25,10 @@ Read it bottom-up:
 """
 
 from zerocopy_lab.log.file_names import TopicPartition
-from zerocopy_lab.log.log_directories import LogDirectories
 from zerocopy_lab.log.partition_log import Appended, PartitionLog
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.topic_registry import TopicInfo
+from zerocopy_lab.log.startup.log_directories import LogDirectories
+from zerocopy_lab.log.startup.topic_registry import TopicInfo
 
 __all__ = [
     "Appended",

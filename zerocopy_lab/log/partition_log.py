@@ -42,6 +42,7 @@ from uuid import UUID
 
 from zerocopy_lab.errors import KafkaError, OffsetOutOfRange
 from zerocopy_lab.file_slice import FileSlice, OpenFile
+from zerocopy_lab.inspect.segment_info import SegmentInfo, describe
 from zerocopy_lab.log.admission import admit
 from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
 from zerocopy_lab.log.availability import Availability
@@ -50,13 +51,12 @@ from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.producer_snapshots import ProducerSnapshots
 from zerocopy_lab.log.producer_state import ProducerStates
-from zerocopy_lab.log.retention import judge
 from zerocopy_lab.log.rolling import must_roll
 from zerocopy_lab.log.segment import Found, Segment
-from zerocopy_lab.log.segment_info import SegmentInfo, describe
 from zerocopy_lab.log.segment_row import SegmentRow
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.time_lookup import OffsetAndTimestamp, first_since, largest
+from zerocopy_lab.log.upkeep.retention import judge
 from zerocopy_lab.records.batch import (
     NO_PRODUCER_ID,
     NO_TIMESTAMP,

@@ -16,7 +16,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from zerocopy_lab.log.segment_info import SegmentInfo
+from zerocopy_lab.inspect.segment_info import SegmentInfo
 from zerocopy_lab.pictures.theme import (
     DIRTY,
     INK,

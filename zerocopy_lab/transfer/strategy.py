@@ -15,7 +15,7 @@ A strategy of your own needs a name and `send`:
             chunk = os.pread(piece.file.fd, min(4096, left_bytes), piece.position + sent_bytes)
             return sock.send(chunk) if chunk else self.nothing_came(piece, sent_bytes)
 
-and `zerocopy_lab.transfer.conformance` tells whether it keeps the promises below.
+and `zerocopy_lab.conformance.transfer_strategies` tells whether it keeps the promises below.
 
 Compared with Kafka: there `FileRecords.writeTo` knows exactly two ways, `FileChannel.transferTo`
 (sendfile) for plain sockets and read + encrypt + write for TLS.

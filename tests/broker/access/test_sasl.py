@@ -1,0 +1,196 @@
+"""Who may come in: PLAIN and SCRAM, played by the client's side of the RFCs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.broker.caller import Caller, every_version
+from zerocopy_lab.broker.access.scram import Credential, ScramExchange
+from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.errors import CloseConnection, SaslAuthenticationFailed
+from zerocopy_lab.protocol.versions import ApiKey
+
+USERS = {"alice": "secret", "comma,equals=": "päss"}
+HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
+
+
+class ScramClient:
+    """RFC 5802 from the other end."""
+
+    def __init__(self, mechanism: str, user: str, password: str) -> None:
+        self._hash = HASHES[mechanism]
+        self._password = password
+        escaped = user.replace("=", "=3D").replace(",", "=2C")
+        self.bare = f"n={escaped},r=client-nonce"
+
+    def final(self, server_first: bytes) -> bytes:
+        fields = dict(part.split("=", 1) for part in server_first.decode().split(","))
+        assert fields["r"].startswith("client-nonce")
+        salt, iterations = base64.b64decode(fields["s"]), int(fields["i"])
+        assert iterations >= 4096
+        password = self._password.encode()
+        self._salted = hashlib.pbkdf2_hmac(self._hash, password, salt, iterations)
+        client_key = hmac.digest(self._salted, b"Client Key", self._hash)
+        stored_key = hashlib.new(self._hash, client_key).digest()
+        without_proof = f"c=biws,r={fields['r']}"
+        self._signed = f"{self.bare},{server_first.decode()},{without_proof}".encode()
+        signature = hmac.digest(stored_key, self._signed, self._hash)
+        proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+        return f"{without_proof},p={base64.b64encode(proof).decode()}".encode()
+
+    def server_is_genuine(self, server_final: bytes) -> bool:
+        server_key = hmac.digest(self._salted, b"Server Key", self._hash)
+        signature = hmac.digest(server_key, self._signed, self._hash)
+        return server_final == b"v=" + base64.b64encode(signature)
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    with Broker(BrokerSettings(log_dirs=(tmp_path,), sasl_users=USERS)) as broker:
+        caller = Caller(broker)
+        caller.client.authenticated = False
+        yield caller
+
+
+def authenticate(caller: Caller, message: bytes, version: int = 2) -> tuple[int, bytes]:
+    answer = caller.call(ApiKey.sasl_authenticate, version, auth_bytes=message)
+    return int(answer.error_code), answer.auth_bytes
+
+
+def handshake(caller: Caller, mechanism: str) -> int:
+    answer = caller.call(ApiKey.sasl_handshake, 1, mechanism=mechanism)
+    assert answer.mechanisms == ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    return int(answer.error_code)
+
+
+def is_in(caller: Caller) -> bool:
+    try:
+        caller.call(ApiKey.list_groups, 0)
+    except CloseConnection:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("key", "version"), every_version(ApiKey.sasl_authenticate))
+def test_plain(caller: Caller, key: ApiKey, version: int) -> None:
+    assert not is_in(caller)
+    assert handshake(caller, "PLAIN") == 0
+    assert authenticate(caller, b"\0alice\0secret", version) == (0, b"")
+    assert caller.client.principal == "User:alice"
+    assert is_in(caller)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\0alice\0wrong",
+        b"\0alice\0",
+        b"\0bob\0secret",
+        b"\0\0",
+        b"alice\0secret",
+        b"bob\0alice\0secret",
+        b"\0\xff\xfe\0secret",
+        b"",
+    ],
+)
+def test_who_is_refused_may_not_try_again(caller: Caller, message: bytes) -> None:
+    handshake(caller, "PLAIN")
+    assert authenticate(caller, message) == (58, b"")
+    assert not is_in(caller)
+    with pytest.raises(CloseConnection):
+        handshake(caller, "PLAIN")
+
+
+@pytest.mark.parametrize("mechanism", HASHES)
+@pytest.mark.parametrize("user", USERS)
+def test_scram(caller: Caller, mechanism: str, user: str) -> None:
+    client = ScramClient(mechanism, user, USERS[user])
+    assert handshake(caller, mechanism) == 0
+    code, server_first = authenticate(caller, b"n,," + client.bare.encode())
+    assert code == 0
+    assert not is_in(caller)
+    code, server_final = authenticate(caller, client.final(server_first))
+    assert code == 0
+    assert client.server_is_genuine(server_final)
+    assert caller.client.principal == f"User:{user}"
+    assert is_in(caller)
+
+
+def bare(caller: Caller, message: bytes) -> bytes:
+    """An exchange of frames that have a length and nothing else around the message."""
+    reply: Any = caller.broker.handle(memoryview(bytearray(message)), caller.client)
+    whole = b"".join(reply)
+    assert int.from_bytes(whole[:4], "big") == len(whole) - 4
+    return whole[4:]
+
+
+def test_after_the_first_handshake_version_messages_come_without_headers(caller: Caller) -> None:
+    client = ScramClient("SCRAM-SHA-256", "alice", "secret")
+    caller.call(ApiKey.sasl_handshake, 0, mechanism="SCRAM-SHA-256")
+    server_final = bare(caller, client.final(bare(caller, b"n,," + client.bare.encode())))
+    assert client.server_is_genuine(server_final)
+    assert is_in(caller)
+
+
+def test_without_headers_a_refusal_ends_the_connection(caller: Caller) -> None:
+    caller.call(ApiKey.sasl_handshake, 0, mechanism="PLAIN")
+    with pytest.raises(CloseConnection):
+        bare(caller, b"\0alice\0wrong")
+    assert not caller.client.authenticated
+
+
+def test_scram_with_a_wrong_password(caller: Caller) -> None:
+    client = ScramClient("SCRAM-SHA-256", "alice", "wrong")
+    handshake(caller, "SCRAM-SHA-256")
+    _, server_first = authenticate(caller, b"n,," + client.bare.encode())
+    assert authenticate(caller, client.final(server_first)) == (58, b"")
+    assert not is_in(caller)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [b"\xff"],
+        [b""],
+        [b"n,,"],
+        [b"n,,n=alice"],
+        [b"p=tls-unique,,n=alice,r=x"],
+        [b"n,,n=bob,r=x"],
+        [b"n,,n=alice,r=x", b"c=biws,r=x,p=AAAA"],
+        [b"n,,n=alice,r=x", b"nothing"],
+        [b"n,,n=alice,r=x", b"c=biws,r=NONCE,p=%%%"],
+        [b"n,,n=alice,r=x", b"c=biws,r=NONCE,p=AAAA"],
+        [b"n,,n=alice,r=x", b"c=eSws,r=NONCE,p=AAAA"],
+    ],
+)
+def test_scram_refuses_what_is_no_scram(messages: list[bytes]) -> None:
+    credential = Credential.of_password("SCRAM-SHA-256", "secret")
+    exchange = ScramExchange("SCRAM-SHA-256", {"alice": credential})
+    answer = b""
+    for message in messages[:-1]:
+        answer = exchange.respond(message)
+    nonce = answer[2:].split(b",")[0]
+    with pytest.raises(SaslAuthenticationFailed):
+        exchange.respond(messages[-1].replace(b"NONCE", nonce))
+    assert exchange.user is None
+
+
+def test_the_order_matters(caller: Caller) -> None:
+    assert authenticate(caller, b"\0alice\0secret")[0] == 34
+    assert handshake(caller, "GSSAPI") == 33
+    assert not is_in(caller)
+    versions = caller.call(
+        ApiKey.api_versions, 3, client_software_name="x", client_software_version="1"
+    )
+    assert versions.error_code == 0
+    handshake(caller, "PLAIN")
+    authenticate(caller, b"\0alice\0secret")
+    assert handshake(caller, "PLAIN") == 34  # nothing to authenticate for

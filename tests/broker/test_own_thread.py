@@ -1,0 +1,165 @@
+"""Costly requests are answered in a thread of their own: rightly, in bounded numbers, and without
+holding others up.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.broker.caller import Caller
+from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.dispatch import MOST_BYTES_DECODED
+from zerocopy_lab.broker.own_thread import LARGE_BYTES, MOST_WAITING, MOST_WAITING_BYTES, Aside
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.errors import CloseConnection, RequestTimedOut
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Answer, Reply
+from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.records.compression import Codec
+from zerocopy_lab.records.record import Record, build_batch
+
+
+def frame_of_many_topics(count: int) -> memoryview:
+    types = messages.types_of(ApiKey.metadata, 4, "request")
+    request = types.MetadataRequest(
+        topics=tuple(types.MetadataRequestTopic(name=f"{n:08d}") for n in range(count)),
+        allow_auto_topic_creation=False,
+    )
+    return memoryview(bytearray(messages.encode_request(4, 7, "large", request)))[4:]
+
+
+def frame_of_produce(topic: str, batch: bytes, acks: int) -> memoryview:
+    types = messages.types_of(ApiKey.produce, 7, "request")
+    part = types.PartitionProduceData(index=0, records=batch)
+    request = types.ProduceRequest(
+        transactional_id=None,
+        acks=acks,
+        timeout=timedelta(seconds=30),
+        topic_data=(types.TopicProduceData(name=topic, partition_data=(part,)),),
+    )
+    return memoryview(bytearray(messages.encode_request(7, 7, "costly", request)))[4:]
+
+
+def answer_to(reply: Any) -> Answer:
+    answers: queue.Queue[Answer] = queue.Queue()
+    reply.on_complete(answers.put)
+    return answers.get(timeout=60)
+
+
+def test_a_large_request_is_answered_later_and_completely(tmp_path: Path) -> None:
+    count = LARGE_BYTES // 10
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        caller = Caller(broker)
+        reply = broker.handle(frame_of_many_topics(count), caller.client)
+        assert not isinstance(reply, (list, tuple)), "answered by the thread that asked"
+        answer = answer_to(reply)
+        assert not isinstance(answer, CloseConnection)
+        assert answer is not None
+        whole = memoryview(b"".join(bytes(piece) for piece in answer))[4:]  # type: ignore[arg-type]
+        correlation_id, response = messages.decode_response(ApiKey.metadata, 4, whole)
+    assert correlation_id == 7
+    assert [topic.name for topic in response.topics] == [f"{n:08d}" for n in range(count)]
+    assert {topic.error_code for topic in response.topics} == {3}
+
+
+def test_what_is_wrong_with_a_large_request_ends_its_connection(tmp_path: Path) -> None:
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        client = Caller(broker).client
+        frame = frame_of_many_topics(LARGE_BYTES)
+        frame[30:32] = b"\x7f\xff"  # the length of a name
+        assert isinstance(answer_to(broker.handle(frame[:LARGE_BYTES], client)), CloseConnection)
+        with pytest.raises(CloseConnection, match="only Produce"):
+            broker.handle(frame_of_many_topics(MOST_BYTES_DECODED // 10), client)
+
+
+def test_those_who_wait_are_limited_and_places_become_free() -> None:
+    aside, go_on = Aside(), threading.Event()
+
+    def work(frame: memoryview) -> Reply:
+        assert go_on.wait(60)
+        return [bytes(frame)]
+
+    frames = [memoryview(b"%d" % number) for number in range(MOST_WAITING)]
+    waiting = [aside.answer_later(frame, work) for frame in frames]
+    assert aside.answer_later(memoryview(b"one more"), work) is None
+    go_on.set()
+    assert [answer_to(later) for later in waiting] == [[bytes(frame)] for frame in frames]
+    assert answer_to(aside.answer_later(memoryview(b"now"), work)) == [b"now"]
+    aside.close()
+
+
+def test_the_bytes_that_wait_are_limited() -> None:
+    aside, go_on = Aside(), threading.Event()
+
+    def work(frame: memoryview) -> Reply:
+        assert go_on.wait(60)
+        return [b"%d" % len(frame)]
+
+    half = memoryview(bytes(MOST_WAITING_BYTES // 2))
+    waiting = [aside.answer_later(half, work) for _ in range(2)]
+    assert aside.answer_later(memoryview(b"1"), work) is None
+    go_on.set()
+    assert [answer_to(later) for later in waiting] == [[b"%d" % len(half)]] * 2
+    assert answer_to(aside.answer_later(half, work)) == [b"%d" % len(half)]
+    aside.close()
+
+
+def test_a_bug_in_a_costly_request_ends_its_connection_alone() -> None:
+    aside = Aside()
+
+    def fail(frame: memoryview) -> Reply:
+        raise ZeroDivisionError
+
+    frame = memoryview(b"")
+    assert isinstance(answer_to(aside.answer_later(frame, fail)), CloseConnection)
+    assert answer_to(aside.answer_later(frame, lambda _: [b"fine"])) == [b"fine"]
+    aside.close()
+
+
+@pytest.mark.parametrize("setting", [("compression.type", "gzip"), ("cleanup.policy", "compact")])
+@pytest.mark.parametrize("acks", [1, 0])
+def test_a_batch_that_must_be_opened_is_appended_aside(
+    tmp_path: Path, setting: tuple[str, str], acks: int
+) -> None:
+    """The frame's buffer is used again at once, as the network does."""
+    records = [Record(n, 1, b"key", b"value", ()) for n in range(3)]
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        broker.logs.create_topic("opened", 1, dict([setting]))
+        broker.logs.create_topic("shut", 1)
+        client = Caller(broker).client
+        frame = frame_of_produce("shut", build_batch(records), acks)
+        assert broker.handle(frame, client) is None or acks, (
+            "a batch that stays shut waits for none"
+        )
+        frame = frame_of_produce("opened", build_batch(records, codec=Codec.ZSTD), acks)
+        reply = broker.handle(frame, client)
+        assert not isinstance(reply, (list, tuple, type(None))), "opened by the thread that asked"
+        frame[:] = bytes(len(frame))
+        assert (answer_to(reply) is None) == (acks == 0)
+        assert broker.logs.find("opened", 0).log_end_offset == len(records)
+
+
+def test_when_too_much_waits_the_producer_is_told_to_try_again(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def work(_frame: memoryview) -> Reply:
+        assert go_on.wait(60)
+        return []
+
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        broker.logs.create_topic("opened", 1, {"compression.type": "gzip"})
+        waiting = broker.aside.answer_later(memoryview(bytes(MOST_WAITING_BYTES)), work)
+        batch = build_batch([Record(0, 1, b"key", b"value", ())])
+        answer = broker.handle(frame_of_produce("opened", batch, 1), Caller(broker).client)
+        go_on.set()
+        answer_to(waiting)
+        assert broker.logs.find("opened", 0).log_end_offset == 0
+    assert isinstance(answer, list)
+    _, response = messages.decode_response(ApiKey.produce, 7, memoryview(answer[0])[4:])
+    assert response.responses[0].partition_responses[0].error_code == RequestTimedOut.code

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    NoEvidence,
+    Quantity,
+    Verdict,
+    finding,
+)
+from zerocopy_lab.instruments.spread import Spread
+
+ONCE = Quantity("CPU", 0.3, "s/GiB")
+THRICE = Quantity("CPU", Spread(0.3, 0.2, 0.4, 3), "s/GiB")
+TWICE = Quantity("CPU", Spread(0.3, 0.2, 0.4, 2), "s/GiB")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "quantities", "source", "missing"),
+    [
+        (Evidence.PROVED, (), "", "at least one quantity"),
+        (Evidence.COUNTED, (), "", "at least one quantity"),
+        (Evidence.TIMED, (ONCE,), "", "range over at least 3 runs"),
+        (Evidence.TIMED, (TWICE,), "", "range over at least 3 runs"),
+        (Evidence.CITED, (ONCE,), "", "the source it cites"),
+    ],
+)
+def test_a_verdict_without_evidence_is_refused(
+    evidence: Evidence, quantities: tuple[Quantity, ...], source: str, missing: str
+) -> None:
+    with pytest.raises(NoEvidence, match=missing):
+        finding("Z2", Verdict.SUPPORTED, evidence, "It is so.", *quantities, source=source)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "evidence", "quantities", "source"),
+    [
+        (Verdict.SUPPORTED, Evidence.PROVED, (Quantity("same bytes", True),), ""),
+        (Verdict.CONTRADICTED, Evidence.TIMED, (ONCE, THRICE), ""),
+        (Verdict.NOT_TESTABLE, Evidence.TIMED, (), ""),
+        (Verdict.SUPPORTED, Evidence.CITED, (ONCE,), "sendfile(2)"),
+    ],
+)
+def test_a_verdict_with_its_evidence_is_taken(
+    verdict: Verdict, evidence: Evidence, quantities: tuple[Quantity, ...], source: str
+) -> None:
+    found = finding("Z2", verdict, evidence, "It is so.", *quantities, source=source)
+    assert found.quantities == quantities
+
+
+def test_a_verdict_needs_words_and_a_claim_that_exists() -> None:
+    with pytest.raises(NoEvidence, match="words"):
+        finding("Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, "  ")
+    with pytest.raises(KeyError, match="no claim 'Z9'"):
+        finding("Z9", Verdict.SUPPORTED, Evidence.PROVED, "It is so.", ONCE)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "words"),
+    [
+        (Quantity("same bytes", True), "yes"),
+        (Quantity("bytes", 1048576, "bytes"), "1,048,576 bytes"),
+        (Quantity("share", 0.12345), "0.123"),
+        (Quantity("congestion control", "cubic"), "cubic"),
+        (THRICE, "0.3 s/GiB (0.2-0.4, n=3)"),
+    ],
+)
+def test_a_quantity_reads_like_a_figure(quantity: Quantity, words: str) -> None:
+    assert quantity.in_words() == words

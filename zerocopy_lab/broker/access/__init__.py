@@ -1,0 +1,1 @@
+"""Who is there: SASL on listeners that want to know."""

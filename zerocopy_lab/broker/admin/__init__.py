@@ -1,0 +1,1 @@
+"""What clients and administrators ask besides records: topics, settings, the cluster."""

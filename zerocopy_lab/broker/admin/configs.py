@@ -1,0 +1,203 @@
+"""DescribeConfigs, AlterConfigs and IncrementalAlterConfigs: settings, read and changed while the
+broker runs.
+
+A topic's settings can be changed and are in force at once. The broker's own are given at its start
+and only shown; Kafka changes some of them at run time, which nothing in a lab needs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+from zerocopy_lab.broker.admin.config_entries import ConfigEntry, broker_entries, topic_entries
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.errors import (
+    InvalidConfig,
+    InvalidRequest,
+    KafkaError,
+    UnknownTopicOrPartition,
+)
+from zerocopy_lab.log import LogDirectories, TopicInfo, TopicSettings
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+
+class ResourceType(IntEnum):
+    """What has settings; Kafka's `ConfigResource.Type`."""
+
+    TOPIC = 2
+    BROKER = 4
+
+
+class Operation(IntEnum):
+    """How IncrementalAlterConfigs changes one setting."""
+
+    SET = 0
+    DELETE = 1
+    APPEND = 2
+    SUBTRACT = 3
+
+
+class ConfigsHandler:
+    """Answers the requests about settings. `more` are the network's, to be shown."""
+
+    def __init__(
+        self, logs: LogDirectories, settings: BrokerSettings, more: Mapping[str, str]
+    ) -> None:
+        self._logs = logs
+        self._settings = settings
+        self._more = more
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.describe_configs: self.describe_configs,
+            ApiKey.alter_configs: self.alter_configs,
+            ApiKey.incremental_alter_configs: self.incremental_alter_configs,
+        }
+
+    def describe_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Every setting of each resource, or those asked for by name."""
+        types = messages.response_types(context.api_key, context.api_version)
+        results = tuple(
+            self._describe(types, resource, request.include_synonyms)
+            for resource in request.resources
+        )
+        return messages.make(types.DescribeConfigsResponse, results=results)
+
+    def _describe(self, types: Any, resource: Any, include_synonyms: bool) -> Any:
+        error, entries = None, []
+        try:
+            entries = self._entries(resource.resource_type, resource.resource_name)
+        except KafkaError as refusal:
+            error = refusal
+        # Kafka takes an empty list for "all" as well, and so do its clients.
+        wanted = set(resource.configuration_keys or ())
+        return messages.make(
+            types.DescribeConfigsResult,
+            **_outcome(resource, error),
+            configs=tuple(
+                _described(types, entry, resource.resource_type, include_synonyms)
+                for entry in entries
+                if not wanted or entry.name in wanted
+            ),
+        )
+
+    def _entries(self, resource_type: int, name: str) -> list[ConfigEntry]:
+        if resource_type == ResourceType.TOPIC:
+            return topic_entries(self._topic(name).settings, self._settings.topic_defaults)
+        if resource_type == ResourceType.BROKER:
+            if name not in ("", str(self._settings.node_id)):
+                raise InvalidRequest(f"there is no broker {name}, only {self._settings.node_id}")
+            return broker_entries(self._settings, self._more)
+        raise InvalidRequest(f"resources of type {resource_type} have no settings here")
+
+    def _topic(self, name: str) -> TopicInfo:
+        topic = self._logs.topics().get(name)
+        if topic is None:
+            raise UnknownTopicOrPartition(f"there is no topic {name}")
+        return topic
+
+    def alter_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Exactly these settings, and the default for all others."""
+
+        def replaced(resource: Any, _topic: TopicInfo) -> dict[str, str]:
+            return {config.name: _present(config) for config in resource.configs}
+
+        return self._alter(request, context, "AlterConfigsResponse", replaced)
+
+    def incremental_alter_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+        """One setting at a time; the others stay (KIP-339)."""
+
+        def changed(resource: Any, topic: TopicInfo) -> dict[str, str]:
+            overrides = dict(topic.settings.overrides)
+            in_force = topic.settings.to_kafka()
+            for config in resource.configs:
+                _change(overrides, in_force, config)
+            return overrides
+
+        return self._alter(request, context, "IncrementalAlterConfigsResponse", changed)
+
+    def _alter(
+        self, request: Any, context: RequestContext, response_name: str, wanted: Any
+    ) -> messages.Entity:
+        types = messages.response_types(context.api_key, context.api_version)
+        mentions = Counter((r.resource_type, r.resource_name) for r in request.resources)
+        responses = []
+        for resource in request.resources:
+            error = None
+            try:
+                if mentions[resource.resource_type, resource.resource_name] > 1:
+                    raise InvalidRequest(f"{resource.resource_name} is named more than once")
+                self._alter_topic(resource, wanted, request.validate_only)
+            except KafkaError as refusal:
+                error = refusal
+            response_type = types.AlterConfigsResourceResponse
+            responses.append(messages.make(response_type, **_outcome(resource, error)))
+        return messages.make(getattr(types, response_name), responses=tuple(responses))
+
+    def _alter_topic(self, resource: Any, wanted: Any, validate_only: bool) -> None:
+        if resource.resource_type != ResourceType.TOPIC:
+            raise InvalidRequest("only topics can be changed; the broker is set up when it starts")
+        name = resource.resource_name
+        overrides = wanted(resource, self._topic(name))
+        TopicSettings.from_kafka(overrides, self._settings.topic_defaults)
+        if not validate_only:
+            self._logs.alter_settings(name, overrides)
+
+
+def _change(overrides: dict[str, str], in_force: Mapping[str, str], config: Any) -> None:
+    name, operation = config.name, config.config_operation
+    if operation == Operation.SET:
+        overrides[name] = _present(config)
+    elif operation == Operation.DELETE:
+        overrides.pop(name, None)
+    elif operation in (Operation.APPEND, Operation.SUBTRACT):
+        if name != "cleanup.policy":
+            raise InvalidConfig(f"{name} is no list, so nothing can be added to it or taken away")
+        given = _present(config).split(",")
+        present = overrides.get(name, in_force[name]).split(",")
+        kept = [item for item in present if item not in given]
+        added = given if operation == Operation.APPEND else []
+        overrides[name] = ",".join([*kept, *added])
+    else:
+        raise InvalidRequest(f"operation {operation} on {name} is unknown to this broker")
+
+
+def _present(config: Any) -> str:
+    if config.value is None:
+        raise InvalidConfig(f"{config.name} has no value")
+    return str(config.value)
+
+
+def _outcome(resource: Any, error: KafkaError | None) -> dict[str, Any]:
+    return {
+        "error_code": messages.error_code(error.code if error else 0),
+        "error_message": str(error) if error else None,
+        "resource_type": resource.resource_type,
+        "resource_name": resource.resource_name,
+    }
+
+
+def _described(
+    types: Any, entry: ConfigEntry, resource_type: int, include_synonyms: bool
+) -> messages.Entity:
+    synonyms = entry.synonyms if include_synonyms else ()
+    return messages.make(
+        types.DescribeConfigsResourceResult,
+        name=entry.name,
+        value=entry.value,
+        read_only=resource_type == ResourceType.BROKER,
+        config_source=entry.source,
+        is_sensitive=False,
+        synonyms=tuple(
+            messages.make(types.DescribeConfigsSynonym, name=name, value=value, source=source)
+            for name, value, source in synonyms
+        ),
+        config_type=entry.config_type,
+        documentation=None,
+    )

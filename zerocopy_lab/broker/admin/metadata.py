@@ -1,0 +1,134 @@
+"""Metadata: who serves which partition. Always "I do" here, and the question may create a topic.
+
+Asking for an unknown topic creates it when both sides allow it (`auto.create.topics.enable` and the
+request's own flag), as in Kafka; unlike Kafka, which answers "not yet" first, this broker answers
+with the new topic at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.admin.topic_changes import TopicChanges
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.errors import (
+    KafkaError,
+    LeaderNotAvailable,
+    TopicAlreadyExists,
+    UnknownTopicOrPartition,
+)
+from zerocopy_lab.log import LogDirectories, TopicInfo
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+_MAY_ANSWER_WITHOUT_NAME = 12
+
+
+class MetadataHandler:
+    """Answers Metadata."""
+
+    def __init__(
+        self,
+        logs: LogDirectories,
+        settings: BrokerSettings,
+        changes: TopicChanges,
+        addresses: Addresses,
+    ) -> None:
+        self._logs = logs
+        self._settings = settings
+        self._changes = changes
+        self._addresses = addresses
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {ApiKey.metadata: self.metadata}
+
+    def metadata(self, request: Any, context: RequestContext) -> messages.Entity:
+        """This broker, the cluster's id, and the topics asked for (all when none is named)."""
+        types = messages.response_types(ApiKey.metadata, context.api_version)
+        node_id, host, port = self._addresses.for_client(context.client)
+        return messages.make(
+            types.MetadataResponse,
+            brokers=(
+                messages.make(types.MetadataResponseBroker, node_id=node_id, host=host, port=port),
+            ),
+            cluster_id=self._logs.cluster_id,
+            controller_id=node_id,
+            topics=tuple(self._topics(request, context.api_version, types)),
+        )
+
+    def _topics(self, request: Any, version: int, types: Any) -> list[Any]:
+        # In version 0 an empty list meant "all"; since version 1 it means "none", and null means
+        # "all".
+        if request.topics is None or (version == 0 and not request.topics):
+            known = self._logs.topics()
+            return [self._topic(types, name, known[name]) for name in sorted(known)]
+        may_create = self._settings.auto_create_topics_enable and getattr(
+            request, "allow_auto_topic_creation", True
+        )
+        return [self._answer_one(wanted, may_create, types, version) for wanted in request.topics]
+
+    def _answer_one(self, wanted: Any, may_create: bool, types: Any, version: int) -> Any:
+        name, topic_id = wanted.name, getattr(wanted, "topic_id", None)
+        try:
+            if name is None:
+                name = self._name_of(topic_id)
+            return self._topic(types, name, self._find_or_create(name, may_create))
+        except KafkaError as error:
+            return messages.make(
+                types.MetadataResponseTopic,
+                error_code=messages.error_code(error.code),
+                name=name if name is not None or version >= _MAY_ANSWER_WITHOUT_NAME else "",
+                topic_id=topic_id,
+                partitions=(),
+            )
+
+    def _name_of(self, topic_id: UUID | None) -> str:
+        for name, topic in self._logs.topics().items():
+            if topic.topic_id == topic_id:
+                return name
+        raise UnknownTopicOrPartition(f"no topic has the id {topic_id}")
+
+    def _find_or_create(self, name: str, may_create: bool) -> TopicInfo:
+        known = self._logs.topics().get(name)
+        if known is not None:
+            return known
+        if not may_create:
+            raise UnknownTopicOrPartition(name)
+        try:
+            created = self._changes.create(name)
+            assert created is not None, "only a validation creates nothing"
+            return created
+        except TopicAlreadyExists:  # by another network thread, a moment ago
+            return self._logs.topics()[name]
+
+    def _topic(self, types: Any, name: str, topic: TopicInfo) -> Any:
+        return messages.make(
+            types.MetadataResponseTopic,
+            error_code=messages.error_code(0),
+            name=name,
+            topic_id=topic.topic_id,
+            is_internal=name.startswith("__"),
+            partitions=tuple(
+                self._partition(types, name, index) for index in range(topic.partitions)
+            ),
+        )
+
+    def _partition(self, types: Any, topic: str, index: int) -> Any:
+        node_id = self._settings.node_id
+        log = self._logs.get(topic, index)
+        error, leader_id = (0, node_id) if log else (LeaderNotAvailable.code, -1)
+        return messages.make(
+            types.MetadataResponsePartition,
+            error_code=messages.error_code(error),
+            partition_index=index,
+            leader_id=leader_id,
+            # A consumer that has seen a later epoch (in a batch) would not believe an older one.
+            leader_epoch=log.leader_epoch if log else -1,
+            replica_nodes=(node_id,),
+            isr_nodes=(node_id,) if log else (),
+            offline_replicas=() if log else (node_id,),
+        )

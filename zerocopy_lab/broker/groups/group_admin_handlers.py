@@ -1,0 +1,132 @@
+"""DescribeGroups, ListGroups and DeleteGroups: what `kafka-consumer-groups` shows and does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.groups.group import Group, GroupState
+from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.group_member import Member
+from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets
+from zerocopy_lab.errors import GroupIdNotFound, KafkaError
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+#: KIP-848 and KIP-932 brought other types of groups; this broker has the first one only.
+_GROUP_TYPE = "classic"
+_DESCRIBE_REPORTS_UNKNOWN_GROUPS = 6
+
+
+class GroupAdminHandlers:
+    """The requests of those who look at groups from outside."""
+
+    def __init__(self, coordinator: GroupCoordinator, offsets: CommittedOffsets) -> None:
+        self._coordinator = coordinator
+        self._offsets = offsets
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.describe_groups: self.describe_groups,
+            ApiKey.list_groups: self.list_groups,
+            ApiKey.delete_groups: self.delete_groups,
+        }
+
+    def describe_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+        """State, protocol and members. A group that nobody knows is Dead, and an error since
+        version 6.
+        """
+        types = messages.response_types(context.api_key, context.api_version)
+        with self._coordinator.lock.held():
+            known = self._coordinator.groups
+            groups = tuple(
+                _described(types, known[group_id])
+                if group_id in known
+                else _unknown(types, group_id, context.api_version)
+                for group_id in request.groups
+            )
+        return messages.make(types.DescribeGroupsResponse, groups=groups)
+
+    def list_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+        """All groups, or those in the states and of the types asked for; case does not matter."""
+        types = messages.response_types(context.api_key, context.api_version)
+        states = {state.lower() for state in getattr(request, "states_filter", ())}
+        kinds = {kind.lower() for kind in getattr(request, "types_filter", ())}
+        with self._coordinator.lock.held():
+            groups = tuple(
+                messages.make(
+                    types.ListedGroup,
+                    group_id=group.group_id,
+                    protocol_type=group.protocol_type or "",
+                    group_state=group.state.value,
+                    group_type=_GROUP_TYPE,
+                )
+                for group in self._coordinator.groups.values()
+                if not states or group.state.value.lower() in states
+                if not kinds or _GROUP_TYPE in kinds
+            )
+        return messages.make(
+            types.ListGroupsResponse, error_code=messages.error_code(0), groups=groups
+        )
+
+    def delete_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Groups without members, each with a result of its own."""
+        types = messages.response_types(context.api_key, context.api_version)
+        results = tuple(self._delete(types, group_id) for group_id in request.groups_names)
+        return messages.make(types.DeleteGroupsResponse, results=results)
+
+    def _delete(self, types: Any, group_id: str) -> messages.Entity:
+        code = 0
+        try:
+            self._offsets.delete_group(group_id)
+        except KafkaError as error:
+            code = error.code
+        return messages.make(
+            types.DeletableGroupResult, group_id=group_id, error_code=messages.error_code(code)
+        )
+
+
+def _described(types: Any, group: Group) -> messages.Entity:
+    # During a rebalance subscriptions and assignments are about to change, so Kafka shows none.
+    settled = group.state is GroupState.STABLE
+    return messages.make(
+        types.DescribedGroup,
+        error_code=messages.error_code(0),
+        group_id=group.group_id,
+        group_state=group.state.value,
+        protocol_type=group.protocol_type or "",
+        protocol_data=(group.protocol_name or "") if settled else "",
+        members=tuple(
+            _described_member(types, member, group.protocol_name if settled else None)
+            for member in group.members.values()
+        ),
+    )
+
+
+def _described_member(types: Any, member: Member, protocol_name: str | None) -> messages.Entity:
+    return messages.make(
+        types.DescribedGroupMember,
+        member_id=member.member_id,
+        group_instance_id=member.group_instance_id,
+        client_id=member.client_id,
+        client_host=member.client_host,
+        member_metadata=member.protocols.get(protocol_name, b"") if protocol_name else b"",
+        member_assignment=member.assignment if protocol_name else b"",
+    )
+
+
+def _unknown(types: Any, group_id: str, version: int) -> messages.Entity:
+    code, message = 0, None
+    if version >= _DESCRIBE_REPORTS_UNKNOWN_GROUPS:
+        code, message = GroupIdNotFound.code, f"Group {group_id} not found."
+    return messages.make(
+        types.DescribedGroup,
+        error_code=messages.error_code(code),
+        error_message=message,
+        group_id=group_id,
+        group_state=GroupState.DEAD.value,
+        protocol_type="",
+        protocol_data="",
+        members=(),
+    )

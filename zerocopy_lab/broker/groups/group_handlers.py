@@ -1,0 +1,210 @@
+"""JoinGroup, SyncGroup, Heartbeat, LeaveGroup and FindCoordinator: from Kafka's messages to the
+group's rules and back.
+
+JoinGroup and SyncGroup are answered later, when all members are there; meanwhile their connection
+is left alone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.deferred import Deferred
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.group_member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.errors import (
+    InconsistentGroupProtocol,
+    InvalidRequest,
+    KafkaError,
+    TransactionalIdAuthorizationFailed,
+)
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.exchange import Client
+from zerocopy_lab.protocol.versions import ApiKey
+
+_GROUP_KEY_TYPE = 0
+_TRANSACTION_KEY_TYPE = 1
+
+# What a version brought, by its number.
+_JOIN_ASKS_FOR_MEMBER_ID = 4
+_JOIN_MAY_ANSWER_WITHOUT_PROTOCOL = 7
+_JOIN_MAY_SKIP_ASSIGNMENT = 9
+_SYNC_NAMES_THE_PROTOCOL = 5
+_LEAVE_TAKES_MANY = 3
+_FIND_TAKES_MANY = 4
+
+
+class GroupHandlers:
+    """The requests of a group's members."""
+
+    def __init__(self, coordinator: GroupCoordinator, addresses: Addresses) -> None:
+        self._coordinator = coordinator
+        self._addresses = addresses
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.find_coordinator: self.find_coordinator,
+            ApiKey.join_group: self.join_group,
+            ApiKey.sync_group: self.sync_group,
+            ApiKey.heartbeat: self.heartbeat,
+            ApiKey.leave_group: self.leave_group,
+        }
+
+    def find_coordinator(self, request: Any, context: RequestContext) -> messages.Entity:
+        """This broker coordinates every group; transactions it refuses, so that nobody waits for
+        them.
+        """
+        types = messages.response_types(context.api_key, context.api_version)
+        key_type = getattr(request, "key_type", _GROUP_KEY_TYPE)
+        if context.api_version < _FIND_TAKES_MANY:
+            found = types.FindCoordinatorResponse
+            return self._coordinator_of(found, request.key, key_type, context.client)
+        several = (
+            self._coordinator_of(types.Coordinator, key, key_type, context.client)
+            for key in request.coordinator_keys
+        )
+        return messages.make(types.FindCoordinatorResponse, coordinators=tuple(several))
+
+    def _coordinator_of(
+        self, entity_type: type[Any], key: str, key_type: int, client: Client
+    ) -> messages.Entity:
+        node_id, host, port = self._addresses.for_client(client)
+        error: KafkaError | None = None
+        if key_type == _TRANSACTION_KEY_TYPE:
+            # The code that clients take for final; after others they ask again for ever.
+            error = TransactionalIdAuthorizationFailed("this broker has no transactions")
+        elif key_type != _GROUP_KEY_TYPE:
+            error = InvalidRequest(f"coordinators of type {key_type} are unknown to this broker")
+        if error is not None:
+            node_id, host, port = -1, "", -1
+        return messages.make(
+            entity_type,
+            key=key,
+            node_id=node_id,
+            host=host,
+            port=port,
+            error_code=messages.error_code(error.code if error else 0),
+            error_message=str(error) if error else None,
+        )
+
+    def join_group(self, request: Any, context: RequestContext) -> Deferred[messages.Entity]:
+        """Answered when the new generation is complete, or at once with an error."""
+        version = context.api_version
+        session_timeout_ms = _milliseconds(request.session_timeout)
+        rebalance_timeout = getattr(request, "rebalance_timeout", request.session_timeout)
+        join = JoinRequest(
+            group_id=request.group_id,
+            member_id=request.member_id,
+            group_instance_id=getattr(request, "group_instance_id", None),
+            client_id=context.client_id or "",
+            client_host=f"/{context.client.host}",  # as Java prints an address
+            session_timeout_ms=session_timeout_ms,
+            rebalance_timeout_ms=_milliseconds(rebalance_timeout),
+            protocol_type=request.protocol_type,
+            protocols={protocol.name: protocol.metadata for protocol in request.protocols},
+            needs_member_id=version >= _JOIN_ASKS_FOR_MEMBER_ID,
+            may_skip_assignment=version >= _JOIN_MAY_SKIP_ASSIGNMENT,
+        )
+        answer: Deferred[messages.Entity] = Deferred()
+        self._coordinator.join(join, lambda result: answer.complete(_joined(result, context)))
+        return answer
+
+    def sync_group(self, request: Any, context: RequestContext) -> Deferred[messages.Entity]:
+        """Answered when the leader has brought the assignment."""
+        protocol_type = getattr(request, "protocol_type", None)
+        protocol_name = getattr(request, "protocol_name", None)
+        if context.api_version >= _SYNC_NAMES_THE_PROTOCOL and (
+            protocol_type is None or protocol_name is None
+        ):
+            raise InconsistentGroupProtocol("SyncGroup has to name the protocol since version 5")
+        sync = SyncRequest(
+            group_id=request.group_id,
+            generation_id=request.generation_id,
+            member_id=request.member_id,
+            group_instance_id=getattr(request, "group_instance_id", None),
+            protocol_type=protocol_type,
+            protocol_name=protocol_name,
+            assignments={item.member_id: item.assignment for item in request.assignments},
+        )
+        answer: Deferred[messages.Entity] = Deferred()
+        self._coordinator.sync(sync, lambda result: answer.complete(_synced(result, context)))
+        return answer
+
+    def heartbeat(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Error 0: carry on."""
+        self._coordinator.heartbeat(
+            request.group_id,
+            request.member_id,
+            getattr(request, "group_instance_id", None),
+            request.generation_id,
+        )
+        types = messages.response_types(context.api_key, context.api_version)
+        return messages.make(types.HeartbeatResponse, error_code=messages.error_code(0))
+
+    def leave_group(self, request: Any, context: RequestContext) -> messages.Entity:
+        """One member, or since version 3 several, each with a result of its own."""
+        types = messages.response_types(context.api_key, context.api_version)
+        done = messages.error_code(0)
+        if context.api_version < _LEAVE_TAKES_MANY:
+            self._coordinator.leave(request.group_id, request.member_id, None)
+            return messages.make(types.LeaveGroupResponse, error_code=done)
+        members = tuple(self._leave(types, request.group_id, who) for who in request.members)
+        return messages.make(types.LeaveGroupResponse, error_code=done, members=members)
+
+    def _leave(self, types: Any, group_id: str, who: Any) -> messages.Entity:
+        code = 0
+        try:
+            self._coordinator.leave(group_id, who.member_id, who.group_instance_id)
+        except KafkaError as error:
+            code = error.code
+        return messages.make(
+            types.MemberResponse,
+            member_id=who.member_id,
+            group_instance_id=who.group_instance_id,
+            error_code=messages.error_code(code),
+        )
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+def _joined(result: JoinResult, context: RequestContext) -> messages.Entity:
+    types = messages.response_types(context.api_key, context.api_version)
+    protocol_name = result.protocol_name
+    if protocol_name is None and context.api_version < _JOIN_MAY_ANSWER_WITHOUT_PROTOCOL:
+        protocol_name = ""
+    return messages.make(
+        types.JoinGroupResponse,
+        error_code=messages.error_code(result.error_code),
+        generation_id=result.generation_id,
+        protocol_type=result.protocol_type,
+        protocol_name=protocol_name,
+        leader=result.leader_id,
+        skip_assignment=result.skip_assignment,
+        member_id=result.member_id,
+        members=tuple(
+            messages.make(
+                types.JoinGroupResponseMember,
+                member_id=member_id,
+                group_instance_id=instance_id,
+                metadata=subscription,
+            )
+            for member_id, instance_id, subscription in result.members
+        ),
+    )
+
+
+def _synced(result: SyncResult, context: RequestContext) -> messages.Entity:
+    types = messages.response_types(context.api_key, context.api_version)
+    return messages.make(
+        types.SyncGroupResponse,
+        error_code=messages.error_code(result.error_code),
+        protocol_type=result.protocol_type,
+        protocol_name=result.protocol_name,
+        assignment=result.assignment,
+    )

@@ -1,0 +1,177 @@
+"""OffsetCommit, OffsetFetch and OffsetDelete: what a group has read, as messages.
+
+`OffsetFetch` answers for one group, and since version 8 for several at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets, Where
+from zerocopy_lab.broker.groups.group_records import CommittedOffset
+from zerocopy_lab.errors import KafkaError, UnknownTopicOrPartition
+from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+
+_FETCH_TAKES_MANY_GROUPS = 8
+
+#: What Kafka answers for a partition that the group has committed nothing for.
+_NOTHING = CommittedOffset(offset=-1, leader_epoch=-1, metadata="", commit_time_ms=-1)
+
+
+class GroupOffsetHandlers:
+    """The requests about committed offsets."""
+
+    def __init__(self, offsets: CommittedOffsets, logs: LogDirectories) -> None:
+        self._offsets = offsets
+        self._logs = logs
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            ApiKey.offset_commit: self.offset_commit,
+            ApiKey.offset_fetch: self.offset_fetch,
+            ApiKey.offset_delete: self.offset_delete,
+        }
+
+    def offset_commit(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Every partition has a result of its own; what has none of its own shares the group's
+        error.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        wanted = {
+            (topic.name, part.partition_index): CommittedOffset(
+                part.committed_offset,
+                getattr(part, "committed_leader_epoch", -1),
+                part.committed_metadata or "",
+                now_ms,
+            )
+            for topic in request.topics
+            for part in topic.partitions
+        }
+        results: dict[Where, KafkaError | None] = self._unknown(wanted)
+        known = {where: offset for where, offset in wanted.items() if where not in results}
+        try:
+            results |= self._offsets.commit(
+                request.group_id,
+                request.member_id,
+                getattr(request, "group_instance_id", None),
+                request.generation_id_or_member_epoch,
+                known,
+            )
+        except KafkaError as refusal:
+            results |= dict.fromkeys(known, refusal)
+        types = messages.response_types(context.api_key, context.api_version)
+        return messages.make(
+            types.OffsetCommitResponse,
+            topics=_per_partition(request, results, "OffsetCommitResponse", types),
+        )
+
+    def _unknown(self, wanted: Iterable[Where]) -> dict[Where, KafkaError | None]:
+        return {
+            where: UnknownTopicOrPartition(f"{where[0]}-{where[1]}")
+            for where in wanted
+            if self._logs.get(*where) is None
+        }
+
+    def offset_fetch(self, request: Any, context: RequestContext) -> messages.Entity:
+        """The committed offsets of the partitions asked for, or of all (topics = null)."""
+        types = messages.response_types(context.api_key, context.api_version)
+        no_error = messages.error_code(0)
+        if context.api_version < _FETCH_TAKES_MANY_GROUPS:
+            names = types.OffsetFetchResponseTopic, types.OffsetFetchResponsePartition
+            topics = self._fetch(request.group_id, request.topics, *names)
+            return messages.make(types.OffsetFetchResponse, topics=topics, error_code=no_error)
+        names = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
+        groups = tuple(
+            messages.make(
+                types.OffsetFetchResponseGroup,
+                group_id=group.group_id,
+                topics=self._fetch(group.group_id, group.topics, *names),
+                error_code=no_error,
+            )
+            for group in request.groups
+        )
+        return messages.make(types.OffsetFetchResponse, groups=groups)
+
+    def _fetch(
+        self, group_id: str, topics: Any, topic_type: type[Any], partition_type: type[Any]
+    ) -> tuple[messages.Entity, ...]:
+        committed = self._offsets.committed(group_id)
+        if topics is None:
+            wanted: dict[str, list[int]] = {}
+            for topic, partition in sorted(committed):
+                wanted.setdefault(topic, []).append(partition)
+        else:
+            wanted = {topic.name: topic.partition_indexes for topic in topics}
+        return tuple(
+            messages.make(
+                topic_type,
+                name=topic,
+                partitions=tuple(
+                    _fetched(partition_type, partition, committed.get((topic, partition), _NOTHING))
+                    for partition in partitions
+                ),
+            )
+            for topic, partitions in wanted.items()
+        )
+
+    def offset_delete(self, request: Any, context: RequestContext) -> messages.Entity:
+        """Forget offsets of topics that the group does not read (any more)."""
+        wanted = [
+            (topic.name, part.partition_index)
+            for topic in request.topics
+            for part in topic.partitions
+        ]
+        results = self._unknown(wanted)
+        known = [where for where in wanted if where not in results]
+        results |= self._offsets.delete_offsets(request.group_id, known)
+        types = messages.response_types(context.api_key, context.api_version)
+        return messages.make(
+            types.OffsetDeleteResponse,
+            error_code=messages.error_code(0),
+            topics=_per_partition(request, results, "OffsetDeleteResponse", types),
+        )
+
+
+def _fetched(
+    partition_type: type[Any], partition: int, committed: CommittedOffset
+) -> messages.Entity:
+    return messages.make(
+        partition_type,
+        partition_index=partition,
+        committed_offset=committed.offset,
+        committed_leader_epoch=committed.leader_epoch,
+        metadata=committed.metadata,
+        error_code=messages.error_code(0),
+    )
+
+
+def _per_partition(
+    request: Any, results: Mapping[Where, KafkaError | None], prefix: str, types: Any
+) -> tuple[messages.Entity, ...]:
+    """The topics of a response that has nothing but an error code for every partition."""
+    topic_type, partition_type = (
+        getattr(types, f"{prefix}Topic"),
+        getattr(types, f"{prefix}Partition"),
+    )
+
+    def partition(topic: str, index: int) -> messages.Entity:
+        error = results[topic, index]
+        code = messages.error_code(error.code if error else 0)
+        return messages.make(partition_type, partition_index=index, error_code=code)
+
+    return tuple(
+        messages.make(
+            topic_type,
+            name=topic.name,
+            partitions=tuple(
+                partition(topic.name, part.partition_index) for part in topic.partitions
+            ),
+        )
+        for topic in request.topics
+    )

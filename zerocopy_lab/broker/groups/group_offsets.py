@@ -1,0 +1,165 @@
+"""Committed offsets: what each group has read, as it said itself.
+
+A commit is checked against the group's members and generation, written to the log, then kept in
+memory, where it is asked for. The offsets of a group that has been Empty for
+`offsets.retention.minutes` are dropped, as in Kafka, with the group.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from zerocopy_lab.broker.groups.group import CONSUMER, Group, GroupState
+from zerocopy_lab.broker.groups.group_alarm import Alarm
+from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.group_records import CommittedOffset
+from zerocopy_lab.broker.groups.group_store import Committed, GroupStore
+from zerocopy_lab.broker.timers import Timers
+from zerocopy_lab.errors import (
+    GroupIdNotFound,
+    GroupSubscribedToTopic,
+    KafkaError,
+    NonEmptyGroup,
+    OffsetMetadataTooLarge,
+)
+
+_log = logging.getLogger(__name__)
+
+Where = tuple[str, int]  # topic and partition
+
+
+class CommittedOffsets:
+    """The offsets of all groups. Thread-safe, by the coordinator's lock."""
+
+    def __init__(
+        self,
+        coordinator: GroupCoordinator,
+        store: GroupStore,
+        timers: Timers,
+        offsets: dict[str, Committed],
+    ) -> None:
+        self._coordinator = coordinator
+        self._store = store
+        self._timers = timers
+        self._offsets = offsets
+        with coordinator.lock.held():
+            for group_id in offsets:
+                self._group(group_id)
+            self._expire_later()
+
+    def _group(self, group_id: str) -> Group:
+        """The group; a bare one for a client that commits without being a member of anything."""
+        groups = self._coordinator.groups
+        group = groups.get(group_id)
+        if group is None:
+            group = groups[group_id] = Group(group_id)
+        return group
+
+    def commit(
+        self,
+        group_id: str,
+        member_id: str,
+        group_instance_id: str | None,
+        generation_id: int,
+        offsets: Mapping[Where, CommittedOffset],
+    ) -> dict[Where, KafkaError | None]:
+        """Write and remember `offsets`; when this returns, those without an error survive a crash.
+
+        Raises KafkaError when nothing was committed: UnknownMemberId, IllegalGeneration,
+        RebalanceInProgress, ...
+        """
+        with self._coordinator.lock.held():
+            self._coordinator.check_commit(group_id, member_id, group_instance_id, generation_id)
+            longest = self._coordinator.settings.offset_metadata_max_bytes
+            fitting = {
+                where: committed
+                for where, committed in offsets.items()
+                if len(committed.metadata.encode()) <= longest
+            }
+            self._store.save_offsets(group_id, fitting)
+            self._group(group_id)
+            self._offsets.setdefault(group_id, {}).update(fitting)
+        too_large = OffsetMetadataTooLarge(f"metadata of more than {longest} bytes")
+        return {where: None if where in fitting else too_large for where in offsets}
+
+    def committed(self, group_id: str) -> Committed:
+        """A copy of everything the group has committed; empty for a group that nobody knows."""
+        with self._coordinator.lock.held():
+            return dict(self._offsets.get(group_id, {}))
+
+    def delete_offsets(
+        self, group_id: str, wanted: Sequence[Where]
+    ) -> dict[Where, KafkaError | None]:
+        """Forget offsets of topics that no member reads. Raises GroupIdNotFound, NonEmptyGroup."""
+        with self._coordinator.lock.held():
+            group = self._coordinator.groups.get(group_id)
+            if group is None:
+                raise GroupIdNotFound(group_id)
+            if group.members and group.protocol_type != CONSUMER:
+                raise NonEmptyGroup(f"{group_id} is of type {group.protocol_type}")
+            in_use = {topic for topic, _ in wanted if group.reads_topic(topic)}
+            self._drop(group_id, [where for where in wanted if where[0] not in in_use])
+        refusal = GroupSubscribedToTopic(f"{group_id} reads {', '.join(sorted(in_use))}")
+        return {where: refusal if where[0] in in_use else None for where in wanted}
+
+    def delete_group(self, group_id: str) -> None:
+        """Forget a group and its offsets. Raises GroupIdNotFound, NonEmptyGroup."""
+        with self._coordinator.lock.held():
+            group = self._coordinator.groups.get(group_id)
+            if group is None:
+                raise GroupIdNotFound(group_id)
+            if group.members or group.pending_members:
+                raise NonEmptyGroup(f"{group_id} has {len(group.members)} members")
+            self._forget(group)
+
+    def forget_topic(self, topic: str) -> None:
+        """The topic was deleted; another one of the same name must not inherit its offsets."""
+        with self._coordinator.lock.held():
+            for group_id, offsets in self._offsets.items():
+                self._drop(group_id, [where for where in offsets if where[0] == topic])
+
+    def _drop(self, group_id: str, wanted: Iterable[Where]) -> None:
+        offsets = self._offsets.get(group_id, {})
+        known = [where for where in wanted if where in offsets]
+        self._store.remove(group_id, known)
+        for where in known:
+            del offsets[where]
+
+    def _forget(self, group: Group) -> None:
+        group_id = group.group_id
+        self._store.remove(group_id, self._offsets.get(group_id, {}), and_group=True)
+        self._offsets.pop(group_id, None)
+        del self._coordinator.groups[group_id]
+
+    # Retention ----------------------------------------------------------------------------------
+
+    def _expire_later(self) -> None:
+        interval_s = self._coordinator.settings.offsets_retention_check_interval_ms / 1000
+        self._alarm = Alarm(self._timers, self._coordinator.lock, interval_s, self._expire)
+
+    def _expire(self) -> None:
+        retention_ms = self._coordinator.settings.offsets_retention_minutes * 60_000
+        oldest_ms = _now_ms() - retention_ms
+        for group in list(self._coordinator.groups.values()):
+            if group.state is GroupState.EMPTY and not group.pending_members:
+                self._expire_group(group, oldest_ms)
+        self._expire_later()
+
+    def _expire_group(self, group: Group, oldest_ms: int) -> None:
+        """Kafka's rule: retention begins when the group becomes empty, for commits without members
+        when they are made.
+        """
+        offsets = self._offsets.get(group.group_id, {})
+        newest_ms = max((o.commit_time_ms for o in offsets.values()), default=0)
+        if offsets and max(newest_ms, group.state_since_ms) > oldest_ms:
+            return
+        try:
+            self._forget(group)
+        except KafkaError as cause:
+            _log.warning("group %s stays, its end could not be written: %s", group.group_id, cause)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,41 @@
+"""Everything about consumer groups, put together: what the log told, the rules, the handlers."""
+
+from __future__ import annotations
+
+from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.dispatch import Handler
+from zerocopy_lab.broker.groups.group_admin_handlers import GroupAdminHandlers
+from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator, GroupSettings
+from zerocopy_lab.broker.groups.group_handlers import GroupHandlers
+from zerocopy_lab.broker.groups.group_offset_handlers import GroupOffsetHandlers
+from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets
+from zerocopy_lab.broker.groups.group_store import GroupStore
+from zerocopy_lab.broker.timers import Timers
+from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.protocol.versions import ApiKey
+
+
+class Groups:
+    """The consumer groups of a broker; reads `__consumer_offsets` when it is made."""
+
+    def __init__(
+        self, logs: LogDirectories, timers: Timers, settings: GroupSettings, addresses: Addresses
+    ) -> None:
+        store = GroupStore(
+            logs,
+            partition_count=settings.offsets_topic_num_partitions,
+            segment_bytes=settings.offsets_topic_segment_bytes,
+        )
+        restored = store.restore()
+        self.coordinator = GroupCoordinator(timers, store.save_group, restored.groups, settings)
+        self.offsets = CommittedOffsets(self.coordinator, store, timers, restored.offsets)
+        self._logs = logs
+        self._addresses = addresses
+
+    def handlers(self) -> dict[ApiKey, Handler]:
+        """The requests of this family."""
+        return {
+            **GroupHandlers(self.coordinator, self._addresses).handlers(),
+            **GroupOffsetHandlers(self.offsets, self._logs).handlers(),
+            **GroupAdminHandlers(self.coordinator, self.offsets).handlers(),
+        }

@@ -1,0 +1,125 @@
+"""conclude(): what a lab found, as words in the notebook and as JSON beside its pictures.
+
+The file `conclusion.json` is what the report, the verdict lab and the tests read:
+
+| key | holds |
+|---|---|
+| lab, title | the lab |
+| began, seconds, fast, seed | the run |
+| host | the machine, in words |
+| invariants | name -> true/false: what had to hold whatever the machine's speed |
+| findings | per claim: verdict, evidence, words, quantities with low, high and n, source |
+| figures | quantities that belong to no claim |
+| predictions | question -> guess and measured |
+| exercises | id -> state |
+
+An invariant that does not hold fails the lab, after the file was written: a lab in which bytes
+got lost has no say about speed. A lab without findings only calibrates, and says so in its words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zerocopy_lab.classroom.claims import claim
+from zerocopy_lab.classroom.evidence import Finding, NoEvidence, Quantity, Verdict
+from zerocopy_lab.classroom.lab import Lab, running_lab
+from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.measuring.host import host_facts
+
+CONCLUSION_FILE = "conclusion.json"
+
+VERDICT_TONES = {
+    Verdict.SUPPORTED: "good",
+    Verdict.CONTRADICTED: "bad",
+    Verdict.INCONCLUSIVE: "unsure",
+    Verdict.NOT_TESTABLE: "plain",
+}
+
+
+class InvariantBroken(AssertionError):
+    """Something that must hold on every machine did not; the lab's findings are void."""
+
+
+def conclude(
+    findings: Sequence[Finding],
+    invariants: Mapping[str, bool],
+    figures: Sequence[Quantity] = (),
+) -> None:
+    """Writes the running lab's conclusion down and shows it.
+
+    `figures` are quantities that belong to no claim (a calibration). A claim may have several
+    findings, about different parts of it.
+
+    Findings come from `evidence.finding()`. Raises NoEvidence when there is nothing to show at
+    all, ValueError when the findings are not about the claims that the list of labs promises,
+    InvariantBroken when an invariant does not hold.
+    """
+    lab = running_lab()
+    if not invariants:
+        raise NoEvidence(f"lab {lab.entry.id} checks nothing: name at least one invariant")
+    promised, concluded = set(lab.entry.claims), {found.claim_id for found in findings}
+    if promised != concluded:
+        raise ValueError(
+            f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
+        )
+    path = lab.out_dir / CONCLUSION_FILE
+    path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
+    for found in findings:
+        _show(found)
+    if figures:
+        box("plain", "Measured here", [f"{each.name}: {each.in_words()}" for each in figures])
+    broken = [name for name, holds in invariants.items() if not holds]
+    if broken:
+        raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")
+    box("plain", "Checked, whatever the machine's speed", invariants)
+
+
+def conclusion_of(
+    lab: Lab,
+    findings: Sequence[Finding],
+    invariants: Mapping[str, bool],
+    figures: Sequence[Quantity],
+) -> dict[str, Any]:
+    """The conclusion as plain values, ready for JSON."""
+    return {
+        "lab": lab.entry.id,
+        "title": lab.entry.title,
+        "began": lab.began.isoformat(timespec="seconds"),
+        "seconds": round(lab.seconds(), 1),
+        "fast": lab.fast,
+        "seed": lab.seed,
+        "host": host_facts(lab.out_dir),
+        "invariants": dict(invariants),
+        "findings": [_plain(found) for found in findings],
+        "figures": [_plain_quantity(figure) for figure in figures],
+        "predictions": dict(lab.predictions),
+        "exercises": dict(lab.exercises),
+    }
+
+
+def _plain(found: Finding) -> dict[str, Any]:
+    return {**found._asdict(), "quantities": [_plain_quantity(q) for q in found.quantities]}
+
+
+def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
+    """With `value`, `unit`, `words`, and `low`, `high`, `n` where it was repeated."""
+    told = {"name": quantity.name, "unit": quantity.unit, "words": quantity.in_words()}
+    if isinstance(quantity.value, Spread):
+        median, low, high, n = quantity.value
+        return {**told, "value": median, "low": low, "high": high, "n": n}
+    return {**told, "value": quantity.value}
+
+
+def _show(found: Finding) -> None:
+    part = f" ({found.part})" if found.part else ""
+    label = f"{found.claim_id}{part}: {found.verdict}"
+    if found.shows_evidence:
+        label += f" · {found.evidence}"
+    figures = [f"{quantity.name}: {quantity.in_words()}" for quantity in found.quantities]
+    source = [f"Source: {found.source}"] if found.source else []
+    said = f"The claim: {claim(found.claim_id).says}"
+    box(VERDICT_TONES[found.verdict], label, [said, found.words, *figures, *source])

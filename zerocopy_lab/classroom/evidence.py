@@ -1,0 +1,131 @@
+"""What a conclusion is made of: verdicts, kinds of evidence, quantities, findings.
+
+These are plain values. A lesson computes them from what it measured, `conclude` writes them down,
+the report reads them back. A finding that shows nothing is refused the moment it is built: see
+`Finding`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from zerocopy_lab.classroom.claims import claim
+from zerocopy_lab.instruments.spread import Spread
+
+
+class Verdict(StrEnum):
+    """What this machine says about a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTABLE = "not testable here"
+
+
+class Evidence(StrEnum):
+    """How we know."""
+
+    PROVED = "PROVED"
+    """a yes/no fact that no clock can blur"""
+    COUNTED = "COUNTED"
+    """an exact count"""
+    TIMED = "TIMED"
+    """a duration, a CPU time or a rate: median, range and n"""
+    CITED = "CITED"
+    """someone else's figure, with its source"""
+
+
+class NoEvidence(ValueError):
+    """A finding that claims something and shows nothing for it."""
+
+
+class Quantity(NamedTuple):
+    """One figure behind a verdict: what it is, its value (a Spread where it was repeated), its
+    unit.
+    """
+
+    name: str
+    value: Spread | float | int | bool | str
+    unit: str = ""
+
+    def in_words(self) -> str:
+        """`0.12 s/GiB (0.11-0.14, n=7)`, `yes`, `1,048,576 bytes`."""
+        if isinstance(self.value, Spread):
+            return self.value.text(self.unit)
+        return shown(self.value) + (f" {self.unit}" if self.unit else "")
+
+
+class Finding(NamedTuple):
+    """What a lab found out about one claim. Built with `finding()`, which checks it.
+
+    `part` names what of the claim this is about, where a claim is true in one part and not in
+    another.
+    """
+
+    claim_id: str
+    verdict: Verdict
+    evidence: Evidence
+    words: str
+    quantities: tuple[Quantity, ...]
+    source: str
+    part: str
+
+    @property
+    def shows_evidence(self) -> bool:
+        """Not what it would have been, where nothing could be tested."""
+        return self.verdict is not Verdict.NOT_TESTABLE or self.evidence is Evidence.CITED
+
+
+def finding(
+    claim_id: str,
+    verdict: Verdict,
+    evidence: Evidence,
+    words: str,
+    *quantities: Quantity,
+    source: str = "",
+    part: str = "",
+) -> Finding:
+    """A finding that has shown its evidence; NoEvidence says what is missing, KeyError an unknown
+    claim.
+
+    `words` is the conclusion for a reader, computed from the quantities. A claim that is not
+    testable here needs no quantity but a reason in `words`; timed evidence needs a range over n
+    >= 3 runs; cited evidence a source.
+    """
+    claim(claim_id)
+    missing = _what_is_missing(verdict, evidence, words, quantities, source)
+    if missing:
+        raise NoEvidence(f"the conclusion on {claim_id} ({verdict}, {evidence}) needs {missing}")
+    return Finding(claim_id, verdict, evidence, words, quantities, source, part)
+
+
+def _what_is_missing(
+    verdict: Verdict, evidence: Evidence, words: str, quantities: tuple[Quantity, ...], source: str
+) -> str | None:
+    if not words.strip():
+        return "words that say what was found (or why it cannot be tested here)"
+    if evidence is Evidence.CITED and not source:
+        return "the source it cites"
+    if verdict is Verdict.NOT_TESTABLE:
+        return None
+    if not quantities:
+        return "at least one quantity that was measured"
+    if evidence is Evidence.TIMED and not any(_is_repeated(quantity) for quantity in quantities):
+        return "a quantity with its range over at least 3 runs"
+    return None
+
+
+def _is_repeated(quantity: Quantity) -> bool:
+    return isinstance(quantity.value, Spread) and quantity.value.n >= 3
+
+
+def shown(value: float | int | bool | str) -> str:
+    """A number as people read it: thousands separated, three significant digits, yes/no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

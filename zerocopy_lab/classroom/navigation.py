@@ -1,0 +1,60 @@
+"""The parts of a notebook that come from the list of labs: its heading, its way on, and the index
+of all labs.
+
+They are stored in the notebooks as ordinary markdown, because a link must work where nothing
+runs. `labs tidy` writes them; a test finds a notebook whose text is not what the list says.
+"""
+
+from __future__ import annotations
+
+from zerocopy_lab.classroom.manifest import LabEntry, labs, neighbours
+
+BOOTSTRAP = """\
+import pathlib
+import sys
+
+here = pathlib.Path.cwd().resolve()
+sys.path[:0] = [str(p) for p in (here, *here.parents) if (p / "zerocopy_lab").is_dir()][:1]
+"""
+"""The first lines of every notebook's bootstrap cell: whatever directory below the repository a
+kernel starts in, the package is found. (An installed package needs none of it.)"""
+
+HEADING_CELL_ID = "heading"
+NEXT_CELL_ID = "next"
+
+
+def heading(entry: LabEntry) -> str:
+    """Title, question, minutes, prerequisites and links: the first cell of a notebook."""
+    before, after = neighbours(entry.id)
+    links = [f"[← {before.id} {before.title}]({before.name}.ipynb)"] if before else []
+    links += [f"[{after.id} {after.title} →]({after.name}.ipynb)"] if after else []
+    needs = ", ".join(_link(labs()[needed]) for needed in entry.prerequisites) or "nothing"
+    claims = f" · **claims** {' '.join(entry.claims)}" if entry.claims else ""
+    facts = f"**{entry.minutes} minutes** · **needs** {needs}{claims}"
+    lines = [f"# {entry.id} · {entry.title}", entry.asks, facts, " · ".join(links)]
+    return "\n\n".join(line for line in lines if line)
+
+
+def way_on(entry: LabEntry) -> str:
+    """The last cell of a notebook: the solutions and the next lab."""
+    _, after = neighbours(entry.id)
+    solved = (
+        f"Stuck? The [solved notebook](solutions/{entry.name}.ipynb) shows every answer, executed."
+    )
+    if after is None:
+        return solved + "\n\nThis is the last lab of the list so far."
+    return f"{solved}\n\n**Next:** {_link(after)} asks: *{after.asks}*"
+
+
+def index() -> str:
+    """All labs as a markdown table, with links that work from the root of the repository."""
+    rows = [
+        f"| [{e.id} {e.title}](labs/{e.name}.ipynb) "
+        f"| {e.asks} | {e.minutes} | {' '.join(e.claims) or '–'} |"
+        for e in labs().values()
+    ]
+    return "\n".join(["| lab | asks | minutes | claims |", "|---|---|---|---|", *rows])
+
+
+def _link(entry: LabEntry) -> str:
+    return f"[{entry.id} {entry.title}]({entry.name}.ipynb)"

@@ -1,0 +1,71 @@
+"""What every transfer strategy must keep, to be tried on any of them, a student's own included.
+
+    for finding in check_conformance(MyStrategy):
+        print(finding)
+
+A check is a function of one `Trial` (strategy, kind of socket, directory) that raises
+NotConforming. It looks at bytes, counts and errors; its one clock is a limit on standing still, so
+that a strategy that hangs is reported. `LARGE_CHECKS` take seconds and are run when asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.conformance import promises_in_trouble, promises_of_bytes
+from zerocopy_lab.conformance.examiner import Trial, in_a_child
+from zerocopy_lab.transfer.connections import Family
+from zerocopy_lab.transfer.strategy import Transfer
+
+Check = Callable[[Trial], None]
+
+CHECKS: tuple[Check, ...] = (
+    promises_of_bytes.exact_bytes,
+    promises_of_bytes.one_byte_chunks,
+    promises_of_bytes.many_slices,
+    promises_of_bytes.shared_file,
+    promises_in_trouble.stalled_receiver,
+    promises_in_trouble.one_byte_at_a_time,
+    promises_in_trouble.reset_receiver,
+    promises_in_trouble.shrinking_file,
+    promises_in_trouble.signals_in_the_middle,
+    promises_of_bytes.nothing_left_open,
+    promises_of_bytes.file_let_go,
+)
+
+LARGE_CHECKS: tuple[Check, ...] = (promises_of_bytes.more_than_2_gib,)
+
+
+class Finding(NamedTuple):
+    """What one check found; `problem` is None where the promise was kept."""
+
+    check: str
+    family: Family
+    problem: str | None
+
+
+def families_of(strategy: type[Transfer]) -> tuple[Family, ...]:
+    """The kinds of socket that the strategy is made for."""
+    return ("tcp",) if strategy.tcp_only else ("tcp", "unix")
+
+
+def check_conformance(
+    strategy: type[Transfer],
+    directory: Path | None = None,
+    checks: Sequence[Check] = CHECKS,
+) -> list[Finding]:
+    """Run every check on every kind of socket, with files in `directory` (None: a temporary one).
+
+    Raises ValueError when this machine cannot run the strategy at all.
+    """
+    if reason := strategy.unavailable():
+        raise ValueError(f"{strategy.name} is not available here: {reason}")
+    with tempfile.TemporaryDirectory(dir=directory) as files:
+        return [
+            Finding(check.__name__, family, in_a_child(check, Trial(strategy, family, Path(files))))
+            for family in families_of(strategy)
+            for check in checks
+        ]

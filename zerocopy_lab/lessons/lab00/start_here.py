@@ -1,0 +1,218 @@
+"""Lab 00: the prices of a system call and of a copy, and how a verdict comes about.
+
+What the later labs measure is mostly made of two things, so the learner guesses and measures those
+first: how many bytes can be copied in the time that one system call takes?
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from zerocopy_lab.classroom.evidence import Quantity
+from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.notebook_output import box, show_table
+from zerocopy_lab.instruments.capabilities import capabilities
+from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.measuring.calibration import AGAIN, ASK, CALL, Calibration
+from zerocopy_lab.measuring.experiment import compare
+from zerocopy_lab.pictures.cost_curves import Curve, crossover
+from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.flight_events import Traffic
+from zerocopy_lab.running.running_broker import RunningBroker
+
+QUESTION = "In the time of one system call that does nothing, how many bytes can be copied?"
+CHOICES = ("fewer than 64", "64 to 1 KiB", "1 to 16 KiB", "16 to 256 KiB", "more than 256 KiB")
+_LIMITS = (64, 1 << 10, 16 << 10, 256 << 10)
+
+
+def bracket(copied_bytes: float) -> str:
+    """The choice that a number of bytes belongs to."""
+    return CHOICES[sum(copied_bytes >= limit for limit in _LIMITS)]
+
+
+def show_what_this_machine_can_measure(lab: Lab) -> None:
+    """A table: what can be found out here, by which instrument, and if not, why."""
+    rows = [
+        [each.evidence, each.question, each.instrument, each.why_not or "yes"]
+        for each in capabilities(lab.out_dir)
+    ]
+    show_table(["evidence", "what", "by", "here"], rows)
+
+
+class RoundTrip(NamedTuple):
+    """What went into a broker and what came out of it again."""
+
+    sent: Traffic
+    received: Traffic
+
+    @property
+    def unchanged(self) -> bool:
+        """Every byte of every message, in order."""
+        return self.sent == self.received
+
+
+def round_trip(broker: RunningBroker, *, messages: int) -> RoundTrip:
+    """Sends flight events through the broker and reads them back, with librdkafka on both ends."""
+    sent = flight_events.produce(broker.bootstrap, "flights", flight_events.repeated(messages))
+    return RoundTrip(sent, flight_events.consume(broker.bootstrap, "flights", messages))
+
+
+def costs_picture(prices: Calibration) -> Picture:
+    """What copying a block costs, by its size, against what one system call costs whatever it
+    moves.
+    """
+    sizes = [2**exponent for exponent in range(6, 21, 2)]
+    near, far = prices.near_ns_per_kib, prices.far_ns_per_kib
+    curves = [
+        Curve("copy, in the caches", tuple((s, _scaled(near, s / 1024)) for s in sizes)),
+        Curve("copy, main memory", tuple((s, _scaled(far, s / 1024)) for s in sizes)),
+        Curve("one system call", tuple((s, prices.system_call_ns) for s in sizes)),
+    ]
+    between = (prices.bytes_per_call.low, prices.bytes_per_call.high)
+    origin = Origin("TIMED", prices.outcome.host.text())
+    title = f"One system call is worth copying {byte_count(prices.bytes_per_call.median)}"
+    return crossover(
+        curves, unit="ns", origin=origin, between=between, size_of="a block", title=title
+    )
+
+
+def costs_words(prices: Calibration) -> str:
+    """The conclusion under that picture."""
+    worth = prices.bytes_per_call
+    slower = prices.far_ns_per_kib.median / prices.near_ns_per_kib.median
+    return (
+        f"One system call takes {prices.system_call_ns.text('ns')}. In that time "
+        f"{byte_count(worth.median)} can be copied inside the caches ({byte_count(worth.low)} to "
+        f"{byte_count(worth.high)}, n = {worth.n}); from main memory a copy takes {slower:.1f} "
+        "times as long. So for small pieces the calls are the price, for large pieces the copies."
+    )
+
+
+def loop_seconds_per_gib(
+    prices: Calibration, *, chunk_bytes: int, calls: int, copies: int
+) -> Spread:
+    """What calls and copies alone make a loop cost that moves 1 GiB in chunks: arithmetic on the
+    prices, in seconds.
+    """
+    chunks = (1 << 30) / chunk_bytes
+    call_s = _scaled(prices.system_call_ns, chunks * calls / 1e9)
+    copy_s = _scaled(prices.near_ns_per_kib, copies * (1 << 20) / 1e9)
+    return Spread(
+        call_s.median + copy_s.median, call_s.low + copy_s.low, call_s.high + copy_s.high, call_s.n
+    )
+
+
+def loop_picture(prices: Calibration, calls: int, copies: int) -> Picture:
+    """The cost of a loop by its chunk size, computed from the prices."""
+    chunk_sizes = [2**exponent for exponent in range(8, 23, 2)]
+
+    def curve(name: str, calls: int, copies: int) -> Curve:
+        def cost(chunk_bytes: int) -> Spread:
+            return loop_seconds_per_gib(prices, chunk_bytes=chunk_bytes, calls=calls, copies=copies)
+
+        return Curve(name, tuple((chunk_bytes, cost(chunk_bytes)) for chunk_bytes in chunk_sizes))
+
+    yours = curve(f"calls: {calls}, copies: {copies}", calls, copies)
+    origin = Origin("COMPUTED", f"from prices of {prices.outcome.host.text()}")
+    both = [yours, curve("1 call, no copy", 1, 0)]
+    return crossover(both, unit="s per GiB", origin=origin, size_of="a chunk")
+
+
+def loop_words(prices: Calibration, calls: int, copies: int) -> str:
+    """The conclusion under that picture, at the article's own chunk size."""
+    small, large = (
+        loop_seconds_per_gib(prices, chunk_bytes=size, calls=calls, copies=copies).median
+        for size in (4 << 10, 1 << 20)
+    )
+    return (
+        f"With calls: {calls} and copies: {copies} per chunk, 1 GiB costs {small:.2f} s in chunks "
+        f"of 4 KiB and {large:.2f} s in chunks of 1 MiB: as many copies, fewer calls."
+    )
+
+
+def show_two_verdicts(prices: Calibration) -> None:
+    """What the rule for verdicts says about two loops that are the same, and two that are not."""
+    box("plain", "The same loop under two names", _verdict_words(prices, AGAIN))
+    box("plain", "With and without the kernel", _verdict_words(prices, ASK))
+
+
+def _verdict_words(prices: Calibration, first: str) -> list[str]:
+    """A verdict on one of the loops and the plain call, in sentences."""
+    found = compare(prices.outcome, first, CALL, "cpu_s")
+    factor = found.ratio.text(digits=3)
+    return [
+        f"“{first}” took {factor} times the CPU time of “{CALL}”.",
+        f"The verdict: {found.verdict}. The reason: {found.why}.",
+    ]
+
+
+def figures(prices: Calibration) -> list[Quantity]:
+    """What this lab hands to the report."""
+    return [
+        Quantity("one system call", prices.system_call_ns, "ns"),
+        Quantity("copying 1 KiB inside the caches", prices.near_ns_per_kib, "ns"),
+        Quantity("copying 1 KiB from main memory", prices.far_ns_per_kib, "ns"),
+        Quantity("bytes copied in the time of one call", prices.bytes_per_call, "bytes"),
+    ]
+
+
+def _scaled(value: Spread, factor: float) -> Spread:
+    return Spread(value.median * factor, value.low * factor, value.high * factor, value.n)
+
+
+class FileToSend(NamedTuple):
+    """A learner's own numbers for exercise 00.1."""
+
+    file_bytes: int
+    chunk_bytes: int
+
+
+def file_to_send(lab: Lab) -> FileToSend:
+    """Drawn from the seed, so that neighbours have different answers."""
+    draw = lab.random("file to send")
+    chunk_bytes = draw.choice([4, 16, 64]) << 10
+    return FileToSend(
+        chunk_bytes * draw.randrange(1000, 9000) + draw.randrange(1, 999), chunk_bytes
+    )
+
+
+def _grade_calls(answer: Any, lab: Lab) -> Grade:
+    file_bytes, chunk_bytes = file_to_send(lab)
+    chunks = math.ceil(file_bytes / chunk_bytes)
+    if answer == 2 * chunks:
+        return passed("Each chunk is read and written, and the last one is shorter.")
+    if answer == chunks:
+        return failed("You counted one call per chunk. How does a chunk get out again?")
+    if answer in (2 * (chunks - 1), 2 * file_bytes / chunk_bytes):
+        return failed("Look at the last bytes: they are fewer than a chunk, and travel too.")
+    return failed("Count the chunks first (the last may be short), then the calls for each.")
+
+
+def two_results(lab: Lab) -> tuple[Spread, Spread]:
+    """Two contestants' CPU times for exercise 00.2: either they overlap, or they lie apart."""
+    draw = lab.random("two results")
+    first = draw.uniform(0.2, 0.4)
+    second = first * draw.choice([1.05, 2.5])
+    return (
+        Spread(first, first * 0.9, first * 1.15, 7),
+        Spread(second, second * 0.92, second * 1.2, 7),
+    )
+
+
+def _grade_verdict(answer: Any, lab: Lab) -> Grade:
+    first, second = two_results(lab)
+    verdict = "cheaper" if first.high < second.low else "inconclusive"
+    if str(answer).strip().lower() == verdict:
+        return passed("The ranges decide, not the two medians.")
+    if answer in ("cheaper", "inconclusive", "dearer"):
+        return failed("Write both ranges on one line: do they share any value?")
+    return failed("Answer with one of the words 'cheaper', 'dearer', 'inconclusive'.")
+
+
+EXERCISES = (
+    Exercise("00.1", "How many system calls does the loop need for your file?", _grade_calls),
+    Exercise("00.2", "What is the verdict on your two results?", _grade_verdict),
+)

@@ -1,0 +1,267 @@
+"""Lab 05, what one call of sendfile can and cannot do: its limit, the socket's end, the disk's.
+
+Everything here is counted. sendfile(2) answers for Linux; Java's and Windows's ways are cited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.client.consumer import fetch, fetch_frame
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.instruments.system_calls import counting_system_calls
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.measuring.fetching import evict_when_let_go
+from zerocopy_lab.measuring.recorded import recorded, recorded_words
+from zerocopy_lab.pictures.theme import byte_count
+from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.transfer.connections import connected_pair
+from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
+
+_ASKED_BYTES = 3 << 30
+_FILE_BYTES = 16 << 20
+_RESPONSE_BYTES = 1 << 20
+_FETCHES = 16
+
+CALLS_AS, SLEEPS_AS = "05 calls per fetch", "05 sleeps in one call"
+"""What the reference run calls them."""
+
+
+# -- Z4: how much one call moves -------------------------------------------------------------------
+
+
+def most_in_one_call() -> int:
+    """Bytes that one sendfile moves when 3 GiB are asked for and nothing is in its way.
+
+    From /dev/zero to /dev/null, so that neither disk nor memory nor a receiver ends the call.
+    """
+    zeros, nowhere = os.open("/dev/zero", os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
+    try:
+        return os.sendfile(nowhere, zeros, 0, _ASKED_BYTES)
+    finally:
+        os.close(zeros)
+        os.close(nowhere)
+
+
+def first_call_into_a_socket(path: Path) -> int:
+    """Bytes of a warm file that one sendfile moves into a non-blocking TCP socket nobody reads."""
+    with connected_pair("tcp") as pair, path.open("rb") as file:
+        pair.sender.setblocking(False)
+        return os.sendfile(pair.sender.fileno(), file.fileno(), 0, path.stat().st_size)
+
+
+def calls_per_fetch(broker: RunningBroker, topic: str) -> dict[str, float] | str:
+    """System calls of the broker for one fetch of 1 MiB, by name; or why they cannot be counted."""
+    names = ("sendfile", "preadv", "sendto", "sendmsg", "recvfrom", "epoll_wait")
+    try:
+        with Wire(broker.host, broker.port) as wire:
+            fetch(wire, topic, 0, 0, max_bytes=_RESPONSE_BYTES)
+            with counting_system_calls(broker.pid, names) as calls:
+                for _ in range(_FETCHES):
+                    fetch(wire, topic, 0, 0, max_bytes=_RESPONSE_BYTES)
+    except Unavailable as reason:
+        return str(reason)
+    return {name: count / _FETCHES for name, count in calls.counts.items()}
+
+
+def limit_finding(most_bytes: int, first_bytes: int, calls: dict[str, float] | str) -> Finding:
+    """Z4: at most 2 GB in one call, so a loop."""
+    counted = [] if isinstance(calls, str) else [
+        Quantity("sendfile calls for a fetch of 1 MiB", calls.get("sendfile", 0.0))
+    ]  # fmt: skip
+    words = (
+        f"Asked for 3 GiB, one call moved {most_bytes:,} bytes (2 GiB less a page), so large files "
+        f"need a loop. But on a non-blocking socket the send buffer ends a call long before: the "
+        f"first one moved {byte_count(first_bytes)} of {byte_count(_FILE_BYTES)}. That is why "
+        "everybody loops."
+    )
+    return finding(
+        "Z4",
+        Verdict.SUPPORTED if most_bytes == MOST_BYTES_PER_CALL else Verdict.CONTRADICTED,
+        Evidence.COUNTED,
+        words,
+        Quantity("most bytes in one call", most_bytes, "bytes"),
+        Quantity("bytes until the socket was full", first_bytes, "bytes"),
+        *counted,
+        source="sendfile(2), NOTES: at most 0x7ffff000 bytes",
+    )
+
+
+def show_counts(
+    most_bytes: int, first_bytes: int, sleeps: Sleeps | str, calls: dict[str, float] | str
+) -> None:
+    """Shows the counts as a table."""
+    show_table(
+        ["counted", "result"],
+        [
+            ["one call that was asked for 3 GiB moved", f"{most_bytes:,} bytes"],
+            [
+                f"one call into a socket that nobody reads, asked for {byte_count(_FILE_BYTES)}, "
+                "moved",
+                f"{first_bytes:,} bytes",
+            ],
+            ["the calling thread slept inside the call", sleeps_in_words(sleeps)],
+            ["for each MiB fetched, the broker's system calls were", calls_in_words(calls)],
+        ],
+    )
+
+
+def sleeps_in_words(sleeps: Sleeps | str) -> str:
+    """How often, cold and warm; from the reference run where it could not be counted."""
+    if isinstance(sleeps, str):
+        there = Sleeps(**recorded(SLEEPS_AS))
+        return f"not counted here: {sleeps} {recorded_words(sleeps_in_words(there))}"
+    cold, warm = (", ".join(map(str, times)) for times in sleeps)
+    return (
+        f"{cold} times with the file out of memory, {warm} times with it in memory "
+        f"({len(sleeps.cold)} tries each)"
+    )
+
+
+def calls_in_words(calls: dict[str, float] | str) -> str:
+    """How often each; from the reference run where they could not be counted."""
+    if isinstance(calls, str):
+        told = recorded_words(calls_in_words(recorded(CALLS_AS)))
+        return f"not counted here: {calls} {told}"
+    return ", ".join(f"{name} {times:g}" for name, times in calls.items())
+
+
+# -- Z5: what does not block, and what does --------------------------------------------------------
+
+
+class SlowConsumer(NamedTuple):
+    """One consumer asks for much and reads nothing, another asks after it."""
+
+    asked_bytes: int
+    other_served_bytes: int
+
+
+def beside_a_slow_consumer(broker: RunningBroker, topic: str) -> SlowConsumer:
+    """Does the broker answer somebody else while a consumer does not read? No answer within 10 s
+    counts as 0 bytes.
+    """
+    served_bytes = 0
+    with (
+        Wire(broker.host, broker.port) as slow,
+        Wire(broker.host, broker.port, timeout_s=10) as other,
+    ):
+        for _ in range(_FETCHES):
+            slow.send_frame(fetch_frame(slow, topic, 0, 0, max_bytes=_RESPONSE_BYTES))
+        with contextlib.suppress(TimeoutError):
+            served_bytes = len(fetch(other, topic, 0, 0, max_bytes=_RESPONSE_BYTES).records)
+    return SlowConsumer(_FETCHES * _RESPONSE_BYTES, served_bytes)
+
+
+class Sleeps(NamedTuple):
+    """How often the calling thread slept inside one non-blocking sendfile, run by run."""
+
+    cold: tuple[int, ...]
+    warm: tuple[int, ...]
+
+
+def a_file(directory: Path) -> Path:
+    """A file of 16 MiB on the disk that holds `directory`."""
+    path = directory / "one-call.bin"
+    path.write_bytes(os.urandom(_FILE_BYTES))
+    return path
+
+
+def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | str:
+    """Counts with the file evicted and resident; or why that cannot be done here."""
+    cold, warm = [], []
+    try:
+        for _ in range(runs):
+            evict_when_let_go(path)
+            cold.append(_sleeps_of_a_send(path))
+            path.read_bytes()
+            warm.append(_sleeps_of_a_send(path))
+    except (NotEvicted, Unavailable) as reason:
+        return str(reason)
+    return Sleeps(tuple(cold), tuple(warm))
+
+
+def _sleeps_of_a_send(path: Path) -> int:
+    """Voluntary context switches of this thread (getrusage(2), RUSAGE_THREAD) during one call."""
+    with connected_pair("tcp") as pair, path.open("rb", buffering=0) as file:
+        pair.sender.setblocking(False)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        os.sendfile(pair.sender.fileno(), file.fileno(), 0, 1 << 20)
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+
+def socket_finding(slow: SlowConsumer) -> Finding:
+    """Z5, the socket."""
+    served = slow.other_served_bytes > 0
+    words = (
+        f"While one consumer had asked for {byte_count(slow.asked_bytes)} and read nothing, the "
+        f"broker's only network thread gave another {byte_count(slow.other_served_bytes)}: a full "
+        f"socket {'does not block' if served else 'blocks'} it."
+    )
+    return finding(
+        "Z5",
+        Verdict.SUPPORTED if served else Verdict.CONTRADICTED,
+        Evidence.PROVED,
+        words,
+        Quantity("bytes served meanwhile", slow.other_served_bytes, "bytes"),
+        part="the socket",
+    )
+
+
+def disk_finding(sleeps: Sleeps | str) -> Finding:
+    """Z5, the disk: non-blocking is a property of the socket alone."""
+    if isinstance(sleeps, str):
+        words = f"Whether a call sleeps was {sleeps_in_words(sleeps)}"
+        return finding("Z5", Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part="the disk")
+    counts = [
+        Quantity("sleeps in a call, file evicted", ", ".join(map(str, sleeps.cold))),
+        Quantity("sleeps in a call, file resident", ", ".join(map(str, sleeps.warm))),
+    ]
+    verdict, words = _does_the_disk_block(sleeps)
+    source = "Apache Kafka, issue KAFKA-7504"
+    return finding("Z5", verdict, Evidence.COUNTED, words, *counts, source=source, part="the disk")
+
+
+def _does_the_disk_block(sleeps: Sleeps) -> tuple[Verdict, str]:
+    asleep = sum(count > 0 for count in sleeps.cold)
+    if asleep == len(sleeps.cold) and min(sleeps.cold) > max(sleeps.warm):
+        return Verdict.CONTRADICTED, (
+            "Non-blocking is only the socket: with the file out of memory, the thread slept in "
+            "every single call until the disk had answered. A broker's network thread would have "
+            "kept all its other clients waiting."
+        )
+    if asleep == 0:
+        return Verdict.SUPPORTED, "No call slept, although the file was out of memory."
+    return Verdict.INCONCLUSIVE, "Some calls slept and some did not, or warm ones slept as well."
+
+
+# -- Z3: other systems -----------------------------------------------------------------------------
+
+
+def other_systems_finding(calls: dict[str, float] | str) -> Finding:
+    """Z3: what Java calls, which this lab does not run."""
+    here = (
+        f"the broker's system calls were {calls_in_words(calls)}"
+        if isinstance(calls, str)
+        else f"this broker made {calls.get('sendfile', 0.0):.1f} sendfile calls per MiB"
+    )
+    return finding(
+        "Z3",
+        Verdict.NOT_TESTABLE,
+        Evidence.CITED,
+        f"No Java runs in this lab; {here}. By its sources, the JDK calls sendfile on Linux. On "
+        "Windows it calls TransmitFile for sockets in blocking mode, and Kafka's are not.",
+        source="OpenJDK, FileChannelImpl.java and FileDispatcherImpl.c (Linux, Windows)",
+    )
+
+
+def scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    """A directory that goes away, on the disk where brokers of these labs keep their data."""
+    return tempfile.TemporaryDirectory(prefix="zerocopy-lab-")

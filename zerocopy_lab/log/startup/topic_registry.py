@@ -1,0 +1,144 @@
+"""Which topics there are, and what was set for each: `topics.json` in every `log.dir`.
+
+Kafka keeps this in its metadata log (`__cluster_metadata`), which a single broker does not need.
+The file is replaced as a whole at every change, in every directory; when they differ after a
+crash, the one with the highest revision counts.
+
+    {"revision": 3, "topics": {
+        "flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
+
+A topic that is being deleted is named by its id, in "deleting", until its last directory is out of
+the way: those that a crash has left, or that are on a disk that is away, go at a later start.
+
+Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is
+missing or damaged, the topics are taken from the partitions' directories; only the overrides are
+then gone, and that is said.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from zerocopy_lab.errors import UnknownTopicOrPartition
+from zerocopy_lab.log.atomic_file import replace_file
+from zerocopy_lab.log.file_names import TopicPartition
+from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.log.startup.identity_files import format_id, parse_id
+
+_LOGGER = logging.getLogger(__name__)
+TOPICS_FILE = "topics.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic: how many partitions it has and what is set for it."""
+
+    topic_id: UUID
+    partitions: int
+    settings: TopicSettings
+
+
+class Registry(NamedTuple):
+    """The topics, and those that are being deleted. Never changed: a change is another one."""
+
+    topics: Mapping[str, TopicInfo] = MappingProxyType({})
+    deleting: frozenset[UUID] = frozenset()
+
+    def known(self, topic: str) -> TopicInfo:
+        """The topic of this name. Raises UnknownTopicOrPartition."""
+        found = self.topics.get(topic)
+        if found is None:
+            raise UnknownTopicOrPartition(f"there is no topic {topic}")
+        return found
+
+    def partition_count(self, topic: str) -> int:
+        """How many partitions the topic has, 0 if there is none of this name."""
+        found = self.topics.get(topic)
+        return found.partitions if found else 0
+
+    def partitions(self) -> Iterator[TopicPartition]:
+        """All partitions of all topics."""
+        for topic, info in self.topics.items():
+            for partition in range(info.partitions):
+                yield TopicPartition(topic, partition)
+
+    def with_topic(self, topic: str, info: TopicInfo) -> Registry:
+        """A new topic, or another state of one."""
+        return self._replace(topics={**self.topics, topic: info})
+
+    def adopting(self, key: TopicPartition, topic_id: UUID, defaults: TopicSettings) -> Registry:
+        """A partition that is there, though topics.json may not know it: it was lost, or the
+        partition comes from a Kafka.
+        """
+        info = self.topics.get(key.topic, TopicInfo(topic_id, 0, defaults))
+        if key.partition < info.partitions:
+            return self
+        return self.with_topic(key.topic, replace(info, partitions=key.partition + 1))
+
+    def without(self, topic: str) -> Registry:
+        """The topic is gone, but its directories may still be there."""
+        rest = {name: info for name, info in self.topics.items() if name != topic}
+        return Registry(rest, self.deleting | {self.topics[topic].topic_id})
+
+    def cleared_of(self, topic_id: UUID) -> Registry:
+        """No directory of a deleted topic is there any more."""
+        return self._replace(deleting=self.deleting - {topic_id})
+
+
+def write_topics(directory: Path, revision: int, registry: Registry) -> None:
+    """Replace the file in a `log.dir`. Raises OSError."""
+    described = {
+        name: {
+            "id": format_id(topic.topic_id),
+            "partitions": topic.partitions,
+            "overrides": dict(topic.settings.overrides),
+        }
+        for name, topic in sorted(registry.topics.items())
+    }
+    whole: dict[str, Any] = {"revision": revision, "topics": described}
+    if registry.deleting:
+        whole["deleting"] = sorted(map(format_id, registry.deleting))
+    content = json.dumps(whole, indent=1)
+    replace_file(directory / TOPICS_FILE, content.encode())
+
+
+def read_topics(directories: Iterable[Path], defaults: TopicSettings) -> tuple[int, Registry]:
+    """(revision, content) of the newest file that is whole; (0, no topics) when there is none.
+    Raises OSError.
+    """
+    newest = 0, Registry()
+    for directory in directories:
+        path = directory / TOPICS_FILE
+        try:
+            found = _parse(path.read_bytes(), defaults)
+        except FileNotFoundError:
+            continue
+        except Exception as error:  # whatever a damaged file makes the parsers say
+            _LOGGER.error(
+                "%s cannot be used (%s): topics are taken from the directories", path, error
+            )
+            continue
+        newest = max(newest, found, key=itemgetter(0))
+    return newest
+
+
+def _parse(content: bytes, defaults: TopicSettings) -> tuple[int, Registry]:
+    described: Any = json.loads(content)
+    topics = {
+        name: TopicInfo(
+            parse_id(topic["id"]),
+            int(topic["partitions"]),
+            TopicSettings.from_kafka(topic["overrides"], defaults),
+        )
+        for name, topic in described["topics"].items()
+    }
+    deleting = frozenset(map(parse_id, described.get("deleting", ())))
+    return int(described["revision"]), Registry(topics, deleting)

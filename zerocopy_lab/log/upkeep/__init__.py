@@ -1,0 +1,1 @@
+"""What happens behind the requests' back: retention, compaction, flushing."""

@@ -1,0 +1,96 @@
+"""Which segments may go, oldest first, and why the others stay.
+
+| reason | a segment may go when |
+|---|---|
+| start offset | the next segment begins at or before the log start offset (DeleteRecords) |
+| time | its largest timestamp (without any: the file's) is older than retention.ms |
+| size | what is more than retention.bytes is at least the whole of it |
+
+Time and size count only where cleanup.policy has delete.
+
+Only whole segments go, in order, without gaps: the first that must stay keeps all behind it. So a
+log always keeps somewhat more than it was asked to. The active segment stays; if even its last
+record is too old, the log is rolled first. Source: Kafka's `UnifiedLog.deleteOldSegments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from zerocopy_lab.inspect.plain_words import byte_count, duration
+from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.settings import TopicSettings
+
+_ACTIVE = "active: records are written to it"
+_BEHIND = "behind a segment that stays"
+
+
+class Verdict(NamedTuple):
+    """What retention says of a segment."""
+
+    segment: Segment
+    active: bool
+    deletable: bool
+    why: str
+
+
+def judge(
+    segments: Sequence[Segment], settings: TopicSettings, log_start_offset: int, now_ms: int
+) -> Iterator[Verdict]:
+    """A verdict on every segment, oldest first; the deletable ones come before all others. Raises
+    OSError.
+    """
+    excess_bytes = sum(segment.size_bytes for segment in segments) - settings.retention_bytes
+    keeps_rest = False
+    for number, segment in enumerate(segments):
+        is_active = number + 1 == len(segments)
+        next_offset = None if is_active else segments[number + 1].base_offset
+        why = _why_deletable(segment, next_offset, settings, log_start_offset, excess_bytes, now_ms)
+        if keeps_rest:
+            yield Verdict(segment, is_active, False, _ACTIVE if is_active else _BEHIND)
+        elif why and not (is_active and not segment.size_bytes):
+            excess_bytes -= segment.size_bytes
+            yield Verdict(segment, is_active, True, why)
+        else:
+            keeps_rest = True
+            yield Verdict(
+                segment, is_active, False, _why_kept(segment, is_active, settings, excess_bytes)
+            )
+
+
+def _why_deletable(
+    segment: Segment,
+    next_offset: int | None,
+    settings: TopicSettings,
+    log_start_offset: int,
+    excess_bytes: int,
+    now_ms: int,
+) -> str:
+    if next_offset is not None and next_offset <= log_start_offset:
+        return f"all its records lie before the log start offset {log_start_offset}"
+    if not settings.deletes:
+        return ""
+    if next_offset is not None and not segment.size_bytes:
+        return "it is empty: compaction took all its records"
+    if settings.retention_ms >= 0:
+        age_ms = now_ms - segment.last_change_ms()
+        if age_ms > settings.retention_ms:
+            limit = f"{duration(settings.retention_ms)} (retention.ms={settings.retention_ms})"
+            return f"youngest record {duration(age_ms)} old, limit {limit}"
+    if settings.retention_bytes >= 0 and excess_bytes >= max(segment.size_bytes, 1):
+        limit_bytes = settings.retention_bytes
+        limit = f"{byte_count(limit_bytes)} (retention.bytes={limit_bytes})"
+        return f"{byte_count(excess_bytes)} too many, limit {limit}"
+    return ""
+
+
+def _why_kept(segment: Segment, is_active: bool, settings: TopicSettings, excess_bytes: int) -> str:
+    if is_active:
+        return _ACTIVE
+    if not settings.deletes:
+        return "cleanup.policy=compact: kept, but compacted"
+    if settings.retention_bytes >= 0 and 0 < excess_bytes < segment.size_bytes:
+        too_many, all_of_it = byte_count(excess_bytes), byte_count(segment.size_bytes)
+        return f"only {too_many} of its {all_of_it} are too many"
+    return "young enough, and the log is small enough"

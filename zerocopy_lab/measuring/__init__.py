@@ -1,0 +1,1 @@
+"""Judgement: contestants take turns, under checked conditions, and a comparison is rarely wrong."""

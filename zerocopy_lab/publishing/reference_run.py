@@ -1,0 +1,103 @@
+"""Makes the reference run: what labs show, marked as recorded, where an instrument is missing.
+
+    python -m zerocopy_lab labs record
+
+The measurements are the labs' own, in fast mode, on a machine that has all instruments; where they
+end up is described in `recorded`. Only what can be missing is kept: pages, device bytes, system
+calls, and what needs an eviction.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.instruments.host import describe_host
+from zerocopy_lab.lessons.lab04 import traditional_path
+from zerocopy_lab.lessons.lab05 import one_call
+from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
+from zerocopy_lab.measuring.experiment import Outcome
+from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
+from zerocopy_lab.running.running_broker import RunningBroker
+
+SEED = 1
+_Found = TypeVar("_Found")
+
+
+class CannotRecord(RuntimeError):
+    """This machine lacks an instrument itself; the message says which."""
+
+
+def record(path: Path = REFERENCE_FILE) -> None:
+    """Measures and writes the file. Raises CannotRecord, and whatever the labs' functions raise."""
+    with one_call.scratch_directory() as directory:
+        found = {**_calls(Path(directory, "calls")), **_pages(Path(directory, "pages"))}
+    run = {
+        "format": REFERENCE_FORMAT,
+        "host": describe_host().text(),
+        "day": datetime.now(UTC).date().isoformat(),
+        "settings": {"fast": True, "seed": SEED},
+        "found": found,
+    }
+    path.write_text(json.dumps(run, indent=1) + "\n")
+
+
+def _calls(data_dir: Path) -> dict[str, Any]:
+    """Of labs 04 and 05."""
+    with RunningBroker(data_dir) as broker:
+        traditional_path.load(broker, _lab("04"))
+        calls = _certain(one_call.calls_per_fetch(broker, traditional_path.TOPIC))
+    reads = _certain(traditional_path.device_reads(data_dir))
+    sleeps = _certain(one_call.sleeps_in_one_call(one_call.a_file(data_dir.parent)))
+    return {
+        traditional_path.READS_AS: reads._asdict(),
+        one_call.CALLS_AS: calls,
+        one_call.SLEEPS_AS: sleeps._asdict(),
+    }
+
+
+def _pages(data_dir: Path) -> dict[str, Any]:
+    """Of lab 06."""
+    lab = _lab("06")
+    with RunningBroker(data_dir) as broker:
+        written = page_cache.write_and_watch(broker, lab)
+        tail = page_cache.read_all(broker, written)
+        late = _certain(page_cache.read_late(broker, written))
+        scene = _certain(page_scene.play(broker, lab))
+    if written.only_in_memory_bytes is None or late.device_bytes is None:
+        raise CannotRecord("this machine tells no dirty pages or no device bytes of a process")
+    outcome = _certain(late_reader.measure(data_dir, page_cache.TOPIC, lab))
+    return {
+        page_cache.WRITING_AS: written._asdict(),
+        page_cache.READERS_AS: {
+            "log_bytes": written.log_bytes,
+            "soon_bytes": tail.device_bytes,
+            "late_bytes": late.device_bytes,
+        },
+        page_story.RECORDED_AS: page_story.plain(scene),
+        late_reader.RECORDED_AS: _without_paths(outcome),
+    }
+
+
+def _certain(found: _Found | str) -> _Found:
+    if isinstance(found, str):
+        raise CannotRecord(f"this machine cannot make a reference run: {found}")
+    return found
+
+
+def _without_paths(outcome: Outcome) -> dict[str, Any]:
+    """Plain, and without the directory in which it was measured."""
+    fields = plain_outcome(outcome)
+    fields["contestants"] = {
+        name: {key: value for key, value in settings.items() if key != "data_dir"}
+        for name, settings in outcome.contestants.items()
+    }
+    return fields
+
+
+def _lab(lab_id: str) -> Lab:
+    return Lab(lab_entry(lab_id), True, SEED, Path(), True)

@@ -1,0 +1,104 @@
+"""Notebooks as they are stored: without outputs, with the list's headings and links, the same for
+everybody.
+
+`labs tidy` rewrites the student notebooks. `labs solve` runs the solved ones and stores them with
+outputs, so that they can be read where nothing runs: every cell comes from the student notebook,
+except those whose `exercise` metadata says that the solution has its own, and what a runner
+leaves behind (its parameters cell, its metadata, widget state) is taken out, because viewers
+refuse notebooks over it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from zerocopy_lab.classroom.manifest import LabEntry
+from zerocopy_lab.classroom.navigation import HEADING_CELL_ID, NEXT_CELL_ID, heading, way_on
+from zerocopy_lab.publishing.headless import execute, read_notebook
+
+EXERCISE_KEY = "exercise"
+_METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def tidied(notebook: Any, entry: LabEntry) -> Any:
+    """The student notebook as it is to be stored; changes and returns `notebook`."""
+    for cell in notebook.cells:
+        cell.metadata = _kept_metadata(cell.metadata)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        if cell.id == HEADING_CELL_ID:
+            cell.source = heading(entry)
+        if cell.id == NEXT_CELL_ID:
+            cell.source = way_on(entry)
+    notebook.metadata = _METADATA
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def _kept_metadata(metadata: Any) -> dict[str, Any]:
+    """Only what a lab means by it: tags and the exercise that a cell answers."""
+    return {key: metadata[key] for key in ("tags", EXERCISE_KEY) if metadata.get(key)}
+
+
+def store(notebook: Any, path: Path) -> None:
+    """Validates a notebook and writes it; nbformat.ValidationError when it is none."""
+    import nbformat
+
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+
+
+def tidy(entry: LabEntry) -> None:
+    """Rewrites the student notebook in place."""
+    store(tidied(read_notebook(entry.notebook), entry), entry.notebook)
+
+
+def solve(entry: LabEntry, *, fast: bool, seed: int) -> str | None:
+    """Runs the solved notebook and stores it executed; returns what stopped it, or None."""
+    with tempfile.TemporaryDirectory(prefix="zerocopy-lab-solve-") as workspace:
+        unsolved, solved = read_notebook(entry.notebook), read_notebook(entry.solution)
+        merged, executed = Path(workspace) / "merged.ipynb", Path(workspace) / "executed.ipynb"
+        store(with_answers(unsolved, answers_of(solved), entry), merged)
+        parameters = {"FAST": fast, "SEED": seed, "OUT_DIR": workspace}
+        failure = execute(merged, executed, parameters, timeout_s=entry.timeout_s)
+        if failure is None:
+            store(readable(read_notebook(executed)), entry.solution)
+    return failure
+
+
+def answers_of(solved: Any) -> dict[str, str]:
+    """Exercise id -> the source of the cell that answers it."""
+    return {
+        cell.metadata[EXERCISE_KEY]: cell.source
+        for cell in solved.cells
+        if EXERCISE_KEY in cell.metadata
+    }
+
+
+def with_answers(unsolved: Any, answers: dict[str, str], entry: LabEntry) -> Any:
+    """The student notebook with its exercise cells answered."""
+    for cell in unsolved.cells:
+        cell.source = answers.get(cell.metadata.get(EXERCISE_KEY), cell.source)
+        if cell.id == NEXT_CELL_ID:
+            cell.source = (
+                f"These were the solutions. Back to [the lab itself](../{entry.name}.ipynb)."
+            )
+    return unsolved
+
+
+def readable(executed: Any) -> Any:
+    """An executed notebook without what papermill and widgets leave in it."""
+    executed.cells = [
+        cell
+        for cell in executed.cells
+        if "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
+    for cell in executed.cells:
+        cell.metadata = _kept_metadata(cell.metadata)
+    executed.metadata = _METADATA
+    return executed

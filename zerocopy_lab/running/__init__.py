@@ -1,0 +1,1 @@
+"""Brokers as processes, ours or others': scratch directories, topics, real events."""

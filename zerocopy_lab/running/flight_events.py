@@ -1,0 +1,140 @@
+"""Real messages through a real client: the flights that left New York in 2013, produced and
+consumed with librdkafka.
+
+The events are JSON lines in `data/` (its README tells where they come from). Labs send them
+through confluent-kafka, not through this project's own client: what a stranger's client gets back
+is the proof that the broker speaks Kafka.
+
+Both ends keep a digest of the values in order, so that "bytes in = bytes out" is one comparison.
+One partition, so that there is an order. Left out: keys and headers, which no lab needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from zerocopy_lab.classroom.manifest import LABS_DIR
+
+EVENTS_FILE = LABS_DIR.parent / "data" / "flights.jsonl.gz"
+_POLL_S = 1.0
+
+
+class Traffic(NamedTuple):
+    """What went in or came out: messages, the bytes of their values, and a digest of the values
+    in order.
+    """
+
+    messages: int
+    payload_bytes: int
+    sha256: str
+
+
+class NotDelivered(RuntimeError):
+    """Messages did not get through; the message says how many and why."""
+
+
+def repeated(count: int) -> Iterator[bytes]:
+    """`count` events; the file starts over when it ends."""
+    return itertools.islice(itertools.cycle(flight_events()), count)
+
+
+def produce(
+    bootstrap: str, topic: str, events: Iterable[bytes], config: Mapping[str, Any] | None = None
+) -> Traffic:
+    """Sends the events to partition 0 of a topic and waits until all are acknowledged.
+
+    `config` adds to librdkafka's settings (`compression.type`, `linger.ms`, ...). Raises
+    NotDelivered.
+    """
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, **(config or {})})
+    failures: list[str] = []
+
+    def delivered(error: object, _: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    digest, count, payload_bytes = hashlib.sha256(), 0, 0
+    for event in events:
+        _enqueue(producer, topic, event, delivered)
+        digest.update(event + b"\n")
+        count, payload_bytes = count + 1, payload_bytes + len(event)
+    unsent = producer.flush(60)
+    if failures or unsent:
+        first = failures[0] if failures else "no answer within 60 s"
+        raise NotDelivered(f"{len(failures) + unsent} of {count} events were not stored: {first}")
+    return Traffic(count, payload_bytes, digest.hexdigest())
+
+
+def _enqueue(producer: Any, topic: str, event: bytes, delivered: Any) -> None:
+    """Hands one event to librdkafka, waiting while its queue is full."""
+    while True:
+        try:
+            producer.produce(topic, event, partition=0, on_delivery=delivered)
+            producer.poll(0)
+            return
+        except BufferError:
+            producer.poll(_POLL_S)
+
+
+def consume(
+    bootstrap: str,
+    topic: str,
+    count: int,
+    *,
+    timeout_s: float = 60.0,
+    from_offset: int = 0,
+    config: Mapping[str, Any] | None = None,
+) -> Traffic:
+    """Reads `count` messages of partition 0 from `from_offset` on. Raises NotDelivered when time
+    is up. `config` adds to librdkafka's settings.
+    """
+    digest, received, payload_bytes = hashlib.sha256(), 0, 0
+    deadline = time.monotonic() + timeout_s
+    consumer = assigned_consumer(bootstrap, topic, from_offset, config)
+    try:
+        while received < count:
+            if time.monotonic() > deadline:
+                raise NotDelivered(
+                    f"only {received} of {count} messages came within {timeout_s:g} s"
+                )
+            for message in consumer.consume(min(count - received, 10_000), _POLL_S):
+                if message.error():
+                    raise NotDelivered(f"{topic}-0 after {received} messages: {message.error()}")
+                digest.update(message.value() + b"\n")
+                received, payload_bytes = received + 1, payload_bytes + len(message.value())
+    finally:
+        consumer.close()
+    return Traffic(received, payload_bytes, digest.hexdigest())
+
+
+def assigned_consumer(
+    bootstrap: str, topic: str, from_offset: int, config: Mapping[str, Any] | None = None
+) -> Any:
+    """A client's consumer that begins at an offset of partition 0; whoever made it closes it."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "zerocopy-lab",
+            "enable.auto.commit": False,
+            **(config or {}),
+        }
+    )
+    consumer.assign([TopicPartition(topic, 0, from_offset)])
+    return consumer
+
+
+@cache
+def flight_events() -> tuple[bytes, ...]:
+    """All events of the file, in order of departure, without line ends."""
+    import gzip
+
+    return tuple(gzip.decompress(EVENTS_FILE.read_bytes()).splitlines())
