@@ -25,6 +25,42 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+JOURNEY = (
+    "network/reactor.py",
+    "network/connection.py",
+    "network/inbox.py",
+    "network/quotas.py",
+    "protocol/framing.py",
+    "broker/broker.py",
+    "broker/dispatch.py",
+    "protocol/requests.py",
+    "broker/counters.py",
+    "broker/produce.py",
+    "protocol/produce.py",
+    "protocol/reader.py",
+    "log/startup/log_directories.py",
+    "log/settings.py",
+    "log/partition_log.py",
+    "log/admission.py",
+    "records/batch.py",
+    "records/compression.py",
+    "log/leader_epochs.py",
+    "log/segment_row.py",
+    "log/rolling.py",
+    "log/segment.py",
+    "log/segment_indexes.py",
+    "log/offset_index.py",
+    "log/time_index.py",
+    "broker/waiting.py",
+    "broker/fetch.py",
+    "protocol/fetch_request.py",
+    "log/availability.py",
+    "protocol/fetch.py",
+    "network/outbox.py",
+    "transfer/sendfile.py",
+)
+"""The files that one Produce and one Fetch pass through, in reading order; a test traces both."""
+
 
 def __getattr__(name: str) -> Any:
     """`console` is imported when it is asked for: a broker needs no widgets."""
