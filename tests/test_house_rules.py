@@ -195,7 +195,7 @@ def text_files() -> Iterator[Path]:
     """Everything in the tree that people read, as a fresh checkout has it."""
     for directory, subdirectories, names in os.walk(ROOT):
         subdirectories[:] = [name for name in subdirectories if not MADE_HERE.fullmatch(name)]
-        paths = (Path(directory, name) for name in names)
+        paths = (Path(directory, name) for name in names if not MADE_HERE.fullmatch(name))
         yield from (path for path in paths if path.suffix in TEXT_SUFFIXES)
 
 
