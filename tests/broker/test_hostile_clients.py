@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from ci.hostile import _bomb, _connect, _produce, _receive
+from ci.attacks.hostile import _bomb, _connect, _produce, _receive
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.record import Record, build_batch

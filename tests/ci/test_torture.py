@@ -1,4 +1,4 @@
-"""The judge of `ci/torture.py` is judged first: each way of losing a record must be noticed."""
+"""The judge of `ci/torture` is judged first: each way of losing a record must be noticed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.torture_ledger import Item, Ledger, Wrong
+from ci.torture.ledger import Item, Ledger, Wrong
 from zerocopy_lab.records.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,8 +89,8 @@ def test_compaction_may_take_what_was_replaced_only() -> None:
 
 @pytest.mark.slow
 def test_some_kills() -> None:
-    """The full thousand is `python ci/torture.py`."""
-    command = [sys.executable, "ci/torture.py", "--kills", "8", "--seed", "3"]
+    """The full thousand is `python -m ci.torture`."""
+    command = [sys.executable, "-m", "ci.torture", "--kills", "8", "--seed", "3"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8  kills" in done.stdout

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.fuzz import seeds
+from ci.attacks.fuzz import seeds
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.requests import RequestHeader, read_request_header

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from ci.certificates import Certificates, make_certificates
+from ci.compat.certificates import Certificates, make_certificates
 from zerocopy_lab.running.running_broker import RunningBroker
 
 USERS = "# name:password\nalice:alice-secret\n\nbob:b:ob\n"

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from datetime import timedelta
 from typing import NamedTuple
 
-from ci.torture_ledger import Item, Ledger, Wrong
+from ci.torture.ledger import Item, Ledger, Wrong
 from zerocopy_lab.client.producer import VERSION, produce_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import DuplicateSequenceNumber

@@ -1,6 +1,6 @@
 """Kills the broker at random moments under load, a thousand times, and looks for what got lost.
 
-    python ci/torture.py [--kills 1000] [--seconds S] [--seed 1] [--dir DIR]
+    python -m ci.torture [--kills 1000] [--seconds S] [--seed 1] [--dir DIR]
 
 A round: start the broker (sometimes it is killed while it still recovers), compare every partition
 with its ledger, `verify` the log directory, let the writers write, `kill -9`. Segments are short
@@ -36,16 +36,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from ci.torture_broker import Broker, create_topic, delete_topic, read_all  # noqa: E402
-from ci.torture_ledger import Ledger, Wrong  # noqa: E402
-from ci.torture_writers import Writer  # noqa: E402
-from zerocopy_lab.client.wire import Wire  # noqa: E402
-from zerocopy_lab.errors import CorruptMessage  # noqa: E402
-from zerocopy_lab.inspect.files import stored_batches  # noqa: E402
-from zerocopy_lab.inspect.verification import verify  # noqa: E402
+from ci.torture.broker import Broker, create_topic, delete_topic, read_all
+from ci.torture.ledger import Ledger, Wrong
+from ci.torture.writers import Writer
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.inspect.files import stored_batches
+from zerocopy_lab.inspect.verification import verify
 
 KILLS_PER_GENERATION = 25
 LONGEST_LOAD_S = 0.5

@@ -1,6 +1,6 @@
 """What the broker costs, side by side with the least that could do the same, in one run.
 
-    python ci/bench.py [fetch] [produce] [messages] [start] [memory] [latency] [requests] [kafka]
+    python -m ci.bench [fetch] [produce] [messages] [start] [memory] [latency] [requests] [kafka]
 
 Every section compares with a reference in the same run, rounds of the two taking turns, because
 machines differ and one machine differs from minute to minute. Medians with their range; the goals
@@ -10,7 +10,6 @@ are printed beside them and gate nothing.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import socket
 import subprocess
@@ -23,10 +22,8 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from ci.bench_contest import (  # noqa: E402
+from ci.bench.beside_kafka import bench_kafka
+from ci.bench.contest import (
     KIB,
     MIB,
     Contest,
@@ -44,17 +41,17 @@ from ci.bench_contest import (  # noqa: E402
     timed,
     write_messages,
 )
-from ci.bench_kafka import bench_kafka  # noqa: E402
-from ci.bench_rates import bench_latency, bench_requests  # noqa: E402
-from zerocopy_lab.client.consumer import fetch_frame  # noqa: E402
-from zerocopy_lab.client.producer import produce, produce_frame  # noqa: E402
-from zerocopy_lab.client.wire import Wire  # noqa: E402
-from zerocopy_lab.instruments.host import describe_host  # noqa: E402
-from zerocopy_lab.instruments.processor import cpu_seconds  # noqa: E402
-from zerocopy_lab.instruments.spread import Spread, spread  # noqa: E402
-from zerocopy_lab.protocol.versions import ApiKey  # noqa: E402
-from zerocopy_lab.running.running_broker import RunningBroker  # noqa: E402
+from ci.bench.rates import bench_latency, bench_requests
+from zerocopy_lab.client.consumer import fetch_frame
+from zerocopy_lab.client.producer import produce, produce_frame
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.host import describe_host
+from zerocopy_lab.instruments.processor import cpu_seconds
+from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.running.running_broker import RunningBroker
 
+PROJECT = Path(__file__).resolve().parents[2]
 ROUNDS = 7
 
 
@@ -74,12 +71,12 @@ def reference(
     kind: str, path: Path, request_bytes: int, answer_bytes: int
 ) -> Iterator[tuple[int, int]]:
     """A bare loop in a process of its own: its pid and port."""
-    words = [sys.executable, str(Path(__file__).with_name("bench_references.py")), kind, str(path)]
+    words = [sys.executable, "-m", "ci.bench.references", kind, str(path)]
     with subprocess.Popen(
         [*words, str(request_bytes), str(answer_bytes)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        cwd=PROJECT,
     ) as process:
         assert process.stdout is not None
         try:

@@ -1,17 +1,17 @@
 """Which clients work with this broker, and at what: found out by running them, printed as a
 Markdown table.
 
-    python ci/compat.py                                   all clients
-    python ci/compat.py --only confluent-kafka --only kcat --aspect TLS
-    python ci/compat.py --out compat.md                   into a file as well
+    python -m ci.compat                                   all clients
+    python -m ci.compat --only confluent-kafka --only kcat --aspect TLS
+    python -m ci.compat --out compat.md                   into a file as well
 
 Every cell is a round trip whose result is compared: the messages that come back with those that
 were sent, the codec and the producer's id with what the broker's segment files hold, the owner of
 the partitions with who is left. "yes": it worked; "–": the client does not offer it; "no": it
 failed, and why is said below the table. The exit code is 1 if anything failed.
 
-The steps of every check are here, once; how each client takes a step is in `compat_libraries.py`
-and `compat_programs.py`, in the words of `compat_verbs.py`. Java's tools come from Maven
+The steps of every check are here, once; how each client takes a step is in `libraries.py`
+and `programs.py`, in the words of `verbs.py`. Java's tools come from Maven
 (`apache_kafka.py`); where they cannot run, their rows say why.
 """
 
@@ -28,13 +28,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from ci import apache_kafka
-from ci.certificates import Certificates, make_certificates
-from ci.compat_libraries import Aiokafka, Confluent, KafkaPython
-from ci.compat_programs import JavaTools, Kcat
-from ci.compat_verbs import (
+from ci.compat.certificates import Certificates, make_certificates
+from ci.compat.libraries import Aiokafka, Confluent, KafkaPython
+from ci.compat.programs import JavaTools, Kcat
+from ci.compat.verbs import (
     PASSWORD,
     TIMEOUT_S,
     USER,

@@ -1,4 +1,4 @@
-"""Two sections of `ci/bench.py`: how long one message takes, how many small requests a second pass.
+"""Two sections of `ci/bench`: how long one message takes, how many small requests a second pass.
 
 The clients of the rates are processes of their own, started before the clock runs. All use the
 smallest client of the package, so that no library adds its own waiting.

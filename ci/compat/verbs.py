@@ -1,8 +1,8 @@
-"""What a client has to be able to do, in the words that `compat.py` says its checks in.
+"""What a client has to be able to do, in the words that `__main__.py` says its checks in.
 
 A client is one class with a method for each verb; what it does not offer stays as it is here and
-raises NotOffered. The Python libraries are in `compat_libraries.py`, the programs in
-`compat_programs.py`.
+raises NotOffered. The Python libraries are in `libraries.py`, the programs in
+`programs.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "alice", "alice-secret"
 TIMEOUT_S = 90
 

@@ -1,4 +1,4 @@
-"""A section of `ci/bench.py`: the same questions to this broker and to Apache Kafka, taking turns.
+"""A section of `ci/bench`: the same questions to this broker and to Apache Kafka, taking turns.
 
 Both run as they come, on the same machine, with loopback between them and the client. So this is
 the cost of one broker's work for one client; replication, hundreds of clients and hours of load,
@@ -8,7 +8,7 @@ Kafka takes the system's congestion control, and BBR paces even loopback, so tha
 most of the time. Where that is the default, a network namespace may have another:
 
     unshare --net sh -c "ip link set lo up && sysctl -w net.ipv4.tcp_congestion_control=reno &&
-        exec python ci/bench.py kafka"
+        exec python -m ci.bench kafka"
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ci.apache_kafka import VERSION, KafkaUnavailable, running_kafka
-from ci.bench_contest import (
+from ci.bench.contest import (
     GIB,
     KIB,
     MIB,

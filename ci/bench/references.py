@@ -1,9 +1,9 @@
 """The bare loops that the broker is measured against: the same bytes, and not one decision.
 
-    python ci/bench_references.py sendfile FILE REQUEST_BYTES ANSWER_BYTES
+    python -m ci.bench.references sendfile FILE REQUEST_BYTES ANSWER_BYTES
         recv a request of REQUEST_BYTES, send 4 bytes of length, sendfile ANSWER_BYTES of FILE, and
         again
-    python ci/bench_references.py write FILE REQUEST_BYTES ANSWER_BYTES
+    python -m ci.bench.references write FILE REQUEST_BYTES ANSWER_BYTES
         recv a request of REQUEST_BYTES, write it to the end of FILE, send ANSWER_BYTES, and again
 
 Prints `listening on HOST:PORT` and serves one connection after the other with blocking sockets,

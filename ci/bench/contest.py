@@ -1,4 +1,4 @@
-"""What the sections of `ci/bench.py` measure with: one round, two contestants taking turns, one
+"""What the sections of `ci/bench` measure with: one round, two contestants taking turns, one
 receiver that is the same for everybody.
 """
 

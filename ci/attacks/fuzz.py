@@ -1,11 +1,11 @@
 """Hostile requests against the broker, millions of them: nothing may crash it, stop it or fill its
 memory.
 
-    python ci/fuzz.py                         mutated real frames of every request and version
-    python ci/fuzz.py --seconds 600 --jobs 2  the same, longer and twice at a time
-    python ci/fuzz.py --coverage              guided by coverage (needs the package atheris)
-    python ci/fuzz.py --socket                through sockets, beside a healthy client
-    python ci/fuzz.py --input FILE            one frame again, as a finding left it
+    python -m ci.attacks.fuzz                        mutated real frames of every request
+    python -m ci.attacks.fuzz --seconds 600 --jobs 2 the same, longer and twice at a time
+    python -m ci.attacks.fuzz --coverage             guided by coverage (needs atheris)
+    python -m ci.attacks.fuzz --socket               through sockets, beside a healthy client
+    python -m ci.attacks.fuzz --input FILE           one frame again, as a finding left it
 
 The healthy client must not notice; all but `--socket` ask the broker within this process.
 Allowed outcomes: an answer, an answer to come, no answer (acks=0), the end of the connection.
@@ -40,8 +40,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 from uuid import UUID
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def _watched() -> contextlib.AbstractContextManager[object]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci import apache_kafka
-from ci.compat_verbs import (
+from ci.compat.verbs import (
     PASSWORD,
     TIMEOUT_S,
     USER,

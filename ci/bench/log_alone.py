@@ -1,6 +1,6 @@
 """How the log grows: each cost over several sizes, as a table that shows its growth.
 
-    python ci/bench_log.py [--dir DIR] [append lookup start recovery open_files]
+    python -m ci.bench.log_alone [--dir DIR] [append lookup start recovery open_files]
 
 | table | question | what is hoped for |
 |---|---|---|
@@ -21,14 +21,11 @@ import os
 import platform
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.log import LogDirectories, PartitionLog, TopicSettings

@@ -1,7 +1,7 @@
 """Hostile and merely many clients: what a healthy one notices of them, and what the broker's memory
 does.
 
-    python ci/hostile.py [--seconds 5] [SCENARIO ...]
+    python -m ci.attacks.hostile [--seconds 5] [SCENARIO ...]
 
 A healthy client sends a small Produce every few milliseconds and waits for its answer, first alone,
 then beside each scenario, in turns, three times. Printed: the median of its p50 and p99 with their
@@ -26,12 +26,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from zerocopy_lab.broker.dispatch import MOST_BYTES_DECODED
 from zerocopy_lab.protocol import messages

@@ -1,8 +1,8 @@
 """How often are verdicts wrong on this machine? Experiments are put to the test themselves.
 
-    python ci/false_verdicts.py                         identical contestants, 200 comparisons
-    python ci/false_verdicts.py --noise                 the same beside a noisy neighbour
-    python ci/false_verdicts.py --more-work 1.2         one truly has 20 % more to do
+    python -m ci.bench.false_verdicts                         identical contestants, 200 comparisons
+    python -m ci.bench.false_verdicts --noise                 the same beside a noisy neighbour
+    python -m ci.bench.false_verdicts --more-work 1.2         one truly has 20 % more to do
 
 Each comparison is a whole experiment of its own (9 rounds, new processes, shuffled). The work is
 the data path in small: read a piece of a file from the page cache, send it into a socket, receive
@@ -24,15 +24,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "ci")]
-
-from zerocopy_lab.instruments.host import usable_cpus  # noqa: E402
-from zerocopy_lab.instruments.spread import spread  # noqa: E402
-from zerocopy_lab.measuring.experiment import Contestant, compare, run_experiment  # noqa: E402
-from zerocopy_lab.measuring.stopwatch import Stopwatch  # noqa: E402
+from zerocopy_lab.instruments.host import usable_cpus
+from zerocopy_lab.instruments.spread import spread
+from zerocopy_lab.measuring.experiment import Contestant, compare, run_experiment
+from zerocopy_lab.measuring.stopwatch import Stopwatch
 
 PIECE_BYTES = 64 << 10
 PIECES = 500
@@ -80,7 +76,8 @@ def count_verdicts(
     comparisons: int, rounds: int, seed: int, more_work: float, deadline_s: float
 ) -> Counter[str]:
     """Verdicts on `a` against `b`, which does `more_work` times as much; fewer at the deadline."""
-    from ci import false_verdicts  # this file: another process cannot find what is in __main__
+    # This file, by its name: another process cannot find what is in __main__.
+    from ci.bench import false_verdicts
 
     work = false_verdicts.move_pieces
     contestants = [

@@ -1,7 +1,7 @@
 """What each way from file to socket costs here, in figures.
 
-    python ci/bench_transfer.py                    all three parts, 1 GiB, 7 rounds
-    python ci/bench_transfer.py loop --mib 256     only this part, with a smaller file
+    python -m ci.bench.transfers                    all three parts, 1 GiB, 7 rounds
+    python -m ci.bench.transfers loop --mib 256     only this part, with a smaller file
 
 | part      | what it answers                                                                  |
 |-----------|----------------------------------------------------------------------------------|
@@ -22,19 +22,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT), str(PROJECT / "ci")]
-
-from ci import sendfile_loops  # noqa: E402
-from zerocopy_lab.instruments.host import describe_host  # noqa: E402
-from zerocopy_lab.measuring.experiment import (  # noqa: E402
+from ci.bench import sendfile_loops
+from zerocopy_lab.instruments.host import describe_host
+from zerocopy_lab.measuring.experiment import (
     Contestant,
     Outcome,
     compare,
     run_experiment,
 )
-from zerocopy_lab.measuring.preconditions import memory_for  # noqa: E402
-from zerocopy_lab.measuring.racing import (  # noqa: E402
+from zerocopy_lab.measuring.preconditions import memory_for
+from zerocopy_lab.measuring.racing import (
     COURSES,
     GIB,
     LINE_UP,

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ci.compat_verbs import (
+from ci.compat.verbs import (
     PASSWORD,
     ROOT,
     TIMEOUT_S,
@@ -30,7 +30,7 @@ class Library(Client):
     """A group's member is a script that knows all three libraries by their names."""
 
     def member(self, door: Door, group: str, topic: str) -> list[str]:
-        script = ROOT / "tests" / "broker" / "group_consumer.py"
+        script = ROOT / "tests" / "broker" / "groups" / "group_consumer.py"
         return [sys.executable, str(script), self.name, door.address, group, topic]
 
     def assigned(self, line: str) -> int | None:
