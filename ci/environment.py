@@ -132,14 +132,17 @@ def _install(requirements: str) -> None:
     say(f"Installing {total} packages from {requirements}: a minute or two, once")
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     command = [*pip, "--progress-bar", "off", "-r", str(ROOT / requirements)]
-    with INSTALL_LOG.open("w", encoding="utf-8") as log, subprocess.Popen(
-        command,
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"},
-    ) as installing:
+    with (
+        INSTALL_LOG.open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"},
+        ) as installing,
+    ):
         assert installing.stdout is not None
         collected = 0
         for line in installing.stdout:

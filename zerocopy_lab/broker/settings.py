@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zerocopy_lab.broker.groups.group_coordinator import GroupSettings
+from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
 from zerocopy_lab.log.settings import TopicSettings
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zerocopy_lab.broker.admin.config_entries import BROKER_NAMES
-from zerocopy_lab.broker.groups.group_coordinator import GroupSettings
+from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.network.quotas import Limits

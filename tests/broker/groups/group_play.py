@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from zerocopy_lab.broker.groups.group import Group
-from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator, GroupSettings
-from zerocopy_lab.broker.groups.group_member import JoinRequest, JoinResult, SyncRequest, SyncResult
-from zerocopy_lab.broker.groups.group_records import decode_group_value, encode_group_value
+from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator, GroupSettings
+from zerocopy_lab.broker.groups.classic_group import Group
+from zerocopy_lab.broker.groups.member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.broker.groups.records import decode_group_value, encode_group_value
 from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import KafkaError
 

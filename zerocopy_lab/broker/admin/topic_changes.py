@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from zerocopy_lab.broker.groups.group_store import OFFSETS_TOPIC
+from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
     InvalidConfig,

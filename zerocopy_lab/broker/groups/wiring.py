@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.dispatch import Handler
-from zerocopy_lab.broker.groups.group_admin_handlers import GroupAdminHandlers
-from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator, GroupSettings
-from zerocopy_lab.broker.groups.group_handlers import GroupHandlers
-from zerocopy_lab.broker.groups.group_offset_handlers import GroupOffsetHandlers
-from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets
-from zerocopy_lab.broker.groups.group_store import GroupStore
+from zerocopy_lab.broker.groups.admin_handlers import GroupAdminHandlers
+from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator, GroupSettings
+from zerocopy_lab.broker.groups.member_handlers import GroupHandlers
+from zerocopy_lab.broker.groups.offset_handlers import GroupOffsetHandlers
+from zerocopy_lab.broker.groups.offsets import CommittedOffsets
+from zerocopy_lab.broker.groups.store import GroupStore
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol.versions import ApiKey

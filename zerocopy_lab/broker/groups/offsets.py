@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from zerocopy_lab.broker.groups.group import CONSUMER, Group, GroupState
-from zerocopy_lab.broker.groups.group_alarm import Alarm
-from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.group_records import CommittedOffset
-from zerocopy_lab.broker.groups.group_store import Committed, GroupStore
+from zerocopy_lab.broker.groups.alarm import Alarm
+from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.classic_group import CONSUMER, Group, GroupState
+from zerocopy_lab.broker.groups.records import CommittedOffset
+from zerocopy_lab.broker.groups.store import Committed, GroupStore
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     GroupIdNotFound,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.groups.group_play import REBALANCE_MS, SESSION_MS, Client, Stage, settle
-from zerocopy_lab.broker.groups.group import GroupState, subscribed_topics
+from zerocopy_lab.broker.groups.classic_group import GroupState, subscribed_topics
 from zerocopy_lab.errors import (
     IllegalGeneration,
     KafkaStorageError,

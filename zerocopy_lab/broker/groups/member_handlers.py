@@ -13,8 +13,8 @@ from typing import Any
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
-from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.group_member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.member import JoinRequest, JoinResult, SyncRequest, SyncResult
 from zerocopy_lab.errors import (
     InconsistentGroupProtocol,
     InvalidRequest,

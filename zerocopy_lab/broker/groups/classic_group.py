@@ -9,7 +9,7 @@ A generation is one agreement about who is a member. Every request names the gen
 in, so that a process that was away too long cannot commit offsets for partitions that others own by
 now.
 
-This module holds the data and answers questions about it; `group_rebalance` changes the state.
+This module holds the data and answers questions about it; `classic_rebalance` changes the state.
 Compared with Kafka's `ClassicGroup` there is no Dead state: one lock guards all groups, so nobody
 can hold a group that was deleted.
 """
@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from struct import Struct, error
 
-from zerocopy_lab.broker.groups.group_alarm import Alarm
-from zerocopy_lab.broker.groups.group_member import Member
+from zerocopy_lab.broker.groups.alarm import Alarm
+from zerocopy_lab.broker.groups.member import Member
 
 #: The protocol type of consumers, whose subscriptions a broker can read.
 CONSUMER = "consumer"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.group_alarm import Alarm
+from zerocopy_lab.broker.groups.alarm import Alarm
 
 
 class JoinRequest(NamedTuple):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.broker.groups.group_play import REBALANCE_MS, SESSION_MS, Client, Stage
-from zerocopy_lab.broker.groups.group import GroupState
+from zerocopy_lab.broker.groups.classic_group import GroupState
 from zerocopy_lab.errors import KafkaStorageError
 
 WHO = st.integers(0, 5)

@@ -28,8 +28,8 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.group import Group, GroupState
-from zerocopy_lab.broker.groups.group_member import Member
+from zerocopy_lab.broker.groups.classic_group import Group, GroupState
+from zerocopy_lab.broker.groups.member import Member
 from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
 from zerocopy_lab.protocol.requests import read_unsigned_varint
 

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from zerocopy_lab.broker.groups.group import Group, GroupState
-from zerocopy_lab.broker.groups.group_alarm import Alarm, CoordinatorLock
-from zerocopy_lab.broker.groups.group_member import JoinResult, Member, SyncResult
+from zerocopy_lab.broker.groups.alarm import Alarm, CoordinatorLock
+from zerocopy_lab.broker.groups.classic_group import Group, GroupState
+from zerocopy_lab.broker.groups.member import JoinResult, Member, SyncResult
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError, RebalanceInProgress, UnknownMemberId
 

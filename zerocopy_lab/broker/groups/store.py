@@ -2,7 +2,7 @@
 
 Written before anything is acknowledged: a commit is answered, and a new generation announced, when
 its record is in the log. Read once, when the broker starts. Written in Kafka's own format
-(`group_records`), so Kafka's tools can read it.
+(`records`), so Kafka's tools can read it.
 
 A group's records are in one partition, chosen by its name as Kafka does, so that their order is
 kept.
@@ -14,8 +14,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.group import Group
-from zerocopy_lab.broker.groups.group_records import (
+from zerocopy_lab.broker.groups.classic_group import Group
+from zerocopy_lab.broker.groups.records import (
     CommittedOffset,
     GroupKey,
     OffsetKey,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
-from zerocopy_lab.broker.groups.group import Group, GroupState
-from zerocopy_lab.broker.groups.group_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.group_member import Member
-from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets
+from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
+from zerocopy_lab.broker.groups.classic_group import Group, GroupState
+from zerocopy_lab.broker.groups.member import Member
+from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.errors import GroupIdNotFound, KafkaError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey

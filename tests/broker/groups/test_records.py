@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zerocopy_lab.broker.groups.group_records import CommittedOffset, decode_offset_value
+from zerocopy_lab.broker.groups.records import CommittedOffset, decode_offset_value
 from zerocopy_lab.errors import InvalidRecord
 
 NUMBERS = "000000000000002a ffffffff"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
-from zerocopy_lab.broker.groups.group_offsets import CommittedOffsets, Where
-from zerocopy_lab.broker.groups.group_records import CommittedOffset
+from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
+from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.errors import KafkaError, UnknownTopicOrPartition
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages

@@ -23,9 +23,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from zerocopy_lab.broker.groups.group import Group, GroupState
-from zerocopy_lab.broker.groups.group_alarm import CoordinatorLock
-from zerocopy_lab.broker.groups.group_member import (
+from zerocopy_lab.broker.groups.alarm import CoordinatorLock
+from zerocopy_lab.broker.groups.classic_group import Group, GroupState
+from zerocopy_lab.broker.groups.classic_rebalance import Rebalances
+from zerocopy_lab.broker.groups.member import (
     JoinReply,
     JoinRequest,
     JoinResult,
@@ -34,7 +35,6 @@ from zerocopy_lab.broker.groups.group_member import (
     SyncRequest,
     SyncResult,
 )
-from zerocopy_lab.broker.groups.group_rebalance import Rebalances
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     FencedInstanceId,

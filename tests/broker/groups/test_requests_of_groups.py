@@ -13,8 +13,8 @@ import pytest
 
 from tests.broker.caller import Caller, every_version
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.groups.group_coordinator import GroupSettings
-from zerocopy_lab.broker.groups.group_store import OFFSETS_TOPIC, partition_of
+from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
+from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC, partition_of
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.protocol.versions import ApiKey
 
