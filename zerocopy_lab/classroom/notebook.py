@@ -8,10 +8,12 @@ from zerocopy_lab.classroom.explore import Choice, Slider, explore, play
 from zerocopy_lab.classroom.lab import start_lab
 from zerocopy_lab.classroom.prediction import predict
 from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 __all__ = [
     "Choice",
     "RunningBroker",
+    "ScratchDirectory",
     "Slider",
     "check",
     "conclude",

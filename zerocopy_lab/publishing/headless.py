@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from zerocopy_lab.classroom.lab import (
 from zerocopy_lab.classroom.manifest import LABS_DIR, LabEntry
 from zerocopy_lab.publishing.scan import errors_in_outputs, problems_of
 from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 _START_TIMEOUT_S = 60
 
@@ -107,8 +107,8 @@ def _kernel_environment() -> Iterator[None]:
     and IPython's directory is a fresh one. A learner's own start-up files are not part of a lab.
     """
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="zerocopy-lab-ipython-") as directory:
-        profile = Path(directory, "profile_default")
+    with ScratchDirectory("ipython") as scratch:
+        profile = scratch.path / "profile_default"
         profile.mkdir()
         # ipykernel warns that its messages are not encrypted: they stay on the loopback. And it
         # calls it an error that it is interrupted, which is how Jupyter begins to end a kernel.
@@ -116,7 +116,7 @@ def _kernel_environment() -> Iterator[None]:
         wanted = {
             HEADLESS_VARIABLE: "1",
             "JUPYTER_PREFER_ENV_PATH": "1",
-            "IPYTHONDIR": directory,
+            "IPYTHONDIR": str(scratch.path),
         }
         os.environ.update(importable_here(wanted))
         try:

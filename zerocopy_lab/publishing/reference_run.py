@@ -22,7 +22,9 @@ from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
+from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 SEED = 1
 _Found = TypeVar("_Found")
@@ -34,8 +36,8 @@ class CannotRecord(RuntimeError):
 
 def record(path: Path = REFERENCE_FILE) -> None:
     """Measures and writes the file. Raises CannotRecord, and whatever the labs' functions raise."""
-    with one_call.scratch_directory() as directory:
-        found = {**_calls(Path(directory, "calls")), **_pages(Path(directory, "pages"))}
+    with ScratchDirectory("reference") as scratch:
+        found = {**_calls(scratch.path / "calls"), **_pages(scratch.path / "pages")}
     run = {
         "format": REFERENCE_FORMAT,
         "host": describe_host().text(),
@@ -49,7 +51,7 @@ def record(path: Path = REFERENCE_FILE) -> None:
 def _calls(data_dir: Path) -> dict[str, Any]:
     """Of labs 04 and 05."""
     with RunningBroker(data_dir) as broker:
-        traditional_path.load(broker, _lab("04"))
+        flight_events.load(broker.bootstrap, traditional_path.TOPIC, fast=True)
         calls = _certain(one_call.calls_per_fetch(broker, traditional_path.TOPIC))
     reads = _certain(traditional_path.device_reads(data_dir))
     sleeps = _certain(one_call.sleeps_in_one_call(one_call.a_file(data_dir.parent)))

@@ -10,13 +10,13 @@ refuse notebooks over it.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from zerocopy_lab.classroom.manifest import LabEntry
 from zerocopy_lab.classroom.navigation import HEADING_CELL_ID, NEXT_CELL_ID, heading, way_on
 from zerocopy_lab.publishing.headless import execute, read_notebook
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 EXERCISE_KEY = "exercise"
 _METADATA = {
@@ -60,11 +60,11 @@ def tidy(entry: LabEntry) -> None:
 
 def solve(entry: LabEntry, *, fast: bool, seed: int) -> str | None:
     """Runs the solved notebook and stores it executed; returns what stopped it, or None."""
-    with tempfile.TemporaryDirectory(prefix="zerocopy-lab-solve-") as workspace:
+    with ScratchDirectory("solve") as scratch:
         unsolved, solved = read_notebook(entry.notebook), read_notebook(entry.solution)
-        merged, executed = Path(workspace) / "merged.ipynb", Path(workspace) / "executed.ipynb"
+        merged, executed = scratch.path / "merged.ipynb", scratch.path / "executed.ipynb"
         store(with_answers(unsolved, answers_of(solved), entry), merged)
-        parameters = {"FAST": fast, "SEED": seed, "OUT_DIR": workspace}
+        parameters = {"FAST": fast, "SEED": seed, "OUT_DIR": str(scratch.path)}
         failure = execute(merged, executed, parameters, timeout_s=entry.timeout_s)
         if failure is None:
             store(readable(read_notebook(executed)), entry.solution)

@@ -12,7 +12,6 @@ can be timed or counted by its process id. `RunningBroker` is the one to measure
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from zerocopy_lab import transfer
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 
 class BrokerThread:
@@ -46,8 +46,8 @@ class BrokerThread:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:  # undone if anything below fails
-            self.data_dir = self._given_data_dir or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="zerocopy-lab-broker-"))
+            self.data_dir = (
+                self._given_data_dir or stack.enter_context(ScratchDirectory("broker")).path
             )
             make_transfer = partial(transfer.make, self._transfer_name)
             make_transfer().close()

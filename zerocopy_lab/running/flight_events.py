@@ -132,6 +132,12 @@ def assigned_consumer(
     return consumer
 
 
+def load(bootstrap: str, topic: str, *, fast: bool) -> tuple[Traffic, Traffic]:
+    """As many events through a topic as a lab measures with: what was sent, what came back."""
+    messages = 150_000 if fast else 400_000
+    return produce(bootstrap, topic, repeated(messages)), consume(bootstrap, topic, messages)
+
+
 @cache
 def flight_events() -> tuple[bytes, ...]:
     """All events of the file, in order of departure, without line ends."""

@@ -15,7 +15,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 MOUNT_BYTES = 4 << 20
 _RECORD_BYTES = 60_000
@@ -46,10 +46,10 @@ def fill_in_namespace() -> FullMount | str:
         return "there is no `unshare` here, so no file system of our own can be mounted"
     refusals = []
     for namespace in _NAMESPACES:
-        with tempfile.TemporaryDirectory(prefix="zerocopy-lab-full-") as directory:
-            module = [sys.executable, "-P", "-m", "zerocopy_lab.running.full_mount", directory]
+        with ScratchDirectory("full") as scratch:
+            module = [sys.executable, "-P", "-m", "zerocopy_lab.running.full_mount"]
             done = subprocess.run(
-                [*namespace, *module],
+                [*namespace, *module, str(scratch.path)],
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_S,

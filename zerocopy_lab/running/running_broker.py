@@ -17,13 +17,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from zerocopy_lab.running.scratch import ScratchDirectory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _TETHER = Path(__file__).with_name("tether.py")  # by path: a broker need not import this room
@@ -58,12 +58,9 @@ class RunningBroker:
         environment: Mapping[str, str] | None = None,
         start_timeout_s: float = 20.0,
     ) -> None:
-        self._workspace = Path(tempfile.mkdtemp(prefix="zerocopy-lab-broker-"))
-        self._remove_workspace = weakref.finalize(  # also when nobody closes us
-            self, shutil.rmtree, self._workspace, ignore_errors=True
-        )
-        self.data_dir = data_dir if data_dir is not None else self._workspace / "data"
-        self.log_path = self._workspace / "broker.log"
+        self._workspace = ScratchDirectory("broker")  # goes with us, if nobody closes us
+        self.data_dir = data_dir if data_dir is not None else self._workspace.path / "data"
+        self.log_path = self._workspace.path / "broker.log"
         words = [
             "serve",
             "--host",
@@ -167,7 +164,7 @@ class RunningBroker:
         if self._process is not None:
             self.stop()
         atexit.unregister(self.close)
-        self._remove_workspace()
+        self._workspace.remove()
 
     def __enter__(self) -> Self:
         return self.start()

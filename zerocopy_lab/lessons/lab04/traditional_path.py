@@ -29,7 +29,6 @@ from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
-from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
@@ -54,13 +53,6 @@ SWITCH_QUESTION = (
     "While sending the same bytes, which broker is switched by the scheduler more often?"
 )
 SWITCH_CHOICES = ("the loop of 4 KiB", "sendfile", "no clear difference")
-
-
-def load(broker: RunningBroker, lab: Lab) -> tuple[Traffic, Traffic]:
-    """Flight events through the broker with a real client: what was sent, what came back."""
-    messages = 150_000 if lab.fast else 400_000
-    sent = flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(messages))
-    return sent, flight_events.consume(broker.bootstrap, TOPIC, messages)
 
 
 # -- what comes from the disk ----------------------------------------------------------------------

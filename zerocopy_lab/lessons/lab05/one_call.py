@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -260,8 +259,3 @@ def other_systems_finding(calls: dict[str, float] | str) -> Finding:
         "Windows it calls TransmitFile for sockets in blocking mode, and Kafka's are not.",
         source="OpenJDK, FileChannelImpl.java and FileDispatcherImpl.c (Linux, Windows)",
     )
-
-
-def scratch_directory() -> tempfile.TemporaryDirectory[str]:
-    """A directory that goes away, on the disk where brokers of these labs keep their data."""
-    return tempfile.TemporaryDirectory(prefix="zerocopy-lab-")

@@ -58,16 +58,6 @@ PRICE_QUESTION = (
 PRICE_CHOICES = ("no clear difference", "up to 1.5 times", "1.5 to 3 times", "more than 3 times")
 
 
-# -- load ------------------------------------------------------------------------------------------
-
-
-def load(broker: RunningBroker, lab: Lab) -> tuple[Traffic, Traffic]:
-    """Flight events through the broker with a real client: what was sent, what came back."""
-    messages = 150_000 if lab.fast else 400_000
-    sent = flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(messages))
-    return sent, flight_events.consume(broker.bootstrap, TOPIC, messages)
-
-
 # -- prove -----------------------------------------------------------------------------------------
 
 
