@@ -57,7 +57,11 @@ class Broker:
         self._metadata = MetadataHandler(self.logs, settings, topic_changes, self._addresses)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
-        sasl = SaslHandler(settings.sasl_users)
+        sasl = SaslHandler(
+            settings.sasl_users,
+            self.timers,
+            settings.connection_failed_authentication_delay_ms,
+        )
         self.dispatch = Dispatch(
             families=(
                 self._metadata.handlers(),

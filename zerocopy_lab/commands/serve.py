@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import ipaddress
 import logging
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from zerocopy_lab import transfer
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.faults import Fault, parse_fault
 from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.commands.log_lines import JsonLines
+from zerocopy_lab.commands.log_lines import JsonLines, TextLines
 from zerocopy_lab.commands.metrics import metrics_endpoint
 from zerocopy_lab.commands.serve_settings import (
     ServeSettings,
@@ -27,12 +28,16 @@ from zerocopy_lab.commands.serve_settings import (
     sort_settings,
 )
 from zerocopy_lab.errors import KafkaError
+from zerocopy_lab.log.open_files import share_of_descriptors
 from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
+from zerocopy_lab.network.tls import KernelTlsOrOurs
 
 _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _SWITCH_INTERVAL_S = 0.0001
 _COLLECTION_THRESHOLDS = (2_000, 10, 1_000)
+#: For files that the log has let go of while they are being sent, checkpoints, listeners.
+_SPARE_DESCRIPTORS = 64
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set ssl.keystore.location=FILE (PEM)",
     )
     option(
+        "--no-plaintext",
+        action="store_true",
+        help="leave out the plain listener (--host, --port): only those of --listen are open",
+    )
+    option(
         "--tls-transfer",
         default="encrypt_then_send",
         metavar="NAME",
@@ -115,9 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{arguments.transfer} sends over TLS; this broker listens without")
         given = sort_settings(arguments.set)
         settings = _broker_settings(arguments, given)
-        network = _network_settings(arguments, given, make_transfer)
         _raise_open_files_limit()
-        broker = Broker(settings, network_entries(given.limits))
+        network = _network_settings(arguments, given, make_transfer)
+        broker = Broker(settings, network_entries(network.limits))
     except (KafkaError, ValueError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
@@ -137,10 +147,13 @@ def _serve(broker: Broker, settings: NetworkSettings, arguments: argparse.Namesp
     try:
         server = NetworkServer(settings, broker.handle)
     except OSError as error:
-        print(f"cannot listen on {arguments.host}:{arguments.port}: {error}", file=sys.stderr)
+        wanted = ", ".join(f"{each.host}:{each.port}" for each in settings.listeners)
+        print(f"cannot listen on {wanted}: {error}", file=sys.stderr)
         return 2
     for protocol, (host, port) in server.addresses.items():
         broker.advertise(arguments.advertised_host or _reachable(host), port, protocol)
+    for listener in settings.listeners:
+        _warn_of_an_open_door(listener, *server.addresses[listener.protocol])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     for fault in arguments.fault:
@@ -175,8 +188,7 @@ def _metrics(broker: Broker, server: NetworkServer, port: int | None) -> Iterato
 
 def _set_up_log(arguments: argparse.Namespace) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    handler.setFormatter(JsonLines() if arguments.log_format == "json" else logging.Formatter(text))
+    handler.setFormatter(JsonLines() if arguments.log_format == "json" else TextLines())
     logging.basicConfig(level=arguments.log_level.upper(), handlers=[handler])
 
 
@@ -194,12 +206,18 @@ def _broker_settings(arguments: argparse.Namespace, given: ServeSettings) -> Bro
 def _network_settings(
     arguments: argparse.Namespace, given: ServeSettings, make_transfer: partial[transfer.Transfer]
 ) -> NetworkSettings:
+    protocols = [protocol for protocol, _, _ in arguments.listen]
+    if len(set(protocols)) < len(protocols):
+        raise ValueError(f"one listener for each protocol; --listen gives {', '.join(protocols)}")
+    if arguments.no_plaintext and not protocols:
+        raise ValueError("--no-plaintext leaves no listener; add --listen PROTOCOL://HOST:PORT")
     return NetworkSettings(
         host=arguments.host,
         port=arguments.port,
+        plaintext=not arguments.no_plaintext,
         transfer=make_transfer,
         threads=arguments.network_threads,
-        limits=given.limits,
+        limits=given.limits.within_descriptors(share_of_descriptors() + _SPARE_DESCRIPTORS),
         more_listeners=tuple(
             _more_listener(protocol, host, port, arguments, given, make_transfer)
             for protocol, host, port in arguments.listen
@@ -223,10 +241,21 @@ def _more_listener(
         return ListenerSettings(protocol, host, port, make_transfer)
     if given.tls is None:
         raise ValueError(f"{protocol} needs --set ssl.keystore.location=FILE (PEM)")
-    over_tls = partial(transfer.make, arguments.tls_transfer, arguments.chunk_bytes)
+    over_tls: Callable[[], transfer.Transfer] = partial(
+        transfer.make, arguments.tls_transfer, arguments.chunk_bytes
+    )
     if not over_tls().needs_tls:
         raise ValueError(f"{arguments.tls_transfer} sends in the clear; {protocol} must not")
+    if arguments.tls_transfer == KernelTlsOrOurs.name:
+        over_tls = partial(KernelTlsOrOurs, arguments.chunk_bytes)
     return ListenerSettings(protocol, host, port, over_tls, given.tls.context())
+
+
+def _warn_of_an_open_door(listener: ListenerSettings, host: str, port: int) -> None:
+    if listener.lets_anybody_in and not ipaddress.ip_address(host).is_loopback:
+        text = "whoever can reach %s:%d may read, write and delete everything: %s asks for no "
+        text += "password (--listen SASL_SSL://... with --no-plaintext does)"
+        log.warning(text, host, port, listener.protocol)
 
 
 def _reachable(host: str) -> str:

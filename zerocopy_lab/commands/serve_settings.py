@@ -75,11 +75,15 @@ def network_entries(limits: Limits) -> dict[str, str]:
 
 
 def read_users(path: Path) -> dict[str, str]:
-    """Names and passwords from a file of lines NAME:PASSWORD; # begins a comment. Raises OSError,
-    ValueError.
+    """Names and passwords from a file of lines NAME:PASSWORD, in UTF-8 whatever the locale, with or
+    without a byte-order mark; # begins a comment. Raises OSError, ValueError; both name the file.
     """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8: {error}") from error
     users = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, colon, password = line.partition(":")

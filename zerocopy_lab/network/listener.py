@@ -6,6 +6,7 @@ first network thread does it on the side.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -17,6 +18,7 @@ from zerocopy_lab.network.reactor import READ, Reactor
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
@@ -36,8 +38,10 @@ class Listener:
         )
         self._sock.setblocking(False)
         self.host, self.port = self._sock.getsockname()[:2]
-        self._spare_fd = os.open(os.devnull, os.O_RDONLY)
-        reactor.call_soon(self._watch)
+        self._spare_fd: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._is_deaf = True  # until the reactor runs
+        self._has_complained = False
+        reactor.call_soon(self.listen)
 
     def set_congestion_control(self, name: str) -> None:
         """Use TCP congestion control `name` (tcp(7)) on every connection. Raises OSError."""
@@ -48,10 +52,15 @@ class Listener:
     def close(self) -> None:
         """Accept nobody any more."""
         self._sock.close()
-        os.close(self._spare_fd)
+        if self._spare_fd is not None:
+            os.close(self._spare_fd)
+            self._spare_fd = None
 
-    def _watch(self) -> None:
-        self._reactor.watch(self._sock, READ, self._accept)
+    def listen(self) -> None:
+        """Accept, from the reactor's thread; again, if there was no room for anybody before."""
+        if self._is_deaf:
+            self._is_deaf = False
+            self._reactor.watch(self._sock, READ, self._accept)
 
     def _accept(self, _events: int) -> None:
         while True:
@@ -60,10 +69,11 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as failure:
-                if failure.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                if failure.errno not in _NO_ROOM:
                     raise
                 self._turn_away(failure)
                 return
+            self._has_complained = False
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._on_connect(sock, address[0], address[1])
@@ -71,15 +81,23 @@ class Listener:
     def _turn_away(self, failure: OSError) -> None:
         """Out of descriptors: use the spare one to accept the caller, and hang up.
 
-        Left waiting, it would wake the selector at once, again and again.
+        Left waiting, it would wake the selector at once, again and again; so where even that does
+        not help, nobody is listened to until `listen` is called.
         """
-        log.error("turned a connection away: %s; raise the limit of open files", failure)
-        os.close(self._spare_fd)
+        if not self._has_complained:  # once, until there is room again
+            self._has_complained = True
+            log.error("turning connections away: %s; raise the limit of open files", failure)
         try:
-            self._sock.accept()[0].close()
+            if self._spare_fd is not None:
+                os.close(self._spare_fd)
+                self._spare_fd = None
+                with contextlib.suppress(BlockingIOError):  # it has hung up already
+                    self._sock.accept()[0].close()
+            self._spare_fd = os.open(os.devnull, os.O_RDONLY)
         except OSError as again:
-            log.debug("nobody to turn away any more: %s", again)
-        self._spare_fd = os.open(os.devnull, os.O_RDONLY)
+            log.debug("no room even to turn somebody away: %s", again)
+            self._reactor.forget(self._sock)
+            self._is_deaf = True
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -2,12 +2,13 @@
 
 | setting (Kafka's name where it has one) | here | what happens beyond it |
 |---|---|---|
-| max.connections | 10,000 | the new connection is closed |
+| max.connections | 10,000, or what descriptors there are for | the new connection is closed |
 | max.connections.per.ip | no limit | the new connection is closed |
 | connections.max.idle.ms | 10 min | the connection is closed |
 | socket.request.max.bytes | 100 MiB | the connection is closed before anything is received |
+| sasl.server.max.receive.size | 512 KiB | the same, for who has not authenticated yet |
 | queued.max.request.bytes | 256 MiB | large requests wait until others are handled |
-| request.arrival.max.ms (not in Kafka) | 1 min | a request that trickles in is cut off |
+| request.arrival.max.ms (not Kafka's) | 1 min | a slow sender is cut off (TLS handshakes, too) |
 
 Kafka has no limit for some of these by default; a process that shall survive a hostile client needs
 one. There is one request and one response per connection at a time, so nothing queues up behind
@@ -16,11 +17,15 @@ them. A response costs no memory: it waits in its file.
 
 from __future__ import annotations
 
+import logging
+import resource
 import sys
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,22 @@ class Limits:
     socket_request_max_bytes: int = 104_857_600
     queued_max_request_bytes: int = 256 << 20
     request_arrival_max_ms: int = 60_000
+    sasl_server_max_receive_size: int = 524_288
+
+    def within_descriptors(self, for_others: int) -> Limits:
+        """The same with `max_connections` bounded by what this process may open (RLIMIT_NOFILE)
+        beside `for_others`: who may connect but not be given a descriptor takes the log's.
+        """
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = max(allowed - for_others, 1)
+        if allowed == resource.RLIM_INFINITY or self.max_connections <= room:
+            return self
+        _LOGGER.warning(
+            "max.connections is %d and not %d: this process may open %d files (ulimit -n), "
+            "of which the logs need %d",
+            *(room, self.max_connections, allowed, for_others),
+        )
+        return replace(self, max_connections=room)
 
 
 class ConnectionQuotas:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 
 _TICK_S = 1.0
+_COMPLAINT_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,17 @@ class ListenerSettings:
         """Whether a client has to say who it is before anything else."""
         return self.protocol.startswith("SASL_")
 
+    @property
+    def lets_anybody_in(self) -> bool:
+        """Whether neither a password nor a certificate of the client is asked for."""
+        knows_clients = self.tls is not None and self.tls.verify_mode == ssl.CERT_REQUIRED
+        return not (self.wants_authentication or knows_clients)
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How the network serves: a plain listener on `host` and `port`, and `more_listeners`.
-    `transfer` makes the strategy object of one connection.
+    """How the network serves: a plain listener on `host` and `port` (unless `plaintext` is False),
+    and `more_listeners`. `transfer` makes the strategy object of one connection.
     """
 
     host: str
@@ -59,9 +66,16 @@ class NetworkSettings:
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
     more_listeners: tuple[ListenerSettings, ...] = ()
+    plaintext: bool = True
     send_buffer_bytes: int = -1
     receive_buffer_bytes: int = -1
     congestion_control: str | None = None
+
+    @property
+    def listeners(self) -> tuple[ListenerSettings, ...]:
+        """All of them, the plain one first."""
+        plain = ListenerSettings("PLAINTEXT", self.host, self.port, self.transfer)
+        return (plain, *self.more_listeners) if self.plaintext else self.more_listeners
 
 
 class NetworkThread:
@@ -78,9 +92,6 @@ class NetworkThread:
         self._quotas = quotas
         self._loan = BufferLoan()
         self._of_the_past = NetworkCounters()
-        limits_ms = (limits.connections_max_idle_ms, limits.request_arrival_max_ms)
-        shortest_ms = min((ms for ms in limits_ms if ms >= 0), default=0)
-        self.reactor.every(min(_TICK_S, shortest_ms / 4000 or _TICK_S), self._look_after_all)
 
     def adopt(self, sock: socket.socket, client: Client, transfer: Transfer) -> None:
         """Serve this connection from now on. Runs in the reactor's thread."""
@@ -104,7 +115,8 @@ class NetworkThread:
         self._quotas.release(connection.client.host)
         self._of_the_past.add(_counted(connection))
 
-    def _look_after_all(self) -> None:
+    def look_after_all(self) -> None:
+        """End the connections that take too long, from the reactor's thread."""
         now_s = time.monotonic()
         for connection in list(self.connections):
             connection.look_after(now_s)
@@ -142,16 +154,28 @@ class NetworkServer:
         ]
         self._turn = cycle(self._threads)
         self.reactor = self._threads[0].reactor
-        plain = ListenerSettings("PLAINTEXT", settings.host, settings.port, settings.transfer)
+        limits = settings.limits
+        limits_ms = (limits.connections_max_idle_ms, limits.request_arrival_max_ms)
+        shortest_ms = min((ms for ms in limits_ms if ms >= 0), default=0)
+        for thread in self._threads:
+            on_tick = partial(self._tick, thread)
+            thread.reactor.every(min(_TICK_S, shortest_ms / 4000 or _TICK_S), on_tick)
+        self._complained_at_s: dict[str, float] = {}  # of connections refused, by setting
         self._listeners: list[Listener] = []
         self.addresses: dict[str, tuple[str, int]] = {}  # by protocol
         try:
-            for each in (plain, *settings.more_listeners):
+            for each in settings.listeners:
                 self._listen(each)
         except OSError:
             self._close_listeners()
             raise
-        self.host, self.port = self.addresses[plain.protocol]
+        self.host, self.port = next(iter(self.addresses.values()))
+
+    def _tick(self, thread: NetworkThread) -> None:
+        thread.look_after_all()
+        if thread is self._threads[0]:
+            for listener in self._listeners:
+                listener.listen()
 
     def _listen(self, settings: ListenerSettings) -> None:
         on_connect = partial(self._on_connect, settings)
@@ -199,14 +223,27 @@ class NetworkServer:
             total.add(thread.counters())
         return total
 
+    def _complain(self, forbidden_by: str, host: str, port: int) -> None:
+        """Once a minute: who is turned away can come back a thousand times a second."""
+        setting, now_s = forbidden_by.partition("=")[0], time.monotonic()
+        self._refused[setting] += 1
+        if (
+            now_s - self._complained_at_s.get(setting, -_COMPLAINT_INTERVAL_S)
+            < _COMPLAINT_INTERVAL_S
+        ):
+            return
+        self._complained_at_s[setting] = now_s
+        so_far = self._refused[setting]
+        text = "refused a connection of %s:%d: %s (%d so far; said once a minute)"
+        log.warning(text, host, port, forbidden_by, so_far)
+
     def _on_connect(
         self, settings: ListenerSettings, sock: socket.socket, host: str, port: int
     ) -> None:
         forbidden_by = self._quotas.admit(host)
         if forbidden_by is not None:
-            log.warning("refused a connection of %s:%d: %s", host, port, forbidden_by)
-            self._refused[forbidden_by.partition("=")[0]] += 1
             sock.close()
+            self._complain(forbidden_by, host, port)
             return
         for option, size_bytes in (
             (socket.SO_SNDBUF, self._settings.send_buffer_bytes),

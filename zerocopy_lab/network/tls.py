@@ -18,7 +18,11 @@ import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.transfer import Transfer, make
+from zerocopy_lab.transfer.sendfile_over_kernel_tls import kernel_encrypts
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +74,42 @@ class TlsSocket(ssl.SSLSocket):
             return super().send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
             raise BlockingIOError("the TLS connection takes nothing now") from wants
+
+
+class KernelTlsOrOurs(Transfer):
+    """sendfile_over_kernel_tls on the connections whose cipher the kernel takes, and
+    encrypt_then_send on the others: which it is, nobody knows before the client has chosen.
+    """
+
+    name = "sendfile_over_kernel_tls"
+    needs_tls = True
+    _ciphers_said: ClassVar[set[str]] = set()
+
+    def __init__(self, chunk_bytes: int | None = None) -> None:
+        super().__init__(chunk_bytes)
+        self._given_chunk_bytes = chunk_bytes
+        self._chosen: Transfer | None = None
+
+    def send(self, sock: socket.socket, piece: FileSlice, sent_bytes: int) -> int:
+        """As the chosen one does."""
+        if self._chosen is None:
+            self._chosen = make(self._choose(sock), self._given_chunk_bytes)
+        return self._chosen.send(sock, piece, sent_bytes)
+
+    def _choose(self, sock: socket.socket) -> str:
+        if kernel_encrypts(sock):
+            return self.name
+        cipher = (isinstance(sock, ssl.SSLSocket) and sock.cipher()) or ("no cipher", "no TLS", 0)
+        if cipher[0] not in self._ciphers_said:
+            self._ciphers_said.add(cipher[0])
+            text = "the kernel does not encrypt %s (%s): encrypt_then_send for these connections"
+            log.warning(text, cipher[0], cipher[1])
+        return "encrypt_then_send"
+
+    def close(self) -> None:
+        """Give back what the chosen one holds."""
+        if self._chosen is not None:
+            self._chosen.close()
 
 
 def accept_tls(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import queue
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.broker.caller import Caller, every_version
+from zerocopy_lab.broker.access.sasl import PlainExchange, SaslHandler
 from zerocopy_lab.broker.access.scram import Credential, ScramExchange
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import CloseConnection, SaslAuthenticationFailed
+from zerocopy_lab.protocol.exchange import Client
 from zerocopy_lab.protocol.versions import ApiKey
 
 USERS = {"alice": "secret", "comma,equals=": "päss"}
+#: A name with a stray equals sign is no name, even if there is such a user.
+KNOWN = ("alice", "a=2Xb", "a=", "a=3")
 HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 
 
@@ -142,8 +151,10 @@ def test_after_the_first_handshake_version_messages_come_without_headers(caller:
 
 def test_without_headers_a_refusal_ends_the_connection(caller: Caller) -> None:
     caller.call(ApiKey.sasl_handshake, 0, mechanism="PLAIN")
-    with pytest.raises(CloseConnection):
-        bare(caller, b"\0alice\0wrong")
+    ends: queue.SimpleQueue[object] = queue.SimpleQueue()
+    reply: Any = caller.broker.handle(memoryview(b"\0alice\0wrong"), caller.client)
+    reply.on_complete(ends.put)
+    assert "unknown user or wrong password" in str(ends.get(timeout=10))
     assert not caller.client.authenticated
 
 
@@ -164,6 +175,9 @@ def test_scram_with_a_wrong_password(caller: Caller) -> None:
         [b"n,,n=alice"],
         [b"p=tls-unique,,n=alice,r=x"],
         [b"n,,n=bob,r=x"],
+        [b"n,,n=a=2Xb,r=x"],
+        [b"n,,n=a=,r=x"],
+        [b"n,,n=a=3,r=x"],
         [b"n,,n=alice,r=x", b"c=biws,r=x,p=AAAA"],
         [b"n,,n=alice,r=x", b"nothing"],
         [b"n,,n=alice,r=x", b"c=biws,r=NONCE,p=%%%"],
@@ -173,7 +187,7 @@ def test_scram_with_a_wrong_password(caller: Caller) -> None:
 )
 def test_scram_refuses_what_is_no_scram(messages: list[bytes]) -> None:
     credential = Credential.of_password("SCRAM-SHA-256", "secret")
-    exchange = ScramExchange("SCRAM-SHA-256", {"alice": credential})
+    exchange = ScramExchange("SCRAM-SHA-256", dict.fromkeys(KNOWN, credential).get)
     answer = b""
     for message in messages[:-1]:
         answer = exchange.respond(message)
@@ -194,3 +208,44 @@ def test_the_order_matters(caller: Caller) -> None:
     handshake(caller, "PLAIN")
     authenticate(caller, b"\0alice\0secret")
     assert handshake(caller, "PLAIN") == 34  # nothing to authenticate for
+
+
+@pytest.mark.parametrize("bare_messages", [False, True])
+def test_who_fails_is_told_so_after_a_delay_and_nobody_waits_for_it(
+    tmp_path: Path, bare_messages: bool
+) -> None:
+    timers = ManualTimers()
+    handler = SaslHandler(USERS, timers, failure_delay_ms=100)
+    client = Client(1, "127.0.0.1", 4711, authenticated=False)
+    client.exchange = PlainExchange(USERS)
+    heard: list[Any] = []
+    if bare_messages:
+        reply: Any = handler.bare_message(memoryview(b"\0alice\0wrong"), client)
+    else:
+        context: Any = SimpleNamespace(
+            client=client, api_key=ApiKey.sasl_authenticate, api_version=1
+        )
+        reply = handler.sasl_authenticate(SimpleNamespace(auth_bytes=b"\0alice\0wrong"), context)
+    reply.on_complete(heard.append)
+    timers.advance(0.099)
+    assert heard == []
+    timers.advance(0.002)
+    assert len(heard) == 1
+
+
+def test_a_credential_is_made_when_its_user_comes(tmp_path: Path) -> None:
+    """All at once would keep everybody waiting, milliseconds for each."""
+    handler = SaslHandler({f"user-{n}": "x" for n in range(1000)}, ManualTimers(), 0)
+    made: list[str] = []
+    make = handler._make_credential
+
+    def counted(mechanism: str, user: str) -> Credential:
+        made.append(user)
+        return make(mechanism, user)
+
+    handler._credential = lru_cache(counted)
+    for user in ("user-7", "nobody", "user-7"):
+        exchange = handler._exchange("SCRAM-SHA-256")
+        with contextlib.suppress(SaslAuthenticationFailed):
+            exchange.respond(f"n,,n={user},r=x".encode())
+    assert made == ["user-7"]

@@ -5,7 +5,8 @@
 
 Before that, dispatch lets nothing else through. Mechanisms: PLAIN (name and password in the clear:
 use it over TLS) and SCRAM. A connection whose authentication failed may not try again; it hears
-why, and its next request ends it.
+why after `connection.failed.authentication.delay.ms`, so that guessing takes time (KIP-306), and
+its next request ends it.
 
 After SaslHandshake 0 (clients of before 2017) the messages of the exchange are frames without
 Kafka's headers.
@@ -19,12 +20,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
-from typing import Any, Protocol
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar
 
 from zerocopy_lab.broker.access.scram import MECHANISMS as SCRAM_MECHANISMS
 from zerocopy_lab.broker.access.scram import Credential, ScramExchange
+from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     CloseConnection,
     IllegalSaslState,
@@ -33,10 +36,11 @@ from zerocopy_lab.errors import (
     UnsupportedSaslMechanism,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.exchange import Answer, Client, Reply
 from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.versions import ApiKey
 
+T = TypeVar("T")
 MECHANISMS = ("PLAIN", *SCRAM_MECHANISMS)
 
 
@@ -76,8 +80,12 @@ class PlainExchange:
 class SaslHandler:
     """Answers both requests; `users` are names and passwords."""
 
-    def __init__(self, users: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, str], timers: Timers, failure_delay_ms: int) -> None:
         self._users = users
+        self._timers = timers
+        self._failure_delay_s = failure_delay_ms / 1000
+        # Made one by one, as each costs milliseconds, which all users together must not.
+        self._credential = lru_cache(maxsize=10_000)(self._make_credential)
 
     def handlers(self) -> dict[ApiKey, Handler]:
         """The requests of this family."""
@@ -108,16 +116,17 @@ class SaslHandler:
     def _exchange(self, mechanism: str) -> Exchange:
         if mechanism == "PLAIN":
             return PlainExchange(self._users)
-        return ScramExchange(mechanism, self._credentials(mechanism))
+        return ScramExchange(mechanism, partial(self._find, mechanism))
 
-    @cache  # noqa: B019 - one handler lives as long as its broker
-    def _credentials(self, mechanism: str) -> dict[str, Credential]:
-        return {
-            name: Credential.of_password(mechanism, password)
-            for name, password in self._users.items()
-        }
+    def _find(self, mechanism: str, user: str) -> Credential | None:
+        return self._credential(mechanism, user) if user in self._users else None
 
-    def sasl_authenticate(self, request: Any, context: RequestContext) -> messages.Entity:
+    def _make_credential(self, mechanism: str, user: str) -> Credential:
+        return Credential.of_password(mechanism, self._users[user])
+
+    def sasl_authenticate(
+        self, request: Any, context: RequestContext
+    ) -> messages.Entity | Deferred[messages.Entity]:
         """One message of the exchange."""
         client, answer = context.client, b""
         error: KafkaError | None = None
@@ -128,20 +137,33 @@ class SaslHandler:
         except SaslAuthenticationFailed as refusal:
             error = refusal
         types = messages.response_types(context.api_key, context.api_version)
-        return messages.make(
+        response = messages.make(
             types.SaslAuthenticateResponse,
             error_code=messages.error_code(error.code if error else 0),
             error_message=str(error) if error else None,
             auth_bytes=answer,
             session_lifetime=timedelta(0),
         )
+        if error is None:
+            return response
+        return self._after_the_delay(response)
+
+    def _after_the_delay(self, answer: T) -> Deferred[T]:
+        later: Deferred[T] = Deferred()
+
+        def complete() -> None:
+            later.complete(answer)
+
+        self._timers.call_later(self._failure_delay_s, complete)
+        return later
 
     def bare_message(self, frame: memoryview, client: Client) -> Reply:
         """A frame after SaslHandshake 0, which is nothing but a message of the exchange."""
         try:
             answer = _respond(client, bytes(frame))
         except SaslAuthenticationFailed as refusal:
-            raise CloseConnection(f"authentication failed: {refusal}") from refusal
+            end: Answer = CloseConnection(f"authentication failed: {refusal}")
+            return self._after_the_delay(end)
         return [LENGTH.pack(len(answer)) + answer]
 
 

@@ -11,8 +11,12 @@
     proof    = key XOR HMAC(stored key, the three messages before the proof, with commas)
 
 The server keeps the stored key, from which the client's key cannot be found. Source: RFC 5802 and
-RFC 7677, KIP-84. Left out: channel binding (Kafka has none), and keeping credentials in a log: they
-are made from the user list at the start.
+RFC 7677, KIP-84. Left out: channel binding (Kafka has none), and keeping credentials in a log: each
+is made from the user list when its user first comes.
+
+Not a library's (scramp was looked at): it prepares names and passwords by SASLprep, as the RFC asks
+and Kafka's clients do not, so that a password such as "½" would fail; and it brings a parser of
+certificates with it.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from zerocopy_lab.errors import SaslAuthenticationFailed
@@ -54,11 +60,13 @@ class ScramExchange:
     succeeded.
     """
 
-    def __init__(self, mechanism: str, credentials: dict[str, Credential]) -> None:
+    def __init__(self, mechanism: str, find: Callable[[str], Credential | None]) -> None:
+        """`find` has the credential of a user, if there is such a one."""
         self.user: str | None = None
         self._hash_name = _HASHES[mechanism]
-        self._credentials = credentials
+        self._find = find
         self._claimed_user = ""
+        self._credential: Credential | None = None
         self._nonce = ""
         self._first_messages = ""  # the client's without its prefix, and ours
 
@@ -75,11 +83,10 @@ class ScramExchange:
             raise SaslAuthenticationFailed("channel binding is not supported")
         bare = text.split(",", 2)[-1]
         fields = _fields(bare)
-        user = fields["n"].replace("=2C", ",").replace("=3D", "=")
-        credential = self._credentials.get(user)
+        self._claimed_user = _unescaped(fields["n"])
+        self._credential = credential = self._find(self._claimed_user)
         if credential is None:
             raise SaslAuthenticationFailed("unknown user or wrong password")
-        self._claimed_user = user
         self._nonce = fields["r"] + base64.b64encode(os.urandom(18)).decode()
         salt = base64.b64encode(credential.salt).decode()
         answer = f"r={self._nonce},s={salt},i={ITERATIONS}"
@@ -91,7 +98,8 @@ class ScramExchange:
         fields = _fields(without_proof)
         if fields["c"] != _NO_CHANNEL_BINDING or fields["r"] != self._nonce:
             raise SaslAuthenticationFailed("the final message does not belong to the first")
-        credential = self._credentials[self._claimed_user]
+        credential = self._credential
+        assert credential is not None, "the first message found one"
         signed = f"{self._first_messages},{without_proof}".encode()
         signature = hmac.digest(credential.stored_key, signed, self._hash_name)
         client_key = _xor(_decode_base64(proof_text), signature)
@@ -101,6 +109,13 @@ class ScramExchange:
         self.user = self._claimed_user
         ours = hmac.digest(credential.server_key, signed, self._hash_name)
         return f"v={base64.b64encode(ours).decode()}"
+
+
+def _unescaped(name: str) -> str:
+    """RFC 5802, 5.1: a comma comes as =2C, an equals sign as =3D, and never otherwise."""
+    if re.search("=(?!2C|3D)", name):
+        raise SaslAuthenticationFailed("an = in a SCRAM user name must be followed by 2C or 3D")
+    return name.replace("=2C", ",").replace("=3D", "=")
 
 
 class _Fields(dict[str, str]):
