@@ -9,4 +9,4 @@ import pytest
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that open hundreds of logs and never cut the power: forcing nothing to disk."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr("zerocopy_lab.log.segment._fdatasync", lambda fd: None)
+    monkeypatch.setattr("zerocopy_lab.log.atomic_file._fdatasync", lambda fd: None)

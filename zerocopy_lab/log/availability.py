@@ -9,18 +9,21 @@ system reports an error: a deleted partition's files have been renamed, and no d
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from zerocopy_lab.errors import KafkaError, KafkaStorageError
-from zerocopy_lab.log.atomic_file import FULL_DISK
+from zerocopy_lab.log.atomic_file import passes
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Availability:
     """Of one partition; `name` and `directory` are for messages. `on_failure` hears of every error
-    of the disk, but for a full one.
+    of the disk that does not pass by itself.
     """
 
     __slots__ = ("_directory", "_name", "_on_failure", "why_not")
@@ -53,7 +56,8 @@ class Availability:
         """An action came to nothing. Raises KafkaStorageError, or why the log is offline."""
         self.check()
         what = f"cannot {action} {self._name} in {self._directory}: {error}"
-        if error.errno in FULL_DISK:
-            raise KafkaStorageError(f"{what}; free some space, then it goes on") from error
+        if passes(error):
+            remedy = "free some space" if error.errno in _FULL else "this may be over soon"
+            raise KafkaStorageError(f"{what}; {remedy}, then it goes on") from error
         self._on_failure(error)
         raise KafkaStorageError(what) from error

@@ -34,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import pairwise, takewhile
 from operator import attrgetter
 from pathlib import Path
@@ -44,13 +45,13 @@ from zerocopy_lab.errors import KafkaError, OffsetOutOfRange
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.inspect.segment_info import SegmentInfo, describe
 from zerocopy_lab.log.admission import admit
-from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
+from zerocopy_lab.log.atomic_file import passes, sync_directory
 from zerocopy_lab.log.availability import Availability
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.producer_snapshots import ProducerSnapshots
-from zerocopy_lab.log.producer_state import ProducerStates
+from zerocopy_lab.log.producer_state import ProducerStates, WrittenBatch
 from zerocopy_lab.log.rolling import must_roll
 from zerocopy_lab.log.segment import Found, Segment
 from zerocopy_lab.log.segment_row import SegmentRow
@@ -168,13 +169,18 @@ class PartitionLog:
             if header.producer_id != NO_PRODUCER_ID:
                 duplicate = self._producers.duplicate_of(header)
                 if duplicate is not None:
-                    return self._appended(
-                        duplicate.base_offset, duplicate.last_offset, duplicate.timestamp_ms
-                    )
+                    return self._answered_again(duplicate)
             try:
                 return self._write(batch, header)
             except OSError as error:
                 self._availability.failed(error, "append to")
+
+    def _answered_again(self, batch: WrittenBatch) -> Appended:
+        # Recovery may have found it in the page cache only, and the answer promises what
+        # flush.messages does.
+        if self.log_end_offset - self.recovery_point >= self.settings.flush_messages:
+            self.flush()
+        return self._appended(batch.base_offset, batch.last_offset, batch.timestamp_ms)
 
     def _write(self, batch: memoryview, header: BatchHeader) -> Appended:
         base_offset = self.log_end_offset
@@ -191,12 +197,13 @@ class PartitionLog:
             segment, self.settings, len(batch), last_offset, timestamp_ms, self._clock_ms
         ):
             segment = self.roll()
-        segment.append(batch, base_offset, last_offset, timestamp_ms)
+        flushes = last_offset + 1 - self.recovery_point >= self.settings.flush_messages
+        # Nobody sees a batch, and no retry is taken for its duplicate, before it is on disk.
+        flush = partial(self._flush_to_disk, last_offset + 1) if flushes else None
+        segment.append(batch, base_offset, last_offset, timestamp_ms, flush)
         if header.producer_id != NO_PRODUCER_ID:
             self._producers.add(header, last_offset, timestamp_ms)
         self.log_end_offset = self.high_watermark = last_offset + 1
-        if last_offset + 1 - self.recovery_point >= self.settings.flush_messages:
-            self._flush_to_disk()
         return self._appended(base_offset, last_offset, timestamp_ms)
 
     def _appended(self, base_offset: int, last_offset: int, timestamp_ms: int) -> Appended:
@@ -278,7 +285,7 @@ class PartitionLog:
     def flush(self) -> None:
         """Force everything appended so far to disk. Raises KafkaStorageError."""
         with self.storage_errors("flush"):
-            self._flush_to_disk()
+            self._flush_to_disk(self.log_end_offset)
 
     def look_after(self, now_ms: int) -> None:
         """A round of housekeeping: flush, delete, remove. Raises KafkaStorageError."""
@@ -299,16 +306,17 @@ class PartitionLog:
         """By `flush.ms`; and always the segments that are no longer active."""
         due = now_ms - self._last_flush_ms >= self.settings.flush_ms
         if due and self.recovery_point < self.log_end_offset:
-            self._flush_to_disk()
+            self._flush_to_disk(self.log_end_offset)
             self._save_for_recovery()
         elif self.recovery_point < self._row.active.base_offset:
-            self._flush_to_disk(with_active=False)
+            self._flush_to_disk(self._row.active.base_offset)
 
-    def _flush_to_disk(self, *, with_active: bool = True) -> None:
+    def _flush_to_disk(self, end: int) -> None:
+        """Force everything before offset `end` to disk: the end of the log, or of a segment."""
         with self._lock:
             self._availability.check()
             segments = self._row.segments
-            end = self.log_end_offset if with_active else segments[-1].base_offset
+            with_active = end > segments[-1].base_offset
         # Outside the partition's lock, unless an append holds it: producers need not wait for
         # fsync(2).
         with self._flush_lock:
@@ -373,7 +381,7 @@ class PartitionLog:
                 try:
                     self.roll()
                 except OSError as error:
-                    if error.errno not in FULL_DISK or len(old) == 1:
+                    if not passes(error) or len(old) == 1:
                         raise
                     old.pop()  # no room for a new segment: the active one stays until there is
             self._drop([verdict.segment for verdict in old], now_ms)
@@ -494,7 +502,7 @@ class PartitionLog:
         """Force everything to disk: log, indexes, producer state. Raises OSError."""
         with self._lock:
             if self.recovery_point < self.log_end_offset:
-                self._flush_to_disk()
+                self._flush_to_disk(self.log_end_offset)
             self._save_snapshot(self.log_end_offset)
             for segment in self._row.segments:
                 segment.close()

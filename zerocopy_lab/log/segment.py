@@ -17,12 +17,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.file_slice import OpenFile
-from zerocopy_lab.log.atomic_file import sync_directory
+from zerocopy_lab.log.atomic_file import force, sync_directory
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.file_names import (
     DELETED_SUFFIX,
@@ -39,7 +40,6 @@ from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_KNOWN_BATCHES = 4096  # some 600 KB of memory per busy segment
-_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Found(NamedTuple):
@@ -134,8 +134,10 @@ class Segment:
         self.used = True
         reader = self._reader
         if reader is None:
-            reader = self._reader = OpenFile.open(self.path)
-            self.open_files.opened(self)
+            reader = OpenFile.open(self.path)
+            if not self.suffix:  # of a deleted one only its reader keeps it open, not the log
+                self._reader = reader
+                self.open_files.opened(self)
         return reader
 
     def locate(self, offset: int) -> Found | None:
@@ -244,10 +246,16 @@ class Segment:
     # Writing
 
     def append(
-        self, batch: memoryview, base_offset: int, last_offset: int, max_timestamp_ms: int
+        self,
+        batch: memoryview,
+        base_offset: int,
+        last_offset: int,
+        max_timestamp_ms: int,
+        flush: Callable[[], None] | None = None,
     ) -> None:
-        """Write a batch behind the last one. Raises OSError, and then it is as if nothing had been
-        tried.
+        """Write a batch behind the last one, and `flush` before anybody sees it.
+
+        Raises OSError, and then it is as if nothing had been tried.
         """
         self.used = True
         total_bytes = len(batch)
@@ -257,6 +265,8 @@ class Segment:
             position = self.size_bytes
             if os.pwrite(writer.fd, batch, position) != total_bytes:
                 self._write_again(writer, batch, position)
+            if flush is not None:
+                self._flush_unseen(writer, flush)
             relative_offset = last_offset - self.base_offset
             interval_bytes = self.index_interval_bytes
             indexes.add(relative_offset, position, total_bytes, max_timestamp_ms, interval_bytes)
@@ -270,6 +280,14 @@ class Segment:
         writer = self._writer = OpenFile.open(self.path, os.O_WRONLY)
         self.open_files.opened(self)
         return writer
+
+    def _flush_unseen(self, writer: OpenFile, flush: Callable[[], None]) -> None:
+        try:
+            flush()
+        except BaseException:
+            # Not only never shown: the next start would find a whole batch behind the last one.
+            os.ftruncate(writer.fd, self.size_bytes)
+            raise
 
     def _write_again(self, writer: OpenFile, batch: memoryview, position: int) -> None:
         """After a short write: usually the disk is full, and the next attempt says so. No half
@@ -300,7 +318,7 @@ class Segment:
     def flush(self) -> None:
         """Force the log's bytes to disk. Raises OSError."""
         writer = self._writer or self._open_writer()
-        _fdatasync(writer.fd)
+        force(writer.fd, writer.path, data_only=True)
         if not self.has_durable_name:
             sync_directory(self.directory)
             self.has_durable_name = True
@@ -313,7 +331,7 @@ class Segment:
         self.save_indexes()
         for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
             file = OpenFile.open(self.directory / segment_file(self.base_offset, suffix))
-            os.fsync(file.fd)
+            force(file.fd, file.path)
 
     def finish_indexes(self) -> None:
         """Make the largest timestamp the time index's last entry, and write what the files lack.
@@ -359,16 +377,18 @@ class Segment:
 
     def rename_files(self, suffix: str = DELETED_SUFFIX) -> list[Path]:
         """Take it out of use; readers go on under the new name. Returns the new paths. Raises
-        OSError.
+        OSError, and then it can be tried again.
         """
         paths = []
-        for kind in SEGMENT_SUFFIXES:
+        for kind in reversed(SEGMENT_SUFFIXES):  # the log last: without indexes it is still a log
             path = self.directory / segment_file(self.base_offset, kind)
             renamed = path.with_name(path.name + suffix)
             if path.exists():
                 path.rename(renamed)
+            if renamed.exists():
                 paths.append(renamed)
         self.suffix = suffix
+        self.let_go()
         self.open_files.closed(self)
         return paths
 

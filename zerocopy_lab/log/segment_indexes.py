@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from zerocopy_lab.log.atomic_file import force
 from zerocopy_lab.log.file_names import OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, segment_file
 from zerocopy_lab.log.offset_index import ENTRY_BYTES, OffsetIndex
 from zerocopy_lab.log.time_index import ENTRY as TIME_ENTRY
@@ -142,7 +143,7 @@ def _write_from(path: Path, content: bytes, saved_bytes: int, sync: bool) -> Non
             unsaved = unsaved[written_bytes:]
         os.ftruncate(fd, len(content))  # Kafka's preallocation, or what an older index left behind
         if sync:
-            os.fsync(fd)
+            force(fd, path)
     finally:
         os.close(fd)
 

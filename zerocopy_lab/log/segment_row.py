@@ -20,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from zerocopy_lab.file_slice import OpenFile
+from zerocopy_lab.log.atomic_file import StateUnknown
 from zerocopy_lab.log.segment import Found, Segment
 
 _base_offset = attrgetter("base_offset")
@@ -79,8 +80,9 @@ class SegmentRow:
 
     def drop_oldest(self, count: int, due_ms: int) -> None:
         """Delete the first segments, their files at `due_ms`. Raises OSError."""
-        old, self.segments = self.segments[:count], self.segments[count:]
-        self._condemn(old, due_ms)
+        for segment in self.segments[:count]:
+            self._condemn(segment, due_ms)
+            self.segments = self.segments[1:]
 
     def replace(self, old: Sequence[Segment], new: Segment, due_ms: int) -> None:
         """Put a compacted segment, whose files end in `.swap`, in the place of those it was made
@@ -89,15 +91,19 @@ class SegmentRow:
         first = self.segments.index(old[0])
         behind = first + len(old)
         assert self.segments[first:behind] == tuple(old), "only neighbours are merged"
-        self._condemn(old, due_ms)
-        new.take_place()
+        try:
+            for segment in old:
+                self._condemn(segment, due_ms)
+            new.take_place()
+        except OSError as error:  # half of it is done, and only the next start can finish it
+            raise StateUnknown(error.errno, error.strerror, str(new.path)) from error
         self.segments = (*self.segments[:first], new, *self.segments[behind:])
 
-    def _condemn(self, segments: Sequence[Segment], due_ms: int) -> None:
-        for segment in segments:
-            self._condemned += [(due_ms, path) for path in segment.rename_files()]
+    def _condemn(self, segment: Segment, due_ms: int) -> None:
+        self._condemned += [(due_ms, path) for path in segment.rename_files()]
 
     def remove_condemned(self, now_ms: int) -> None:
         """Remove the `.deleted` files whose delay is over. Raises OSError."""
         while self._condemned and self._condemned[0][0] <= now_ms:
-            self._condemned.pop(0)[1].unlink(missing_ok=True)
+            self._condemned[0][1].unlink(missing_ok=True)
+            del self._condemned[0]

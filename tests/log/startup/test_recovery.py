@@ -255,7 +255,7 @@ class PowerCut:
         self.durable: dict[str, bytes] = {}
         for name in ("fsync", "fdatasync"):
             monkeypatch.setattr(os, name, self._remember)
-        monkeypatch.setattr("zerocopy_lab.log.segment._fdatasync", self._remember)
+        monkeypatch.setattr("zerocopy_lab.log.atomic_file._fdatasync", self._remember)
 
     def _remember(self, fd: int) -> None:
         path = os.readlink(f"/proc/self/fd/{fd}")

@@ -116,7 +116,9 @@ def load_partition(
         segments, end = _start_anew(segments, log_start, end, checkpoints, settings, open_files)
         log_start = segments[0].base_offset
     epochs.cut(log_start, end)
-    producers, snapshot_offset = _load_producers(directory, names.snapshots, segments, end)
+    producers, snapshot_offset = _load_producers(
+        directory, names.snapshots, segments, end, check_all=not checkpoints.was_clean
+    )
     return PartitionLog(
         directory,
         key,
@@ -257,21 +259,26 @@ def _start_anew(
 
 
 def _load_producers(
-    directory: Path, snapshots: list[int], segments: list[Segment], end: int
+    directory: Path, snapshots: list[int], segments: list[Segment], end: int, *, check_all: bool
 ) -> tuple[ProducerStates, int]:
-    """The latest snapshot that is whole and every batch behind it; and that snapshot's offset."""
-    states, position = ProducerStates(), segments[0].base_offset
-    for offset in reversed([offset for offset in snapshots if offset <= end]):
+    """The latest snapshot that is whole and every batch behind it; and that snapshot's offset.
+
+    `check_all` after a crash: they are not forced to disk, so a power cut may have emptied any.
+    """
+    found: tuple[ProducerStates, int] | None = None
+    for offset in reversed(snapshots):
         path = directory / segment_file(offset, SNAPSHOT_SUFFIX)
-        try:
-            states, position = ProducerStates.from_snapshot(path.read_bytes()), offset
-            break
-        except ValueError as error:
-            _LOGGER.warning("%s: %s; an older one will do", path, error)
-            path.unlink()
-    for offset in snapshots:
-        if offset > end:  # it speaks of records that are no longer there
-            (directory / segment_file(offset, SNAPSHOT_SUFFIX)).unlink()
+        if offset > end:
+            path.unlink()  # it speaks of records that are no longer there
+        elif found is None or check_all:
+            try:
+                states = ProducerStates.from_snapshot(path.read_bytes())
+            except ValueError as error:
+                _LOGGER.warning("%s: %s; removed, the others will do", path, error)
+                path.unlink()
+            else:
+                found = found or (states, offset)
+    states, position = found or (ProducerStates(), segments[0].base_offset)
     if states.producers:
         _remember_tail(states, segments, position)
     for segment, later in zip_longest(segments, segments[1:]):

@@ -30,7 +30,7 @@ from zerocopy_lab.errors import (
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log.atomic_file import FULL_DISK, sync_directory
+from zerocopy_lab.log.atomic_file import passes, sync_directory
 from zerocopy_lab.log.file_names import (
     DELETED_DIRECTORY_SUFFIX,
     TopicPartition,
@@ -438,7 +438,7 @@ class LogDirectories:
         try:
             yield
         except OSError as error:
-            if error.errno not in FULL_DISK:
+            if not passes(error):
                 self._take_offline(path, str(error))
             raise
 

@@ -10,7 +10,8 @@ Behind it, any page may be missing after a power cut, and the last batch may be 
       trusted     | every batch read, CRC checked, indexes built;
                   | cut at the first bad batch, later segments put aside (.dropped)
 
-So the time recovery takes depends on what was not flushed, not on how long the log is.
+So the time recovery takes depends on what was not flushed, not on how long the log is. What stays
+of it is written again (`_write_again` says why).
 
 What is cut off behind the recovery point was never promised to be on disk. Damage *before* it is
 different: somebody's good records lie behind, so nothing is cut and CorruptMessage goes up. One
@@ -25,7 +26,7 @@ import os
 import shutil
 
 from zerocopy_lab.errors import CorruptMessage
-from zerocopy_lab.log.atomic_file import FULL_DISK
+from zerocopy_lab.log.atomic_file import passes
 from zerocopy_lab.log.batch_scan import scan_batches
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
@@ -35,6 +36,7 @@ from zerocopy_lab.records.batch import HEADER_BYTES, read_header
 _LOGGER = logging.getLogger(__name__)
 TORN_SUFFIX = ".torn"
 DROPPED_SUFFIX = ".dropped"
+_CHUNK_BYTES = 1 << 20
 
 
 def recover(
@@ -71,7 +73,8 @@ def _recover_segment(
     indexes = _trusted_indexes(segment, recovery_point)
     start = good_end = indexes.offsets.last_position()
     end = segment.base_offset
-    damage: CorruptMessage | None = None
+    unflushed = None  # where the first batch behind the recovery point lies
+    damage = ""
     try:
         for position, header, _ in scan_batches(segment.reader(), start, segment.size_bytes):
             if header.base_offset < end:
@@ -79,12 +82,14 @@ def _recover_segment(
                     f"{segment.path} at position {position}: "
                     f"offset {header.base_offset} after {end - 1}"
                 )
+            if unflushed is None and header.last_offset >= recovery_point:
+                unflushed = position
             segment.index_batch(indexes, position, header)
             epochs.note_batch(header.leader_epoch, header.base_offset)
             end = header.last_offset + 1
             good_end = position + header.total_bytes
     except CorruptMessage as error:
-        damage = error
+        damage = str(error)  # (the error itself would hold this frame, and with it the file)
         if end < recovery_point:
             if not (is_last and _ends_early(segment, good_end)):
                 raise
@@ -92,7 +97,7 @@ def _recover_segment(
     if not is_last:
         indexes.finish()
     segment.adopt_indexes(indexes)
-    if damage is not None:
+    if damage:
         _LOGGER.warning(
             "%s; the log is cut at offset %d, %d bytes go",
             damage,
@@ -100,13 +105,31 @@ def _recover_segment(
             segment.size_bytes - good_end,
         )
         segment.cut(good_end)
+    if unflushed is not None:
+        _write_again(segment, unflushed, good_end)
     try:
         segment.save_indexes()
     except OSError as error:
-        if error.errno not in FULL_DISK:
+        if not passes(error):
             raise
         _LOGGER.warning("%s: %s; its indexes stay in memory for now", segment.path, error)
-    return end, damage is not None
+    return end, bool(damage)
+
+
+def _write_again(segment: Segment, position: int, end: int) -> None:
+    """Write what was read from `position` to `end` once more, the same bytes in the same place.
+
+    They may be in the page cache only, and clean: a broker whose fsync(2) failed is gone, and the
+    kernel has dropped the dirty flags of the pages it could not write. Written again they are dirty
+    again, and the next flush speaks of them.
+    """
+    fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        while position < end:
+            chunk = os.pread(fd, min(_CHUNK_BYTES, end - position), position)
+            position += os.pwrite(fd, chunk, position)
+    finally:
+        os.close(fd)
 
 
 def _trusted_indexes(segment: Segment, recovery_point: int) -> SegmentIndexes:

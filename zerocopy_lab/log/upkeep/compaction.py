@@ -36,7 +36,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zerocopy_lab.file_slice import OpenFile
-from zerocopy_lab.log.atomic_file import sync_directory
+from zerocopy_lab.log.atomic_file import force, sync_directory
 from zerocopy_lab.log.batch_scan import scan_batches, scan_headers
 from zerocopy_lab.log.file_names import (
     CLEANED_SUFFIX,
@@ -176,7 +176,7 @@ class _Cleaning:
                         new.index_batch(indexes, new.size_bytes, kept_header)
                         new.size_bytes += file.write(kept)
             file.flush()
-            os.fsync(file.fileno())
+            force(file.fileno(), path)
         indexes.finish()
         indexes.save(first.directory, first.base_offset, CLEANED_SUFFIX, sync=True)
         new.adopt_indexes(indexes)
