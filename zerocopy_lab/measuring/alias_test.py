@@ -31,7 +31,7 @@ from typing import Literal
 from zerocopy_lab.classroom.evidence import Evidence
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer import Transfer, strategies
-from zerocopy_lab.transfer.connections import Family, is_ready, pair_for
+from zerocopy_lab.transfer.connections import Family, Pair, is_ready, pair_for
 from zerocopy_lab.transfer.send_with_msg_zerocopy import SendWithMsgZerocopy
 
 PAGE_BYTES = 4096
@@ -76,19 +76,26 @@ def alias_test(
     """
     chosen = _strategy_for(strategy, family)
     with tempfile.TemporaryDirectory(dir=directory) as files, pair_for(chosen, family) as pair:
-        path, old = Path(files, "overwritten-while-sent"), os.urandom(PROBE_BYTES)
-        path.write_bytes(old)
-        piece = FileSlice(OpenFile.open(path), 0, PROBE_BYTES)
-        transfer = chosen()
-        pair.sender.setblocking(False)
-        sent_bytes = _send_at_once(transfer, pair.sender, piece)
-        _overwrite(path, 0, old.translate(_COMPLEMENT))
-        if os.pread(piece.file.fd, PROBE_BYTES, 0) == old:
-            raise OSError(f"{path} could not be overwritten under the file that is being sent")
-        received = _receive(pair.receiver, sent_bytes)
-        remark = _reports(transfer, pair.sender)
-        transfer.close()
-        pages = _judge(received, old)
+        return alias_test_between(pair, chosen, family, Path(files))
+
+
+def alias_test_between(
+    pair: Pair, chosen: type[Transfer], family: Family, directory: Path
+) -> AliasVerdict:
+    """Try a strategy on a connection that is there already, with a file in `directory`."""
+    path, old = directory / "overwritten-while-sent", os.urandom(PROBE_BYTES)
+    path.write_bytes(old)
+    piece = FileSlice(OpenFile.open(path), 0, PROBE_BYTES)
+    transfer = chosen()
+    pair.sender.setblocking(False)
+    sent_bytes = _send_at_once(transfer, pair.sender, piece)
+    _overwrite(path, 0, old.translate(_COMPLEMENT))
+    if os.pread(piece.file.fd, PROBE_BYTES, 0) == old:
+        raise OSError(f"{path} could not be overwritten under the file that is being sent")
+    received = _receive(pair.receiver, sent_bytes)
+    remark = _reports(transfer, pair.sender)
+    transfer.close()
+    pages = _judge(received, old)
     verdict, detail = _in_words(pages, sent_bytes)
     return AliasVerdict(chosen.name, family, verdict, detail + remark, pages)
 

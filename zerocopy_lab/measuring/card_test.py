@@ -1,0 +1,184 @@
+"""What the network card must be able to do, proved without a card.
+
+Two network namespaces are two hosts; a veth pair is the cable between them, and its end at the
+sender is a network card whose abilities can be switched (ethtool -K, here by its ioctl). The alias
+test over this cable shows what the kernel does when the card cannot gather a packet's parts from
+different places, or cannot compute its checksum: it copies, whatever system call was used. So zero
+copy is a property of file, call *and* card.
+
+    verdicts = alias_test_by_abilities(["sendfile"])        # one for each of ABILITIES
+
+An ordinary user may do this where user namespaces are allowed: the process that holds the hosts is
+started by `unshare -Urn` (as root by `unshare -n`), and with it everything is gone. What a real
+card does with its DMA is not shown by it, only what the kernel hands over.
+
+Sources: veth(4), network_namespaces(7), include/uapi/linux/ethtool.h; the kernel's fallback is in
+`skb_copy_and_csum` and `__skb_linearize` (net/core/skbuff.c), called from `validate_xmit_skb`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test_between
+from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.transfer import strategies
+from zerocopy_lab.transfer.connections import Pair, set_steady_congestion_control
+
+ABILITIES: Final[dict[str, dict[str, bool]]] = {
+    "as it comes": {},
+    "cannot gather (sg off)": {"scatter-gather": False},
+    "cannot checksum (tx off)": {"checksum": False},
+}
+"""What the sender's card is told, in this order, each on a new pair of cards."""
+
+_COMMANDS: Final = {"scatter-gather": 0x19, "checksum": 0x17}  # ETHTOOL_SSG, ETHTOOL_STXCSUM
+_SIOCETHTOOL: Final = 0x8946
+_CLONE_NEWNET: Final = 0x40000000
+_SENDER, _RECEIVER = "192.0.2.1", "192.0.2.2"  # addresses for documentation: RFC 5737
+_TIMEOUT_S: Final = 60.0
+
+
+class CardVerdict(NamedTuple):
+    """One strategy over one kind of card."""
+
+    abilities: str
+    strategy: str
+    verdict: str
+    detail: str
+
+
+def alias_test_by_abilities(names: Sequence[str]) -> list[CardVerdict]:
+    """The alias test of these strategies for each of ABILITIES. Raises Unavailable."""
+    if sys.platform != "linux":
+        raise Unavailable("a pair of cards", f"{sys.platform} has no veth", "Run this on Linux")
+    for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
+        if shutil.which(program, path=_path()) is None:
+            remedy = f"Install {package}"
+            raise Unavailable("a pair of cards", f"there is no {program} on the PATH", remedy)
+    kind = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
+    module = [sys.executable, "-P", "-m", "zerocopy_lab.measuring.card_test", *names]
+    done = subprocess.run(
+        ["unshare", *kind, *module],
+        env={**importable_here({}), "PATH": _path()},
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Unavailable("a pair of cards", why, "Run as root, or allow user namespaces")
+    return [CardVerdict(**each) for each in json.loads(done.stdout)]
+
+
+def _path() -> str:
+    """Where programs are; an ordinary user's PATH may lack the directories of root's."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+# -- inside the namespace --------------------------------------------------------------------------
+
+
+def _all_verdicts(names: Sequence[str]) -> Iterator[CardVerdict]:
+    for title, abilities in ABILITIES.items():
+        for name in names:
+            with two_hosts(abilities) as pair, tempfile.TemporaryDirectory() as directory:
+                chosen = strategies()[name]
+                found: AliasVerdict = alias_test_between(pair, chosen, "tcp", Path(directory))
+            yield CardVerdict(title, name, found.verdict, found.detail)
+
+
+@contextlib.contextmanager
+def two_hosts(abilities: dict[str, bool]) -> Iterator[Pair]:
+    """A TCP connection between two hosts, and both its ends in this process.
+
+    This process is the sending host and has to be in a namespace of its own. A child is the other
+    host, for as long as the block lasts; the end it accepted is handed over (unix(7), SCM_RIGHTS).
+    """
+    ours, theirs = socket.socketpair()
+    other = os.fork()
+    if other == 0:
+        _be_the_other_host(theirs)
+    with ours, theirs:
+        try:
+            _expect(ours, b"apart")
+            _ip("link", "add", "card", "type", "veth", "peer", "name", "card", "netns", str(other))
+            _ip("address", "add", f"{_SENDER}/24", "dev", "card")
+            _ip("link", "set", "card", "up")
+            for ability, is_on in abilities.items():
+                switch("card", ability, is_on)
+            ours.sendall(b"cable")
+            _expect(ours, b"ready")
+            sender = socket.create_connection((_RECEIVER, 9), timeout=_TIMEOUT_S)
+            set_steady_congestion_control(sender)
+            receiver = socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+            with Pair(sender, receiver) as pair:
+                yield pair
+            _ip("link", "delete", "card")  # with its namespace it would go, but later
+        finally:
+            ours.shutdown(socket.SHUT_RDWR)  # ends the other host, and with it the cable
+            os.waitpid(other, 0)
+
+
+def switch(interface: str, ability: str, is_on: bool) -> None:
+    """Switch an ability of an interface, as `ethtool -K` does. OSError when it may not be."""
+    value = bytearray(struct.pack("=II", _COMMANDS[ability], is_on))
+    address = ctypes.addressof((ctypes.c_char * len(value)).from_buffer(value))
+    request = struct.pack("=16sQ16x", interface.encode(), address)  # struct ifreq
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control.fileno(), _SIOCETHTOOL, request)
+
+
+def _be_the_other_host(ours: socket.socket) -> None:
+    """Never returns. What goes wrong here is told on stderr, and the other side sees the end."""
+    code = 1
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "a second network namespace was refused")
+        ours.sendall(b"apart")
+        _expect(ours, b"cable")
+        _ip("address", "add", f"{_RECEIVER}/24", "dev", "card")
+        _ip("link", "set", "card", "up")
+        with socket.create_server((_RECEIVER, 9)) as listener:
+            ours.sendall(b"ready")
+            accepted, _ = listener.accept()
+        socket.send_fds(ours, [b"."], [accepted.fileno()])
+        ours.recv(1)  # the end of the block over there
+        code = 0
+    except BaseException as error:
+        print(f"the other host: {error}", file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _expect(sock: socket.socket, word: bytes) -> None:
+    said = sock.recv(len(word), socket.MSG_WAITALL)
+    if said != word:
+        raise ConnectionError("the other host is gone")
+
+
+def _ip(*words: str) -> None:
+    done: Any = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    print(json.dumps([each._asdict() for each in _all_verdicts(sys.argv[1:])]))
