@@ -26,7 +26,7 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "transfer": {"file_slice"},
     "protocol": {"file_slice"},
     "log": {"records", "file_slice", "inspect"},
-    "network": {"protocol.framing", "protocol.exchange", "file_slice", "transfer"},
+    "network": {"protocol.framing", "file_slice", "transfer"},
     "broker": {"protocol", "log"},
     "client": {"protocol", "records"},
     "instruments": set(),

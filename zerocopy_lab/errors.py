@@ -1,8 +1,8 @@
 """Every error that a Kafka client may be told about, and the few that never reach the wire.
 
-A room that finds something wrong raises the error by its name; only the broker's dispatch turns it
-into the number that the client understands. The numbers and their meaning are Kafka's own
-(`org.apache.kafka.common.protocol.Errors`).
+A room that finds something wrong raises the error by its name; the broker turns it into the number
+that the client understands, dispatch for a whole request, a handler for each item of it. The
+numbers and their meaning are Kafka's own (`org.apache.kafka.common.protocol.Errors`).
 
 Left out: the codes of features that this broker does not have (share groups, quotas, delegation
 tokens, ...).

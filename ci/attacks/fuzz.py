@@ -53,11 +53,12 @@ def _watched() -> contextlib.AbstractContextManager[object]:
 
 with _watched():
     from zerocopy_lab.broker.broker import Broker
+    from zerocopy_lab.broker.serving import declared_versions
     from zerocopy_lab.broker.settings import BrokerSettings
     from zerocopy_lab.errors import CloseConnection
     from zerocopy_lab.protocol import messages
-    from zerocopy_lab.protocol.exchange import Client
-    from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+    from zerocopy_lab.protocol.framing import Client, HangUp, Later
+    from zerocopy_lab.protocol.versions import ApiKey
     from zerocopy_lab.records.compression import Codec
     from zerocopy_lab.records.record import Record, build_batch
 
@@ -116,7 +117,7 @@ _VALUES: dict[str, Any] = {
 def seeds() -> list[bytes]:
     """A plausible frame (without its length) of every request in every version."""
     frames = []
-    for key, versions in VERSIONS.items():
+    for key, versions in declared_versions().items():
         for version in range(versions.lowest, versions.highest + 1):
             if key is ApiKey.produce and version < 3:
                 continue
@@ -282,9 +283,9 @@ class Target:
         client = Client(1, "127.0.0.1", 1, authenticated=self.inputs % 16 != 0)
         started_ns = time.perf_counter_ns()
         try:
-            reply: Any = self._broker.handle(memoryview(bytearray(frame)), client)
-            self.answers += 1
-            if reply is not None and not isinstance(reply, (list, tuple)):
+            reply = self._broker.handle(memoryview(bytearray(frame)), client)
+            self.answers += not isinstance(reply, HangUp)
+            if isinstance(reply, Later):
                 reply.abandon()
         except CloseConnection:
             self.refusals += 1

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import psutil
 
-from zerocopy_lab.broker.dispatch import MOST_BYTES_DECODED
+from zerocopy_lab.broker.serving import MOST_BYTES_DECODED
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.compression import Codec, compress

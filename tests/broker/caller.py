@@ -8,16 +8,12 @@ import time
 from typing import Any
 
 from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Client
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Later, Now
+from zerocopy_lab.protocol.versions import ApiKey
 
 ANSWER_WITHIN_S = 10
-
-
-def every_version(*keys: ApiKey) -> list[tuple[ApiKey, int]]:
-    """Each request in each version that is advertised, for parametrize."""
-    return [(k, v) for k in keys for v in range(VERSIONS[k].lowest, VERSIONS[k].highest + 1)]
 
 
 class Caller:
@@ -47,18 +43,23 @@ class Caller:
         self._correlation_id += 1
         entity = messages.make(messages.request_type(key, version), **values)
         frame = messages.encode_request(version, self._correlation_id, self.client_id, entity)
-        reply: Any = self.broker.handle(memoryview(bytearray(frame))[4:], self.client)
+        reply = self.broker.handle(memoryview(bytearray(frame))[4:], self.client)
         answers: list[Any] = []
 
-        def take(pieces: Any) -> None:
+        def take(answer: Answer) -> None:
+            if isinstance(answer, HangUp):
+                raise CloseConnection(answer.reason)
+            assert isinstance(answer, Now), answer
+            pieces = [p for p in answer.pieces if isinstance(p, bytes)]
+            assert len(pieces) == len(answer.pieces), "records in files: read them yourself"
             whole = b"".join(pieces)
             assert int.from_bytes(whole[:4], "big") == len(whole) - 4
             number, response = messages.decode_response(key, version, memoryview(whole)[4:])
             assert number == self._correlation_id
             answers.append(response)
 
-        if isinstance(reply, (list, tuple)):
-            take(reply)
-        else:
+        if isinstance(reply, Later):
             reply.on_complete(take)
+        else:
+            take(reply)
         return answers

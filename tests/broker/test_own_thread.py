@@ -7,19 +7,19 @@ from __future__ import annotations
 import queue
 import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.broker.caller import Caller
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.dispatch import MOST_BYTES_DECODED
-from zerocopy_lab.broker.own_thread import LARGE_BYTES, MOST_WAITING, MOST_WAITING_BYTES, Aside
+from zerocopy_lab.broker.own_thread import MOST_WAITING, MOST_WAITING_BYTES, Aside
+from zerocopy_lab.broker.serving import LARGE_BYTES, MOST_BYTES_DECODED
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import CloseConnection, RequestTimedOut
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Answer, Reply
+from zerocopy_lab.protocol.framing import Answer, HangUp, Later, Nothing, Now, Reply
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
@@ -46,10 +46,19 @@ def frame_of_produce(topic: str, batch: bytes, acks: int) -> memoryview:
     return memoryview(bytearray(messages.encode_request(7, 7, "costly", request)))[4:]
 
 
-def answer_to(reply: Any) -> Answer:
+def answer_to(reply: Reply | None) -> Answer:
+    assert isinstance(reply, Later), "answered by the thread that asked"
     answers: queue.Queue[Answer] = queue.Queue()
     reply.on_complete(answers.put)
     return answers.get(timeout=60)
+
+
+def only_piece(answer: Reply) -> memoryview:
+    """A response without its length."""
+    assert isinstance(answer, Now), answer
+    (piece,) = answer.pieces
+    assert isinstance(piece, bytes)
+    return memoryview(piece)[4:]
 
 
 def test_a_large_request_is_answered_later_and_completely(tmp_path: Path) -> None:
@@ -57,12 +66,9 @@ def test_a_large_request_is_answered_later_and_completely(tmp_path: Path) -> Non
     with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
         caller = Caller(broker)
         reply = broker.handle(frame_of_many_topics(count), caller.client)
-        assert not isinstance(reply, (list, tuple)), "answered by the thread that asked"
-        answer = answer_to(reply)
-        assert not isinstance(answer, CloseConnection)
-        assert answer is not None
-        whole = memoryview(b"".join(bytes(piece) for piece in answer))[4:]  # type: ignore[arg-type]
-        correlation_id, response = messages.decode_response(ApiKey.metadata, 4, whole)
+        correlation_id, response = messages.decode_response(
+            ApiKey.metadata, 4, only_piece(answer_to(reply))
+        )
     assert correlation_id == 7
     assert [topic.name for topic in response.topics] == [f"{n:08d}" for n in range(count)]
     assert {topic.error_code for topic in response.topics} == {3}
@@ -73,52 +79,51 @@ def test_what_is_wrong_with_a_large_request_ends_its_connection(tmp_path: Path) 
         client = Caller(broker).client
         frame = frame_of_many_topics(LARGE_BYTES)
         frame[30:32] = b"\x7f\xff"  # the length of a name
-        assert isinstance(answer_to(broker.handle(frame[:LARGE_BYTES], client)), CloseConnection)
-        with pytest.raises(CloseConnection, match="only Produce"):
+        assert isinstance(answer_to(broker.handle(frame[:LARGE_BYTES], client)), HangUp)
+        with pytest.raises(CloseConnection, match="are allowed"):
             broker.handle(frame_of_many_topics(MOST_BYTES_DECODED // 10), client)
 
 
 def test_those_who_wait_are_limited_and_places_become_free() -> None:
     aside, go_on = Aside(), threading.Event()
 
-    def work(frame: memoryview) -> Reply:
+    def work(answer: Answer) -> Reply:
         assert go_on.wait(60)
-        return [bytes(frame)]
+        return answer
 
-    frames = [memoryview(b"%d" % number) for number in range(MOST_WAITING)]
-    waiting = [aside.answer_later(frame, work) for frame in frames]
-    assert aside.answer_later(memoryview(b"one more"), work) is None
+    answers = [Now([b"%d" % number]) for number in range(MOST_WAITING)]
+    waiting = [aside.answer_later(1, partial(work, answer)) for answer in answers]
+    assert aside.answer_later(1, partial(work, Nothing())) is None
     go_on.set()
-    assert [answer_to(later) for later in waiting] == [[bytes(frame)] for frame in frames]
-    assert answer_to(aside.answer_later(memoryview(b"now"), work)) == [b"now"]
+    assert [answer_to(later) for later in waiting] == answers
+    assert answer_to(aside.answer_later(1, partial(work, Nothing()))) == Nothing()
     aside.close()
 
 
 def test_the_bytes_that_wait_are_limited() -> None:
     aside, go_on = Aside(), threading.Event()
 
-    def work(frame: memoryview) -> Reply:
+    def work() -> Reply:
         assert go_on.wait(60)
-        return [b"%d" % len(frame)]
+        return Nothing()
 
-    half = memoryview(bytes(MOST_WAITING_BYTES // 2))
+    half = MOST_WAITING_BYTES // 2
     waiting = [aside.answer_later(half, work) for _ in range(2)]
-    assert aside.answer_later(memoryview(b"1"), work) is None
+    assert aside.answer_later(1, work) is None
     go_on.set()
-    assert [answer_to(later) for later in waiting] == [[b"%d" % len(half)]] * 2
-    assert answer_to(aside.answer_later(half, work)) == [b"%d" % len(half)]
+    assert [answer_to(later) for later in waiting] == [Nothing()] * 2
+    assert answer_to(aside.answer_later(half, work)) == Nothing()
     aside.close()
 
 
 def test_a_bug_in_a_costly_request_ends_its_connection_alone() -> None:
     aside = Aside()
 
-    def fail(frame: memoryview) -> Reply:
+    def fail() -> Reply:
         raise ZeroDivisionError
 
-    frame = memoryview(b"")
-    assert isinstance(answer_to(aside.answer_later(frame, fail)), CloseConnection)
-    assert answer_to(aside.answer_later(frame, lambda _: [b"fine"])) == [b"fine"]
+    assert isinstance(answer_to(aside.answer_later(0, fail)), HangUp)
+    assert answer_to(aside.answer_later(0, Nothing)) == Nothing()
     aside.close()
 
 
@@ -134,32 +139,30 @@ def test_a_batch_that_must_be_opened_is_appended_aside(
         broker.logs.create_topic("shut", 1)
         client = Caller(broker).client
         frame = frame_of_produce("shut", build_batch(records), acks)
-        assert broker.handle(frame, client) is None or acks, (
-            "a batch that stays shut waits for none"
+        assert not isinstance(broker.handle(frame, client), Later), (
+            "it stays shut and waits for none"
         )
         frame = frame_of_produce("opened", build_batch(records, codec=Codec.ZSTD), acks)
         reply = broker.handle(frame, client)
-        assert not isinstance(reply, (list, tuple, type(None))), "opened by the thread that asked"
         frame[:] = bytes(len(frame))
-        assert (answer_to(reply) is None) == (acks == 0)
+        assert (answer_to(reply) == Nothing()) == (acks == 0)
         assert broker.logs.find("opened", 0).log_end_offset == len(records)
 
 
 def test_when_too_much_waits_the_producer_is_told_to_try_again(tmp_path: Path) -> None:
     go_on = threading.Event()
 
-    def work(_frame: memoryview) -> Reply:
+    def work() -> Reply:
         assert go_on.wait(60)
-        return []
+        return Nothing()
 
     with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
         broker.logs.create_topic("opened", 1, {"compression.type": "gzip"})
-        waiting = broker.aside.answer_later(memoryview(bytes(MOST_WAITING_BYTES)), work)
+        waiting = broker.aside.answer_later(MOST_WAITING_BYTES, work)
         batch = build_batch([Record(0, 1, b"key", b"value", ())])
         answer = broker.handle(frame_of_produce("opened", batch, 1), Caller(broker).client)
         go_on.set()
         answer_to(waiting)
         assert broker.logs.find("opened", 0).log_end_offset == 0
-    assert isinstance(answer, list)
-    _, response = messages.decode_response(ApiKey.produce, 7, memoryview(answer[0])[4:])
+    _, response = messages.decode_response(ApiKey.produce, 7, only_piece(answer))
     assert response.responses[0].partition_responses[0].error_code == RequestTimedOut.code

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 
-from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.broker.timers import ManualTimers, TimerThread
 
 
@@ -51,28 +50,3 @@ def test_the_thread_wakes_up_for_an_earlier_timer_and_survives_a_failing_one() -
         assert done.wait(30)
     finally:
         timers.close()
-
-
-def test_only_the_first_value_of_a_deferred_counts() -> None:
-    heard: list[int] = []
-    deferred: Deferred[int] = Deferred()
-    deferred.on_complete(heard.append)
-    assert deferred.complete(1)
-    assert not deferred.complete(2)
-    assert heard == [1]
-
-
-def test_a_deferred_that_is_complete_answers_its_listener_at_once() -> None:
-    heard: list[int] = []
-    deferred: Deferred[int] = Deferred()
-    deferred.complete(1)
-    deferred.on_complete(heard.append)
-    assert heard == [1]
-
-
-def test_an_abandoned_deferred_tells_whoever_prepares_its_value() -> None:
-    stopped: list[bool] = []
-    deferred: Deferred[int] = Deferred(on_abandon=lambda: stopped.append(True))
-    deferred.abandon()
-    assert stopped == [True]
-    assert not deferred.complete(1)

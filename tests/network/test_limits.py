@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -13,29 +13,22 @@ import pytest
 from zerocopy_lab import transfer
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
-from zerocopy_lab.protocol.exchange import Answer, Client, Reply
+from zerocopy_lab.protocol.framing import Client, Later, Now, Reply
 
 LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small buffer
 
 
 class HeldAnswers:
-    """Answers every frame with its length; an answer to "wait" when the test says so."""
+    """Answers every frame with its length; never, when it says "wait"."""
 
     def __init__(self) -> None:
-        self._callbacks: list[Callable[[Answer], object]] = []
         self.waiting = threading.Semaphore(0)
 
     def __call__(self, frame: memoryview, client: Client) -> Reply:
         if bytes(frame) == b"wait":
-            return self
-        return [struct.pack(">ii", 4, len(frame))]
-
-    def on_complete(self, callback: Callable[[Answer], object]) -> None:
-        self._callbacks.append(callback)
-        self.waiting.release()
-
-    def abandon(self) -> None:
-        self.waiting.release()
+            self.waiting.release()
+            return Later(on_abandon=self.waiting.release)
+        return Now([struct.pack(">ii", 4, len(frame))])
 
 
 @contextmanager

@@ -25,8 +25,7 @@ from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.outbox import TURN_BYTES, Outbox
 from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
 from zerocopy_lab.network.tls import TlsSocket
-from zerocopy_lab.protocol.exchange import Client
-from zerocopy_lab.protocol.framing import Piece, Pieces, framed
+from zerocopy_lab.protocol.framing import Client, Now, Piece, Pieces, Reply, framed
 from zerocopy_lab.transfer import Transfer, make, strategies
 from zerocopy_lab.transfer.anonymous_tls import anonymous_contexts
 from zerocopy_lab.transfer.connections import Pair, connected_pair, is_ready
@@ -228,9 +227,9 @@ def serving(name: str, file: OpenFile) -> Iterator[Running]:
         transfers.append(make(name))
         return transfers[-1]
 
-    def handle(frame: memoryview, client: Client) -> Pieces:
+    def handle(frame: memoryview, client: Client) -> Reply:
         position, length = struct.unpack(">qq", frame)
-        return [b"begin", FileSlice(file, position, length), b"end"]
+        return Now([b"begin", FileSlice(file, position, length), b"end"])
 
     tls = strategies()[name].needs_tls
     door = ListenerSettings("SSL", "127.0.0.1", 0, new_transfer, SERVER_TLS)

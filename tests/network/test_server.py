@@ -13,14 +13,12 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab import transfer
-from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.inbox import SMALL_BYTES
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
-from zerocopy_lab.protocol.exchange import Client, Reply
-from zerocopy_lab.protocol.framing import Pieces, framed
+from zerocopy_lab.protocol.framing import Client, Later, Nothing, Now, Reply, framed
 
 LIMIT_BYTES = 1 << 20
 
@@ -31,7 +29,7 @@ class Handler:
     def __init__(self, file: OpenFile) -> None:
         self.file = file
         self.frames: list[bytes] = []
-        self.later: list[Deferred[Pieces]] = []
+        self.later: list[Later] = []
         self.abandoned = threading.Event()
         self.arrived = threading.Condition()
 
@@ -41,16 +39,16 @@ class Handler:
             self.arrived.notify_all()
         match frame[:1].tobytes():
             case b"e":  # echo
-                return [framed(bytes(frame))]
+                return Now([framed(bytes(frame))])
             case b"f":  # file: position and length follow
                 position, length = struct.unpack(">qq", frame[1:17])
-                return [struct.pack(">i", length), FileSlice(self.file, position, length)]
+                return Now([struct.pack(">i", length), FileSlice(self.file, position, length)])
             case b"l":  # later
-                deferred: Deferred[Pieces] = Deferred(on_abandon=self.abandoned.set)
-                self.later.append(deferred)
-                return deferred
+                later = Later(on_abandon=self.abandoned.set)
+                self.later.append(later)
+                return later
             case b"n":  # no answer
-                return None
+                return Nothing()
             case b"c":
                 raise CloseConnection("asked to")
             case _:
@@ -169,7 +167,7 @@ def test_an_answer_that_comes_later_keeps_its_place(running: Running) -> None:
     with running.connect() as sock:
         sock.sendall(framed(b"l") + framed(b"e next"))
         running.handler.wait_for(1)
-        running.handler.later[0].complete([framed(b"late")])
+        running.handler.later[0].complete(Now([framed(b"late")]))
         assert receive(sock, 8) == framed(b"late")
         assert receive(sock, 10) == framed(b"e next")
         assert running.handler.frames == [b"l", b"e next"]
@@ -183,7 +181,7 @@ def test_a_client_that_sends_on_while_it_waits(running: Running) -> None:
         sender = threading.Thread(target=lambda: sock.sendall(b"".join(map(framed, more))))
         sender.start()
         running.handler.wait_for(1)
-        running.handler.later[0].complete([framed(b"late")])
+        running.handler.later[0].complete(Now([framed(b"late")]))
         assert receive(sock, 8) == framed(b"late")
         for payload in more:
             assert receive(sock, len(payload) + 4) == framed(payload)
@@ -195,7 +193,7 @@ def test_who_hangs_up_while_waiting_is_forgotten(running: Running) -> None:
         sock.sendall(framed(b"l"))
         running.handler.wait_for(1)
     assert running.handler.abandoned.wait(10)
-    assert running.handler.later[0].complete([b"too late"]) is False
+    assert running.handler.later[0].complete(Now([b"too late"])) is False
 
 
 def test_no_answer_is_an_answer(running: Running) -> None:

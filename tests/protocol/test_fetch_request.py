@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.served import VERSIONS, request_in
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.fetch_request import FetchRequest, read_fetch_request
-from zerocopy_lab.protocol.requests import read_request_header
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.versions import ApiKey
 
 RANGE = VERSIONS[ApiKey.fetch]
 SERVED = range(RANGE.lowest, RANGE.highest + 1)
@@ -76,7 +76,7 @@ def frame_of(version: int, topics: Any, gone: Any = (), rack_id: str = "", **hea
 
 def read(frame: bytes | memoryview) -> FetchRequest:
     view = memoryview(frame)
-    header = read_request_header(view)
+    header = request_in(view)
     return read_fetch_request(view, header.body_at, header.api_version)
 
 
@@ -122,7 +122,7 @@ def test_every_version_is_read_as_it_was_written(
 def test_a_request_cut_anywhere_is_none(version: int, gone: Any) -> None:
     topics = [("flights", [(0, 5, 100, 0, 0), (1, 7, 100, 0, 0)]), ("größe", [])]
     frame = frame_of(version, topics, gone if version >= 7 else (), "rack")
-    body_at = read_request_header(memoryview(frame)).body_at
+    body_at = request_in(frame).body_at
     assert len(read(frame).topics) == 2
     for length in range(body_at, len(frame)):
         with pytest.raises(FrameError):
@@ -134,7 +134,7 @@ def test_a_request_cut_anywhere_is_none(version: int, gone: Any) -> None:
 def test_what_is_announced_must_fit(version: int, announced: bytes) -> None:
     """Two thousand million topics or partitions in a few bytes, and fewer than none."""
     frame = bytearray(frame_of(version, [("flights", [(0, 5, 100, 0, 0)])]))
-    count_at = read_request_header(memoryview(frame)).body_at + (17 if version < 7 else 25)
+    count_at = request_in(frame).body_at + (17 if version < 7 else 25)
     for at in (count_at, count_at + 4 + 2 + len("flights")):
         wrong = frame.copy()
         wrong[at : at + 4] = announced

@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from kio.serial.writers import write_unsigned_varint
 from kio.static.primitive import u32
 
+from tests.served import VERSIONS, request_in
+from zerocopy_lab.broker.produce import LOWEST_SERVED
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import frame_length, framed
-from zerocopy_lab.protocol.requests import (
-    UnsupportedApiVersions,
-    read_request_header,
+from zerocopy_lab.protocol.framing import (
+    Unserved,
+    frame_length,
+    framed,
     read_unsigned_varint,
     request_header,
     skip_tagged_fields,
 )
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.versions import ApiKey
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,9 @@ def test_framed_puts_the_length_in_front() -> None:
 @pytest.mark.parametrize(("key", "version"), [(k, v.highest) for k, v in VERSIONS.items()])
 def test_a_header_survives_the_round_trip(key: ApiKey, version: int, client_id: str | None) -> None:
     raw = request_header(key, version, 77, client_id)
-    header = read_request_header(memoryview(raw + b"body"))
-    assert header == (key, version, 77, client_id, len(raw))
+    request = request_in(raw + b"body")
+    assert request[:4] == (key, version, 77, client_id)
+    assert (request.body_at, bytes(request.frame)) == (len(raw), raw + b"body")
 
 
 def test_our_header_is_kios_header() -> None:
@@ -94,13 +97,13 @@ def test_our_header_is_kios_header() -> None:
 )
 def test_a_header_that_is_refused(frame: bytes, complaint: str) -> None:
     with pytest.raises(FrameError, match=complaint):
-        read_request_header(memoryview(frame))
+        request_in(frame)
 
 
 def test_a_newer_client_is_told_the_versions() -> None:
-    with pytest.raises(UnsupportedApiVersions) as caught:
-        read_request_header(memoryview(struct.pack(">hhih", 18, 99, 5, -1) + b"whatever"))
-    assert caught.value.header.correlation_id == 5
+    with pytest.raises(Unserved) as caught:
+        request_in(struct.pack(">hhih", 18, 99, 5, -1) + b"whatever")
+    assert caught.value.correlation_id == 5
 
 
 def test_unknown_tagged_fields_are_skipped() -> None:
@@ -111,8 +114,8 @@ def test_unknown_tagged_fields_are_skipped() -> None:
 @given(st.binary(max_size=64))
 def test_strangers_get_a_frame_error_or_a_header(frame: bytes) -> None:
     try:
-        header = read_request_header(memoryview(frame))
-    except (FrameError, UnsupportedApiVersions):
+        header = request_in(frame)
+    except FrameError:
         return
     assert header.body_at <= len(frame)
 
@@ -128,9 +131,7 @@ def test_varints(value: int) -> None:
 def test_a_strangers_body_causes_nothing_but_a_frame_error(
     key: ApiKey, data: st.DataObject
 ) -> None:
-    from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED
-
-    lowest = LOWEST_PRODUCE_SERVED if key is ApiKey.produce else VERSIONS[key].lowest
+    lowest = LOWEST_SERVED if key is ApiKey.produce else VERSIONS[key].lowest
     version = data.draw(st.integers(lowest, VERSIONS[key].highest))
     body = data.draw(st.binary(max_size=200))
     with suppress(FrameError):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.served import request_in
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.produce import (
@@ -16,7 +17,6 @@ from zerocopy_lab.protocol.produce import (
     produce_response,
     read_produce_request,
 )
-from zerocopy_lab.protocol.requests import read_request_header
 from zerocopy_lab.protocol.versions import ApiKey
 
 VERSIONS = range(3, 10)
@@ -52,7 +52,7 @@ def test_every_version_says_the_same(version: int) -> None:
         timeout=timedelta(milliseconds=1234),
         transactional_id="tx",
     )
-    header = read_request_header(memoryview(frame))
+    header = request_in(frame)
     request = read_produce_request(memoryview(frame), header.body_at, version)
     assert (request.transactional_id, request.acks, request.timeout_ms) == ("tx", 1, 1234)
     found = [(t, p, None if r is None else bytes(r)) for t, p, r in request.partitions]
@@ -65,7 +65,7 @@ def test_every_version_says_the_same(version: int) -> None:
 
 def test_records_are_views_into_the_frame_and_writable() -> None:
     buffer = bytearray(request_frame(9, {"t": [(0, b"0123456789")]}))
-    header = read_request_header(memoryview(buffer))
+    header = request_in(buffer)
     (batches,) = read_produce_request(memoryview(buffer), header.body_at, 9).partitions
     assert batches.records is not None
     batches.records[0:2] = b"XY"
@@ -75,7 +75,7 @@ def test_records_are_views_into_the_frame_and_writable() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_cut_anywhere_it_is_a_frame_error(version: int) -> None:
     frame = request_frame(version, {"flights": [(0, b"batch zero"), (1, b"one")]})
-    body_at = read_request_header(memoryview(frame)).body_at
+    body_at = request_in(frame).body_at
     for end in range(body_at, len(frame)):
         with pytest.raises(FrameError):
             read_produce_request(memoryview(frame)[:end], body_at, version)

@@ -9,22 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.attacks.fuzz import seeds
+from tests.served import VERSIONS, request_in
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.requests import RequestHeader, read_request_header
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.structure import check_structure
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.versions import ApiKey
 
 
-def requests() -> list[tuple[RequestHeader, bytes]]:
-    frames = [(read_request_header(memoryview(frame)), frame) for frame in seeds()]
+def requests() -> list[tuple[Request, bytes]]:
+    frames = [(request_in(frame), frame) for frame in seeds()]
     return [(header, frame) for header, frame in frames if header.api_key is not ApiKey.produce]
 
 
 REQUESTS = requests()
 
 
-def walk(header: RequestHeader, frame: bytes) -> int:
+def walk(header: Request, frame: bytes) -> int:
     request_type = messages.request_type(header.api_key, header.api_version)
     return check_structure(request_type, memoryview(frame), header.body_at)
 
@@ -40,7 +41,7 @@ def test_there_is_a_sample_of_every_request_in_every_version() -> None:
 
 
 @pytest.mark.parametrize(("header", "frame"), REQUESTS, ids=lambda value: str(value)[:60])
-def test_the_walk_ends_where_the_request_ends(header: RequestHeader, frame: bytes) -> None:
+def test_the_walk_ends_where_the_request_ends(header: Request, frame: bytes) -> None:
     assert walk(header, frame) == len(frame)
     assert walk(header, frame + b"more") == len(frame)
     if len(frame) > header.body_at:
@@ -81,7 +82,7 @@ def test_what_does_not_fit_in_is_refused(version: int, body: bytes) -> None:
 
 @given(st.sampled_from(REQUESTS), st.data())
 def test_any_damage_is_refused_or_harmless(
-    request_frame: tuple[RequestHeader, bytes], data: st.DataObject
+    request_frame: tuple[Request, bytes], data: st.DataObject
 ) -> None:
     header, frame = request_frame
     damaged = bytearray(frame)

@@ -6,7 +6,7 @@ calls this `advertised.listeners`.
 
 from __future__ import annotations
 
-from zerocopy_lab.protocol.exchange import Client
+from zerocopy_lab.protocol.framing import Client
 
 
 class Addresses:

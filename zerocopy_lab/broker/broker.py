@@ -32,8 +32,7 @@ from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.protocol.exchange import Client, Reply
-from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.protocol.framing import FrameHandler
 
 
 class Broker:
@@ -49,12 +48,10 @@ class Broker:
         )
         self.timers = TimerThread()
         self.waiting = WaitingFetches(self.timers)
-        self.faults = Faults(self.timers)
         self.aside = Aside()
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
-        self._metadata = MetadataHandler(self.logs, settings, topic_changes, self._addresses)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         sasl = SaslHandler(
@@ -63,33 +60,29 @@ class Broker:
             settings.connection_failed_authentication_delay_ms,
         )
         self.dispatch = Dispatch(
-            families=(
-                self._metadata.handlers(),
-                TopicsHandler(self.logs, topic_changes).handlers(),
-                ConfigsHandler(self.logs, settings, network_configs or {}).handlers(),
-                ClusterHandler(self.logs, settings.log_dirs, self._addresses).handlers(),
-                LogEndsHandler(self.logs, self.waiting.appended).handlers(),
-                ListOffsetsHandler(self.logs).handlers(),
-                self.groups.handlers(),
-                sasl.handlers(),
-                ProducerIds(settings.log_dirs[0] / "producer-ids").handlers(),
+            (
+                ProduceHandler(self.logs, self.waiting, self.aside),
+                FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
+                MetadataHandler(self.logs, settings, topic_changes, self._addresses),
+                TopicsHandler(self.logs, topic_changes),
+                ConfigsHandler(self.logs, settings, network_configs or {}),
+                ClusterHandler(self.logs, settings.log_dirs, self._addresses),
+                LogEndsHandler(self.logs, self.waiting.appended),
+                ListOffsetsHandler(self.logs),
+                *self.groups.handlers,
+                sasl,
+                ProducerIds(settings.log_dirs[0] / "producer-ids"),
             ),
-            frame_handlers={
-                ApiKey.produce: ProduceHandler(self.logs, self.waiting, self.aside),
-                ApiKey.fetch: FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
-            },
-            faults=self.faults,
             bare_sasl=sasl.bare_message,
             aside=self.aside,
         )
+        self.faults = Faults(self.timers, self.dispatch)
+        #: Answers one request (without its length). The frame may be reused once it returns.
+        self.handle: FrameHandler = self.dispatch
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:
         """Tell clients of this listener, from now on, to connect to `host` and `port`."""
         self._addresses.advertise(host, port, protocol)
-
-    def handle(self, frame: memoryview, client: Client) -> Reply:
-        """Answer one request (without its length). The frame may be reused once this returns."""
-        return self.dispatch(frame, client)
 
     def close(self) -> None:
         """Stop the background work and close the logs cleanly."""

@@ -13,23 +13,29 @@ An error without `carried_out` leaves the request undone where the protocol has 
 whenever an error is about the whole request, and for Produce. Where every item has its own
 (Metadata, OffsetCommit, CreateTopics, ...), the request is carried out and its answer says that
 everything failed.
+
+The handlers know nothing of this: a fault stands around the handler of its request, from the moment
+that it is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 from zerocopy_lab import errors
-from zerocopy_lab.broker.deferred import Deferred
+from zerocopy_lab.broker.dispatch import Dispatch, failure, has_one_error
+from zerocopy_lab.broker.serving import Handler
 from zerocopy_lab.broker.timers import Timers
-from zerocopy_lab.errors import CloseConnection, KafkaError
+from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Answer, Later, Reply
-from zerocopy_lab.protocol.requests import RequestHeader
+from zerocopy_lab.protocol.framing import LENGTH, Answer, HangUp, Later, Now, Piece, Reply, Request
 from zerocopy_lab.protocol.versions import ApiKey
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,56 +58,103 @@ class Faults:
     Thread-safe.
     """
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, dispatch: Dispatch) -> None:
         self._timers = timers
+        self._dispatch = dispatch
         self._lock = Lock()
-        self.in_force: list[Fault] = []
+        self._wrapped: set[ApiKey] = set()
+        self._in_force: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
         """From the next request on."""
         with self._lock:
-            self.in_force = [*self.in_force, fault]
+            self._in_force.append(fault)
+            if fault.api_key not in self._wrapped:
+                self._wrapped.add(fault.api_key)
+                self._dispatch.wrap(fault.api_key, lambda handler: partial(self._around, handler))
 
     def clear(self) -> None:
         """No more faults."""
         with self._lock:
-            self.in_force = []
+            self._in_force.clear()
 
-    def take(self, header: RequestHeader) -> Fault | None:
+    def _around(self, handler: Handler, request: Request) -> Reply:
+        fault = self._take(request)
+        if fault is None:
+            return handler(request)
+        log.info("fault on demand for %s of %s: %s", request.api_key.name, request.client, fault)
+        reply = _outcome(fault, handler, request)
+        return self._delayed(reply, fault.delay_s) if fault.delay_s else reply
+
+    def _take(self, request: Request) -> Fault | None:
         """The fault that happens to this request, if any; counts it."""
         with self._lock:
-            for fault in self.in_force:
-                if fault.api_key == header.api_key and fault.client_id in (None, header.client_id):
+            for fault in self._in_force:
+                fits = fault.client_id in (None, request.client_id)
+                if fits and fault.api_key == request.api_key:
                     if fault.times is not None:
                         fault.times -= 1
                         if fault.times <= 0:
-                            self.in_force = [other for other in self.in_force if other is not fault]
+                            self._in_force.remove(fault)
                     return fault
         return None
 
-    def delayed(self, reply: Reply, delay_s: float) -> Reply:
+    def _delayed(self, reply: Reply, delay_s: float) -> Later:
         """The same answer, later. The request itself has been carried out in time."""
-        later: Deferred[Answer] = Deferred()
+        later = Later()
 
         def send_later(answer: Answer) -> None:
             self._timers.call_later(delay_s, lambda: _complete(later, answer))
 
-        if reply is None or isinstance(reply, (list, tuple)):
-            send_later(reply)
-        else:
-            cast(Later, reply).on_complete(send_later)
+        match reply:
+            case Later():
+                reply.on_complete(send_later)
+            case answer:
+                send_later(answer)
         return later
 
 
-def _complete(later: Deferred[Answer], answer: Answer) -> None:
+def _outcome(fault: Fault, handler: Handler, request: Request) -> Reply:
+    if fault.drop:
+        if fault.carried_out:
+            handler(request)
+        return HangUp(f"a fault on demand: {fault.api_key.name} is dropped")
+    if fault.error is None:
+        return handler(request)
+    error = fault.error("a fault on demand")
+    if request.api_key is ApiKey.fetch:
+        return _refused_fetch(request, error)
+    if not fault.carried_out and request.api_key is ApiKey.produce:
+        return _refused_produce(request, error)
+    if not fault.carried_out and has_one_error(request):
+        return failure(request, error)
+    match handler(request):
+        case Later() as later:
+            failed = Later(on_abandon=later.abandon)
+            later.on_complete(lambda answer: failed.complete(_failed(request, answer, error)))
+            return failed
+        case answer:
+            return _failed(request, answer, error)
+
+
+def _failed(request: Request, answer: Answer, error: KafkaError) -> Answer:
+    """The answer as if everything in it had failed."""
+    match answer:
+        case Now(pieces):
+            whole = memoryview(b"".join(map(_bytes_of, pieces)))[LENGTH.size :]
+            _, entity = messages.decode_response(request.api_key, request.api_version, whole)
+            return messages.answer(request, with_error(entity, messages.error_code(error.code)))
+        case _:
+            return answer
+
+
+def _complete(later: Later, answer: Answer) -> None:
     later.complete(answer)
 
 
-def drop(fault: Fault, carry_out: Callable[[], Reply]) -> Reply:
-    """End the connection, before or after the request was carried out."""
-    if fault.carried_out:
-        carry_out()
-    raise CloseConnection(f"a fault on demand: {fault.api_key.name} is dropped")
+def _bytes_of(piece: Piece) -> bytes:
+    assert isinstance(piece, bytes), "only a Fetch answers with files"
+    return piece
 
 
 def with_error(entity: Any, code: Any) -> Any:
@@ -116,9 +169,48 @@ def with_error(entity: Any, code: Any) -> Any:
     return replace(entity, **changes)
 
 
-def failed(entity: messages.Entity, error: type[KafkaError]) -> messages.Entity:
-    """A response as if everything in it had failed."""
-    return with_error(entity, messages.error_code(error.code))
+def _refused_fetch(request: Request, error: KafkaError) -> Now:
+    """Nothing is read, and every partition hears the error."""
+    types = messages.response_types(request.api_key, request.api_version)
+    told = messages.make_failure(types.PartitionData, error)
+    topics = tuple(
+        _like(
+            types.FetchableTopicResponse,
+            topic,
+            partitions=tuple(
+                replace(told, partition_index=part.partition) for part in topic.partitions
+            ),
+        )
+        for topic in messages.body_of(request).topics
+    )
+    values = {"error_code": messages.error_code(0), "session_id": 0, "responses": topics}
+    return messages.answer(request, messages.make(types.FetchResponse, **values))
+
+
+def _refused_produce(request: Request, error: KafkaError) -> Answer:
+    """Nothing is appended, and every partition hears the error."""
+    wanted = messages.body_of(request)
+    if wanted.acks == 0:
+        return HangUp(f"acks=0, and {error}")
+    types = messages.response_types(request.api_key, request.api_version)
+    told = messages.make_failure(types.PartitionProduceResponse, error)
+    topics = tuple(
+        _like(
+            types.TopicProduceResponse,
+            topic,
+            partition_responses=tuple(
+                replace(told, index=part.index) for part in topic.partition_data
+            ),
+        )
+        for topic in wanted.topic_data
+    )
+    return messages.answer(request, messages.make(types.ProduceResponse, responses=topics))
+
+
+def _like(entity_type: Any, topic: Any, **values: Any) -> Any:
+    """An answer about the topic that a request has named, by name or id."""
+    named = {name: getattr(topic, name, None) for name in ("topic", "name", "topic_id")}
+    return messages.make(entity_type, **named, **values)
 
 
 def parse_fault(text: str) -> Fault:

@@ -16,60 +16,48 @@ Left out: fetch sessions (KIP-227) and followers; every request is a full one fr
 
 from __future__ import annotations
 
+from zerocopy_lab.broker.serving import serves
 from zerocopy_lab.broker.waiting import PartitionKey, WaitingFetches
 from zerocopy_lab.errors import FetchSessionIdNotFound, KafkaError
 from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.protocol.exchange import Client, Reply
 from zerocopy_lab.protocol.fetch import FetchedPartition, FetchedTopic, fetch_response
 from zerocopy_lab.protocol.fetch_request import FetchRequest, WantedPartition, read_fetch_request
-from zerocopy_lab.protocol.framing import Pieces
-from zerocopy_lab.protocol.requests import RequestHeader
+from zerocopy_lab.protocol.framing import Now, Reply, Request
+from zerocopy_lab.protocol.versions import ApiKey
 
 
 class FetchHandler:
-    """Answers Fetch requests; a frame handler, because its response is pieces."""
+    """Answers Fetch requests; its response is pieces."""
 
     def __init__(self, logs: LogDirectories, waiting: WaitingFetches, max_bytes: int) -> None:
         self._logs = logs
         self._waiting = waiting
         self._max_bytes = max_bytes
 
-    def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+    @serves(ApiKey.fetch, 4, 11, "5: log start offset; 7: sessions; 9: leader epoch; 11: racks")
+    def fetch(self, request: Request) -> Reply:
         """Answer at once when there is enough or nothing to wait for, else later."""
-        request = read_fetch_request(frame, header.body_at, header.api_version)
-        correlation_id, version = header.correlation_id, header.api_version
-        if request.session_id != 0:
-            return fetch_response(correlation_id, version, (), FetchSessionIdNotFound.code)
-        found = self._read(request)
-        if found.is_enough(request.min_bytes) or request.max_wait_ms <= 0:
-            return fetch_response(correlation_id, version, found.topics)
+        correlation_id, version = request.correlation_id, request.api_version
+        wanted = read_fetch_request(request.frame, request.body_at, version)
+        if wanted.session_id != 0:
+            raise FetchSessionIdNotFound(f"session {wanted.session_id}: there are no sessions here")
 
-        def if_enough() -> Pieces | None:
-            again = self._read(request)
-            if not again.is_enough(request.min_bytes):
+        def whatever() -> Now:
+            return Now(fetch_response(correlation_id, version, self._read(wanted).topics))
+
+        def if_enough() -> Now | None:
+            found = self._read(wanted)
+            if not found.is_enough(wanted.min_bytes):
                 return None
-            return fetch_response(correlation_id, version, again.topics)
+            return Now(fetch_response(correlation_id, version, found.topics))
 
-        def whatever() -> Pieces:
-            return fetch_response(correlation_id, version, self._read(request).topics)
-
-        max_wait_s = request.max_wait_ms / 1000
-        return self._waiting.wait(_partitions_of(request), max_wait_s, if_enough, whatever)
-
-    def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
-        """Read nothing, and say `error` for every partition."""
-        request = read_fetch_request(frame, header.body_at, header.api_version)
-        topics = [
-            FetchedTopic(
-                topic.topic,
-                [
-                    FetchedPartition(wanted.partition, error.code, -1, -1, None)
-                    for wanted in topic.partitions
-                ],
-            )
-            for topic in request.topics
-        ]
-        return fetch_response(header.correlation_id, header.api_version, topics)
+        if wanted.max_wait_ms <= 0:
+            return whatever()
+        at_once = if_enough()
+        if at_once is not None:
+            return at_once
+        max_wait_s = wanted.max_wait_ms / 1000
+        return self._waiting.wait(_partitions_of(wanted), max_wait_s, if_enough, whatever)
 
     def _read(self, request: FetchRequest) -> _Found:
         """Ask the log of every partition, within the limits of the request and our own."""

@@ -15,16 +15,11 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import cast
 
-from zerocopy_lab.broker.deferred import Deferred
 from zerocopy_lab.errors import CloseConnection
-from zerocopy_lab.protocol.exchange import Answer, Later, Reply
+from zerocopy_lab.protocol.framing import HangUp, Later, Reply
 
-_log = logging.getLogger(__name__)
-
-#: From this length on a request is put aside. Those of real clients are mostly below a kibibyte.
-LARGE_BYTES = 16 << 10
+log = logging.getLogger(__name__)
 
 #: So many may wait, and so many bytes of theirs, for each is a copy of its frame. One frame of
 #: `socket.request.max.bytes`, 100 MiB by default, fits.
@@ -40,61 +35,57 @@ class Aside:
         self._waiting = self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1, "costly-requests")
 
-    def answer_later(
-        self, frame: memoryview, work: Callable[[memoryview], Reply]
-    ) -> Deferred[Answer] | None:
-        """What `work` answers to a copy of the frame, later; a CloseConnection that it raises is
-        handed over like an answer. None when too much waits already.
+    def answer_later(self, kept_bytes: int, work: Callable[[], Reply]) -> Later | None:
+        """What `work()` answers, later; a CloseConnection that it raises becomes a HangUp. None
+        when too much waits already; `kept_bytes` are those of the request that it holds.
         """
-        if not self._take(len(frame)):
+        if not self._take(kept_bytes):
             return None
-        copy = memoryview(bytearray(frame))  # the network wants its buffer back
-        later: Deferred[Answer] = Deferred()
-        self._thread.submit(self._run, work, copy, later)
+        later = Later()
+        self._thread.submit(self._run, work, kept_bytes, later)
         return later
 
-    def _take(self, frame_bytes: int) -> bool:
+    def _take(self, kept_bytes: int) -> bool:
         with self._lock:
             if (
                 self._waiting >= MOST_WAITING
-                or self._waiting_bytes + frame_bytes > MOST_WAITING_BYTES
+                or self._waiting_bytes + kept_bytes > MOST_WAITING_BYTES
             ):
                 return False
             self._waiting += 1
-            self._waiting_bytes += frame_bytes
+            self._waiting_bytes += kept_bytes
             return True
 
-    def _give_back(self, frame_bytes: int) -> None:
+    def _give_back(self, kept_bytes: int) -> None:
         with self._lock:
             self._waiting -= 1
-            self._waiting_bytes -= frame_bytes
+            self._waiting_bytes -= kept_bytes
 
     def close(self) -> None:
         """Answer nobody any more."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _run(
-        self, work: Callable[[memoryview], Reply], frame: memoryview, later: Deferred[Answer]
-    ) -> None:
+    def _run(self, work: Callable[[], Reply], kept_bytes: int, later: Later) -> None:
         try:
-            reply = work(frame)
-        except CloseConnection as reason:
-            later.complete(reason)
-        except Exception:
-            _log.exception("a costly request failed")
-            later.complete(CloseConnection("an error of this broker (see the traceback)"))
-        else:
-            if reply is None or isinstance(reply, (list, tuple)):
-                later.complete(reply)
-            else:
-                _chain(cast(Later, reply), later)
+            if not later.done:  # else the client has hung up meanwhile
+                _hand_over(_reply_of(work), later)
         finally:
-            self._give_back(len(frame))
+            self._give_back(kept_bytes)
 
 
-def _chain(reply: Later, later: Deferred[Answer]) -> None:
-    reply.on_complete(lambda answer: _complete(later, answer))
+def _reply_of(work: Callable[[], Reply]) -> Reply:
+    try:
+        return work()
+    except CloseConnection as reason:
+        return HangUp(str(reason))
+    except Exception:
+        log.exception("a costly request failed")
+        return HangUp("an error of this broker (see the traceback)")
 
 
-def _complete(later: Deferred[Answer], answer: Answer) -> None:
-    later.complete(answer)
+def _hand_over(reply: Reply, later: Later) -> None:
+    match reply:
+        case Later():
+            later.follow(reply)
+        case answer:
+            later.complete(answer)

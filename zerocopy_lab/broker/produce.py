@@ -22,6 +22,7 @@ from __future__ import annotations
 import logging
 
 from zerocopy_lab.broker.own_thread import Aside
+from zerocopy_lab.broker.serving import ANY_LENGTH, serves
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.errors import (
     CloseConnection,
@@ -32,7 +33,7 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.log import Appended, LogDirectories
-from zerocopy_lab.protocol.exchange import Client, Reply
+from zerocopy_lab.protocol.framing import Client, Nothing, Now, Reply, Request
 from zerocopy_lab.protocol.produce import (
     PartitionBatches,
     ProducedPartition,
@@ -40,57 +41,61 @@ from zerocopy_lab.protocol.produce import (
     produce_response,
     read_produce_request,
 )
-from zerocopy_lab.protocol.requests import RequestHeader
-from zerocopy_lab.protocol.versions import LOWEST_PRODUCE_SERVED
+from zerocopy_lab.protocol.versions import ApiKey
 
 log = logging.getLogger(__name__)
+
+#: Below are the message formats of before Kafka 0.11. They are advertised all the same, as by Kafka
+#: 4: librdkafka before 2.11.1 stops compressing when version 0 is missing.
+LOWEST_SERVED = 3
 
 #: What one partition is told: what the log did, or why it did not.
 _Outcome = tuple[PartitionBatches, Appended | KafkaError]
 
 
 class ProduceHandler:
-    """Answers Produce requests; a frame handler, because its payload must not be copied."""
+    """Answers Produce requests, whose payload is not copied."""
 
     def __init__(self, logs: LogDirectories, waiting: WaitingFetches, aside: Aside) -> None:
         self._logs = logs
         self._waiting = waiting
         self._aside = aside
 
-    def __call__(self, frame: memoryview, header: RequestHeader, client: Client) -> Reply:
+    @serves(
+        ApiKey.produce,
+        0,
+        9,
+        "3: batches of version 2; 5: log start offset; 8: what is wrong with which record",
+        large_bytes=ANY_LENGTH,
+        most_bytes=ANY_LENGTH,
+    )
+    def produce(self, request: Request) -> Reply:
         """Append everything, then answer (acks 1 and all) or not (acks 0)."""
-        if header.api_version < LOWEST_PRODUCE_SERVED:
+        if request.api_version < LOWEST_SERVED:
             raise CloseConnection(
-                f"Produce version {header.api_version} carries a message format of before Kafka "
-                f"0.11; this broker serves {LOWEST_PRODUCE_SERVED} and above"
+                f"Produce version {request.api_version} carries a message format of before Kafka "
+                f"0.11; this broker serves {LOWEST_SERVED} and above"
             )
-        request = read_produce_request(frame, header.body_at, header.api_version)
-        if not self._opens_a_batch(request):
-            return self._append_all(request, header, client)
+        wanted = read_produce_request(request.frame, request.body_at, request.api_version)
+        if not self._opens_a_batch(wanted):
+            return self._append_all(wanted, request)
+        kept = wanted.kept()
         later = self._aside.answer_later(
-            frame,
-            lambda copy: self._append_all(
-                read_produce_request(copy, header.body_at, header.api_version), header, client
-            ),
+            len(request.frame), lambda: self._append_all(kept, request)
         )
         if later is None:
-            return self.refuse(frame, header, RequestTimedOut("too many batches wait to be opened"))
+            error = RequestTimedOut("too many batches wait to be opened")
+            return _reply(wanted, request, [(batches, error) for batches in wanted.partitions])
         return later
-
-    def refuse(self, frame: memoryview, header: RequestHeader, error: KafkaError) -> Reply:
-        """Append nothing, and say `error` for every partition."""
-        request = read_produce_request(frame, header.body_at, header.api_version)
-        outcomes: list[_Outcome] = [(batches, error) for batches in request.partitions]
-        return _reply(request, header, outcomes)
 
     def _opens_a_batch(self, request: ProduceRequest) -> bool:
         logs = (self._logs.get(topic, partition) for topic, partition, _ in request.partitions)
         return any(log is not None and log.settings.opens_batches for log in logs)
 
-    def _append_all(self, request: ProduceRequest, header: RequestHeader, client: Client) -> Reply:
-        outcomes = [(batches, self._append(request, batches)) for batches in request.partitions]
-        self._log_errors(outcomes, client)
-        return _reply(request, header, outcomes)
+    def _append_all(self, wanted: ProduceRequest, request: Request) -> Reply:
+        outcomes = [(batches, self._append(wanted, batches)) for batches in wanted.partitions]
+        self._log_errors(outcomes, request.client)
+        return _reply(wanted, request, outcomes)
 
     def _append(self, request: ProduceRequest, batches: PartitionBatches) -> Appended | KafkaError:
         topic, partition, records = batches
@@ -123,12 +128,12 @@ class ProduceHandler:
                 )
 
 
-def _reply(request: ProduceRequest, header: RequestHeader, outcomes: list[_Outcome]) -> Reply:
-    if request.acks == 0:
+def _reply(wanted: ProduceRequest, request: Request, outcomes: list[_Outcome]) -> Reply:
+    if wanted.acks == 0:
         _close_on_error(outcomes)
-        return None
+        return Nothing()
     answers = [_answer(topic, partition, outcome) for (topic, partition, _), outcome in outcomes]
-    return [produce_response(header.correlation_id, header.api_version, answers)]
+    return Now((produce_response(request.correlation_id, request.api_version, answers),))
 
 
 def _close_on_error(outcomes: list[_Outcome]) -> None:

@@ -1,8 +1,8 @@
 """Fetches that wait for data.
 
-A consumer at the end of the log asks "give me at least `min_bytes`, I wait up to `max_wait`". Its
-answer is a Deferred; an append to one of its partitions looks whether there is enough now, a timer
-gives up in the end. Nobody polls.
+A consumer at the end of the log asks "give me at least `min_bytes`, I wait up to `max_wait`". An
+append to one of its partitions looks whether there is enough now, a timer gives up in the end.
+Nobody polls.
 
 Kafka's counterpart is the fetch purgatory (`DelayedFetch`).
 """
@@ -13,9 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from threading import Lock
 
-from zerocopy_lab.broker.deferred import Deferred
-from zerocopy_lab.broker.timers import Timers
-from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.broker.timers import TimerHandle, Timers
+from zerocopy_lab.protocol.framing import Later, Now
 
 PartitionKey = tuple[str, int]
 
@@ -26,7 +25,7 @@ class WaitingFetches:
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
         self._lock = Lock()
-        self._by_partition: dict[PartitionKey, set[_Waiter]] = defaultdict(set)
+        self._by_partition: dict[PartitionKey, set[_WaitingFetch]] = defaultdict(set)
 
     def __len__(self) -> int:
         """How many fetches wait."""
@@ -37,21 +36,23 @@ class WaitingFetches:
         self,
         partitions: Collection[PartitionKey],
         max_wait_s: float,
-        if_enough: Callable[[], Pieces | None],
-        whatever: Callable[[], Pieces],
-    ) -> Deferred[Pieces]:
+        if_enough: Callable[[], Now | None],
+        whatever: Callable[[], Now],
+    ) -> Later:
         """The answer to come: `if_enough()` at the append that makes it so, else `whatever()` after
         `max_wait_s`.
         """
-        waiter = _Waiter(self, partitions, if_enough)
+        fetch = _WaitingFetch(self, partitions, if_enough)
         with self._lock:
             for partition in partitions:
-                self._by_partition[partition].add(waiter)
-        timer = self._timers.call_later(max_wait_s, lambda: waiter.answer(whatever()))
-        waiter.cancel_timer = timer.cancel
-        # Another thread may have appended after the caller looked and before we were on the list.
-        waiter.look_again()
-        return waiter.deferred
+                self._by_partition[partition].add(fetch)
+        fetch.timer = self._timers.call_later(max_wait_s, lambda: fetch.look_again(whatever))
+        # Another thread may have appended after the caller looked and before we were on the list;
+        # or it has answered before there was a timer to cancel.
+        fetch.look_again(if_enough)
+        if fetch.later.done:
+            fetch.timer.cancel()
+        return fetch.later
 
     def appended(self, partition: PartitionKey) -> None:
         """There is more in `partition` than before."""
@@ -59,46 +60,45 @@ class WaitingFetches:
         if waiters:
             with self._lock:
                 candidates = list(waiters)
-            for waiter in candidates:
-                waiter.look_again()
+            for fetch in candidates:
+                fetch.look_again(fetch.if_enough)
 
-    def forget(self, waiter: _Waiter) -> None:
+    def forget(self, fetch: _WaitingFetch) -> None:
         """It waits no longer."""
         with self._lock:
-            for partition in waiter.partitions:
+            for partition in fetch.partitions:
                 waiters = self._by_partition.get(partition)
                 if waiters is not None:
-                    waiters.discard(waiter)
+                    waiters.discard(fetch)
                     if not waiters:
                         del self._by_partition[partition]
 
 
-class _Waiter:
-    """One fetch that waits."""
+class _WaitingFetch:
+    """One fetch that waits. It never holds what it found, nor the logs where it looks: a file that
+    is deleted meanwhile is gone.
+    """
 
     def __init__(
         self,
         waiting: WaitingFetches,
         partitions: Collection[PartitionKey],
-        if_enough: Callable[[], Pieces | None],
+        if_enough: Callable[[], Now | None],
     ) -> None:
         self.partitions = partitions
-        self.deferred: Deferred[Pieces] = Deferred(on_abandon=self.leave)
-        self.cancel_timer: Callable[[], None] = lambda: None
+        self.later = Later(on_abandon=self.leave)
+        self.timer: TimerHandle | None = None
         self._waiting = waiting
-        self._if_enough = if_enough
+        self.if_enough = if_enough
 
-    def look_again(self) -> None:
-        if not self.deferred.done:
-            pieces = self._if_enough()
-            if pieces is not None:
-                self.answer(pieces)
-
-    def answer(self, pieces: Pieces) -> None:
-        """Hand the answer over, unless somebody was faster."""
-        if self.deferred.complete(pieces):
-            self.leave()
+    def look_again(self, look: Callable[[], Now | None]) -> None:
+        """Hand over what `look` finds, unless it is nothing or somebody was faster."""
+        if not self.later.done:
+            found = look()
+            if found is not None and self.later.complete(found):
+                self.leave()
 
     def leave(self) -> None:
-        self.cancel_timer()
+        if self.timer is not None:
+            self.timer.cancel()
         self._waiting.forget(self)

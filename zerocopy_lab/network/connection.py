@@ -16,7 +16,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import cast
 
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.network.inbox import BufferLoan, Inbox
@@ -24,8 +23,16 @@ from zerocopy_lab.network.outbox import Outbox
 from zerocopy_lab.network.quotas import Limits, RequestMemory
 from zerocopy_lab.network.reactor import READ, WRITE, Reactor
 from zerocopy_lab.network.tls import principal_of
-from zerocopy_lab.protocol.exchange import Answer, Client, Handler, Later, Reply
-from zerocopy_lab.protocol.framing import Pieces
+from zerocopy_lab.protocol.framing import (
+    Answer,
+    Client,
+    FrameHandler,
+    HangUp,
+    Later,
+    Now,
+    Pieces,
+    Reply,
+)
 from zerocopy_lab.transfer import Transfer
 
 log = logging.getLogger(__name__)
@@ -40,7 +47,7 @@ class Connection:
         client: Client,
         reactor: Reactor,
         loan: BufferLoan,
-        handler: Handler,
+        handler: FrameHandler,
         transfer: Transfer,
         limits: Limits,
         memory: RequestMemory,
@@ -78,8 +85,10 @@ class Connection:
         if self._events:
             self._reactor.forget(self._sock)
         self.inbox.close()
+        self.outbox.clear()  # whoever still refers to this connection holds no file through it
         if self._later is not None:
             self._later.abandon()
+            self._later = None
         self._transfer.close()
         self._sock.close()
         self._on_close(self)
@@ -166,25 +175,25 @@ class Connection:
             self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
-        if reply is None:
-            return
-        if isinstance(reply, (list, tuple)):
-            self._send(reply)
-            return
-        self._later = cast(Later, reply)
-        self._later.on_complete(
-            lambda pieces: self._reactor.call_soon(lambda: self._resume(pieces))
-        )
+        match reply:
+            case Now(pieces):
+                self._send(pieces)
+            case Later():
+                self._later = reply
+                reply.on_complete(self._resume_soon)
+            case HangUp(reason):
+                self.close(reason)
+
+    def _resume_soon(self, answer: Answer) -> None:
+        """The answer is there; from any thread."""
+        self._reactor.call_soon(lambda: self._resume(answer))
 
     def _resume(self, answer: Answer) -> None:
-        """The response that was waited for is there."""
         if not self._closed:
             self._later = None
             self._proceed(lambda: self._answer_and_go_on(answer))
 
     def _answer_and_go_on(self, answer: Answer) -> None:
-        if isinstance(answer, CloseConnection):
-            raise answer
         self._answer(answer)
         self._handle_frames()
 

@@ -44,6 +44,10 @@ class Outbox:
         """Line a response up."""
         self._pieces.extend(pieces)
 
+    def clear(self) -> None:
+        """Nobody is left to send to; the files that were to be sent are let go of."""
+        self._pieces.clear()
+
     def drain(self) -> bool:
         """Send until everything is gone (True), or until the socket is full or the turn is over
         (False). Raises OSError.

@@ -20,7 +20,7 @@ from zerocopy_lab.network.listener import Listener
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
 from zerocopy_lab.network.reactor import Reactor
 from zerocopy_lab.network.tls import accept_tls
-from zerocopy_lab.protocol.exchange import Client, Handler
+from zerocopy_lab.protocol.framing import Client, FrameHandler
 from zerocopy_lab.transfer import Transfer
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class NetworkThread:
     """One reactor, the connections it serves and the receive buffers they share."""
 
     def __init__(
-        self, handler: Handler, limits: Limits, memory: RequestMemory, quotas: ConnectionQuotas
+        self, handler: FrameHandler, limits: Limits, memory: RequestMemory, quotas: ConnectionQuotas
     ) -> None:
         self.reactor = Reactor()
         self.connections: set[Connection] = set()
@@ -142,7 +142,7 @@ class NetworkThread:
 class NetworkServer:
     """Listens from the moment it is made; serves while `run` runs."""
 
-    def __init__(self, settings: NetworkSettings, handler: Handler) -> None:
+    def __init__(self, settings: NetworkSettings, handler: FrameHandler) -> None:
         self._settings = settings
         self._ids = count(1)
         self._quotas = ConnectionQuotas(settings.limits)

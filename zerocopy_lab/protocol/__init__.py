@@ -1,8 +1,7 @@
 """Words: what the bytes between a client and a broker mean.
 
-    framing          4 bytes of length, then a request or a response
-    versions         which requests this broker answers, in which versions
-    requests         the header in front of every request
+    framing          4 bytes of length, then a request or a response; one request, four answers
+    versions         the requests by their numbers
     produce          a Produce request as views: the batches in it are never copied
     fetch            a Fetch response as pieces: bytes, file slice, bytes
     messages         every other message, through the kio library

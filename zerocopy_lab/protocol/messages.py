@@ -20,10 +20,9 @@ from types import ModuleType
 from typing import Any
 
 from zerocopy_lab.errors import FrameError, KafkaError
-from zerocopy_lab.protocol.framing import LENGTH
-from zerocopy_lab.protocol.requests import request_header
+from zerocopy_lab.protocol.framing import LENGTH, Now, Request, request_header
 from zerocopy_lab.protocol.structure import check_structure
-from zerocopy_lab.protocol.versions import VERSIONS, ApiKey
+from zerocopy_lab.protocol.versions import ApiKey
 
 #: A request or response of kio. Their classes differ from version to version, so no static type
 #: covers a family.
@@ -105,6 +104,17 @@ def decode(api_key: ApiKey, version: int, frame: memoryview, at: int = 0) -> Ent
     return entity
 
 
+def body_of(request: Request) -> Entity:
+    """What a request says besides its header. Raises FrameError."""
+    return decode(request.api_key, request.api_version, request.frame, request.body_at)
+
+
+def answer(request: Request, entity: Entity) -> Now:
+    """The response to `request`, of the same version."""
+    frame = encode_response(request.api_key, request.api_version, request.correlation_id, entity)
+    return Now((frame,))
+
+
 @cache
 def _kio_errors() -> type[Exception]:
     _kio()
@@ -122,7 +132,7 @@ def encode_response(api_key: ApiKey, version: int, correlation_id: int, entity: 
 def _has_response_tags(api_key: ApiKey, version: int) -> bool:
     # ApiVersions keeps the old header in every version: a client must be able to read this answer
     # before versions are agreed (KIP-511).
-    return version >= VERSIONS[api_key].flexible_from and api_key is not ApiKey.api_versions
+    return version >= api_key.flexible_from and api_key is not ApiKey.api_versions
 
 
 def _frame(header: bytes, entity: Entity) -> bytes:
@@ -189,4 +199,6 @@ def make_failure(entity_type: type[Any], error: KafkaError) -> Entity:
 def _nothing(field_type: Any) -> object:
     if "tuple" in str(field_type):
         return ()
+    if "None" in str(field_type):
+        return None
     return field_type() if field_type in (str, bytes) else -1

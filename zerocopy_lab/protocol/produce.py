@@ -65,6 +65,16 @@ class ProduceRequest(NamedTuple):
     timeout_ms: int
     partitions: list[PartitionBatches]
 
+    def kept(self) -> ProduceRequest:
+        """The same, with the records copied: for whoever appends them when the receive buffer is
+        used again.
+        """
+        copied = [
+            (topic, index, records if records is None else memoryview(bytearray(records)))
+            for topic, index, records in self.partitions
+        ]
+        return self._replace(partitions=list(map(PartitionBatches._make, copied)))
+
 
 def read_produce_request(frame: memoryview, at: int, version: int) -> ProduceRequest:
     """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what

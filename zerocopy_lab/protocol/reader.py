@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Any
 
 from zerocopy_lab.errors import FrameError
-from zerocopy_lab.protocol.requests import read_unsigned_varint, skip_tagged_fields
+from zerocopy_lab.protocol.framing import read_unsigned_varint, skip_tagged_fields
 
 _I16, _I32 = Struct(">h"), Struct(">i")
 

@@ -10,19 +10,20 @@ import queue
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.broker.caller import Caller, every_version
+from tests.broker.caller import Caller
+from tests.served import every_version, request_in
 from zerocopy_lab.broker.access.sasl import PlainExchange, SaslHandler
 from zerocopy_lab.broker.access.scram import Credential, ScramExchange
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import CloseConnection, SaslAuthenticationFailed
-from zerocopy_lab.protocol.exchange import Client
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Client, Later, Now
 from zerocopy_lab.protocol.versions import ApiKey
 
 USERS = {"alice": "secret", "comma,equals=": "päss"}
@@ -135,8 +136,10 @@ def test_scram(caller: Caller, mechanism: str, user: str) -> None:
 
 def bare(caller: Caller, message: bytes) -> bytes:
     """An exchange of frames that have a length and nothing else around the message."""
-    reply: Any = caller.broker.handle(memoryview(bytearray(message)), caller.client)
-    whole = b"".join(reply)
+    reply = caller.broker.handle(memoryview(bytearray(message)), caller.client)
+    assert isinstance(reply, Now)
+    (whole,) = reply.pieces
+    assert isinstance(whole, bytes)
     assert int.from_bytes(whole[:4], "big") == len(whole) - 4
     return whole[4:]
 
@@ -220,12 +223,12 @@ def test_who_fails_is_told_so_after_a_delay_and_nobody_waits_for_it(
     client.exchange = PlainExchange(USERS)
     heard: list[Any] = []
     if bare_messages:
-        reply: Any = handler.bare_message(memoryview(b"\0alice\0wrong"), client)
+        reply = handler.bare_message(memoryview(b"\0alice\0wrong"), client)
     else:
-        context: Any = SimpleNamespace(
-            client=client, api_key=ApiKey.sasl_authenticate, api_version=1
-        )
-        reply = handler.sasl_authenticate(SimpleNamespace(auth_bytes=b"\0alice\0wrong"), context)
+        kind = messages.request_type(ApiKey.sasl_authenticate, 1)
+        frame = messages.encode_request(1, 0, None, kind(auth_bytes=b"\0alice\0wrong"))[4:]
+        reply = handler.sasl_authenticate(request_in(frame)._replace(client=client))
+    assert isinstance(reply, Later)
     reply.on_complete(heard.append)
     timers.advance(0.099)
     assert heard == []

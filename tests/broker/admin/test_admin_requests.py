@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.broker.caller import Caller, every_version
+from tests.broker.caller import Caller
+from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.log import TopicSettings

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.broker.caller import Caller, every_version
+from tests.broker.caller import Caller
+from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.protocol.versions import ApiKey

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.broker.caller import Caller, every_version
+from tests.broker.caller import Caller
+from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
 from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC, partition_of

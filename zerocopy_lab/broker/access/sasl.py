@@ -21,12 +21,11 @@ import hmac
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from zerocopy_lab.broker.access.scram import MECHANISMS as SCRAM_MECHANISMS
 from zerocopy_lab.broker.access.scram import Credential, ScramExchange
-from zerocopy_lab.broker.deferred import Deferred
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers, serves
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     CloseConnection,
@@ -36,11 +35,18 @@ from zerocopy_lab.errors import (
     UnsupportedSaslMechanism,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Answer, Client, Reply
-from zerocopy_lab.protocol.framing import LENGTH
+from zerocopy_lab.protocol.framing import (
+    Answer,
+    Client,
+    HangUp,
+    Later,
+    Now,
+    Reply,
+    Request,
+    framed,
+)
 from zerocopy_lab.protocol.versions import ApiKey
 
-T = TypeVar("T")
 MECHANISMS = ("PLAIN", *SCRAM_MECHANISMS)
 
 
@@ -87,14 +93,8 @@ class SaslHandler:
         # Made one by one, as each costs milliseconds, which all users together must not.
         self._credential = lru_cache(maxsize=10_000)(self._make_credential)
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.sasl_handshake: self.sasl_handshake,
-            ApiKey.sasl_authenticate: self.sasl_authenticate,
-        }
-
-    def sasl_handshake(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.sasl_handshake, 0, 1, "0: the exchange follows without Kafka's headers")
+    def sasl_handshake(self, request: Any, context: Request) -> messages.Entity:
         """Agree on a mechanism."""
         client, code = context.client, 0
         if client.authenticated:
@@ -124,16 +124,15 @@ class SaslHandler:
     def _make_credential(self, mechanism: str, user: str) -> Credential:
         return Credential.of_password(mechanism, self._users[user])
 
-    def sasl_authenticate(
-        self, request: Any, context: RequestContext
-    ) -> messages.Entity | Deferred[messages.Entity]:
+    @serves(ApiKey.sasl_authenticate, 0, 2, "1: how long it lasts")
+    def sasl_authenticate(self, context: Request) -> Reply:
         """One message of the exchange."""
         client, answer = context.client, b""
         error: KafkaError | None = None
         if client.exchange is None:
             raise IllegalSaslState("SaslHandshake comes first")
         try:
-            answer = _respond(client, request.auth_bytes)
+            answer = _respond(client, messages.body_of(context).auth_bytes)
         except SaslAuthenticationFailed as refusal:
             error = refusal
         types = messages.response_types(context.api_key, context.api_version)
@@ -144,12 +143,11 @@ class SaslHandler:
             auth_bytes=answer,
             session_lifetime=timedelta(0),
         )
-        if error is None:
-            return response
-        return self._after_the_delay(response)
+        reply = messages.answer(context, response)
+        return reply if error is None else self._after_the_delay(reply)
 
-    def _after_the_delay(self, answer: T) -> Deferred[T]:
-        later: Deferred[T] = Deferred()
+    def _after_the_delay(self, answer: Answer) -> Later:
+        later = Later()
 
         def complete() -> None:
             later.complete(answer)
@@ -162,9 +160,8 @@ class SaslHandler:
         try:
             answer = _respond(client, bytes(frame))
         except SaslAuthenticationFailed as refusal:
-            end: Answer = CloseConnection(f"authentication failed: {refusal}")
-            return self._after_the_delay(end)
-        return [LENGTH.pack(len(answer)) + answer]
+            return self._after_the_delay(HangUp(f"authentication failed: {refusal}"))
+        return Now((framed(answer),))
 
 
 def _respond(client: Client, message: bytes) -> bytes:

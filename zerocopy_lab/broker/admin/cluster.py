@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import (
     ElectionNotNeeded,
     KafkaError,
@@ -21,6 +21,7 @@ from zerocopy_lab.errors import (
 )
 from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _BROKERS = 1  # endpoint type
@@ -39,15 +40,8 @@ class ClusterHandler:
         self._log_dirs = log_dirs
         self._addresses = addresses
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.describe_cluster: self.describe_cluster,
-            ApiKey.describe_log_dirs: self.describe_log_dirs,
-            ApiKey.elect_leaders: self.elect_leaders,
-        }
-
-    def describe_cluster(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.describe_cluster, 0, 1, "1: brokers or controllers")
+    def describe_cluster(self, request: Any, context: Request) -> messages.Entity:
         """The one broker, which is its own controller."""
         if getattr(request, "endpoint_type", _BROKERS) != _BROKERS:
             raise MismatchedEndpointType("this is a broker, there is no controller to talk to")
@@ -62,7 +56,8 @@ class ClusterHandler:
             brokers=(broker,),
         )
 
-    def describe_log_dirs(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.describe_log_dirs, 1, 4, "3: one error for the whole; 4: size of the disk")
+    def describe_log_dirs(self, request: Any, context: Request) -> messages.Entity:
         """What lies in which directory, in bytes. One that is offline has an error instead."""
         types = messages.response_types(context.api_key, context.api_version)
         results = [
@@ -116,7 +111,8 @@ class ClusterHandler:
             usable_bytes=disk.f_bavail * disk.f_frsize,
         )
 
-    def elect_leaders(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.elect_leaders, 0, 2, "1: one error for the whole")
+    def elect_leaders(self, request: Any, context: Request) -> messages.Entity:
         """Every partition is led by its only replica, so there is never anything to elect."""
         types = messages.response_types(context.api_key, context.api_version)
         asked_for = request.topic_partitions or ()  # null: all that need an election, which is none

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from zerocopy_lab.broker.admin.config_entries import ConfigEntry, broker_entries, topic_entries
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
     InvalidConfig,
@@ -23,6 +23,7 @@ from zerocopy_lab.errors import (
 )
 from zerocopy_lab.log import LogDirectories, TopicInfo, TopicSettings
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 
@@ -52,15 +53,8 @@ class ConfigsHandler:
         self._settings = settings
         self._more = more
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.describe_configs: self.describe_configs,
-            ApiKey.alter_configs: self.alter_configs,
-            ApiKey.incremental_alter_configs: self.incremental_alter_configs,
-        }
-
-    def describe_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.describe_configs, 1, 4, "3: types and descriptions")
+    def describe_configs(self, request: Any, context: Request) -> messages.Entity:
         """Every setting of each resource, or those asked for by name."""
         types = messages.response_types(context.api_key, context.api_version)
         results = tuple(
@@ -102,7 +96,8 @@ class ConfigsHandler:
             raise UnknownTopicOrPartition(f"there is no topic {name}")
         return topic
 
-    def alter_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.alter_configs, 0, 2, "the same in all of them")
+    def alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """Exactly these settings, and the default for all others."""
 
         def replaced(resource: Any, _topic: TopicInfo) -> dict[str, str]:
@@ -110,7 +105,8 @@ class ConfigsHandler:
 
         return self._alter(request, context, "AlterConfigsResponse", replaced)
 
-    def incremental_alter_configs(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.incremental_alter_configs, 0, 1, "the same in all of them")
+    def incremental_alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """One setting at a time; the others stay (KIP-339)."""
 
         def changed(resource: Any, topic: TopicInfo) -> dict[str, str]:
@@ -123,7 +119,7 @@ class ConfigsHandler:
         return self._alter(request, context, "IncrementalAlterConfigsResponse", changed)
 
     def _alter(
-        self, request: Any, context: RequestContext, response_name: str, wanted: Any
+        self, request: Any, context: Request, response_name: str, wanted: Any
     ) -> messages.Entity:
         types = messages.response_types(context.api_key, context.api_version)
         mentions = Counter((r.resource_type, r.resource_name) for r in request.resources)

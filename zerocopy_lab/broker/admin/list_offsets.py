@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError
 from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
@@ -25,11 +26,8 @@ class ListOffsetsHandler:
     def __init__(self, logs: LogDirectories) -> None:
         self._logs = logs
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {ApiKey.list_offsets: self.list_offsets}
-
-    def list_offsets(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.list_offsets, 1, 7, "4: leader epochs; 7: the offset of the largest timestamp")
+    def list_offsets(self, request: Any, context: Request) -> messages.Entity:
         """One offset and timestamp for every partition asked for."""
         types = messages.response_types(ApiKey.list_offsets, context.api_version)
         return messages.make(

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import FencedLeaderEpoch, KafkaError, PolicyViolation, UnknownLeaderEpoch
 from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _UNKNOWN = -1
@@ -27,14 +28,8 @@ class LogEndsHandler:
         self._logs = logs
         self._on_delete = on_delete
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.delete_records: self.delete_records,
-            ApiKey.offset_for_leader_epoch: self.offset_for_leader_epoch,
-        }
-
-    def delete_records(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.delete_records, 0, 2, "the same in all of them")
+    def delete_records(self, request: Any, context: Request) -> messages.Entity:
         """Move log start offsets up; -1 asks for the high watermark. The files follow later."""
         types = messages.response_types(context.api_key, context.api_version)
         topics = tuple(
@@ -69,7 +64,8 @@ class LogEndsHandler:
             error_code=messages.error_code(code),
         )
 
-    def offset_for_leader_epoch(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.offset_for_leader_epoch, 2, 4, "3: the replica's id")
+    def offset_for_leader_epoch(self, request: Any, context: Request) -> messages.Entity:
         """Where an epoch ended: a consumer finds out whether its records were cut off (KIP-320)."""
         types = messages.response_types(context.api_key, context.api_version)
         topics = tuple(

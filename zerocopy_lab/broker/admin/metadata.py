@@ -12,7 +12,7 @@ from uuid import UUID
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
     KafkaError,
@@ -22,6 +22,7 @@ from zerocopy_lab.errors import (
 )
 from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _MAY_ANSWER_WITHOUT_NAME = 12
@@ -42,11 +43,13 @@ class MetadataHandler:
         self._changes = changes
         self._addresses = addresses
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {ApiKey.metadata: self.metadata}
-
-    def metadata(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(
+        ApiKey.metadata,
+        0,
+        12,
+        "1: null asks for all; 4: may it create; 10: topic ids; 12: a topic by its id alone",
+    )
+    def metadata(self, request: Any, context: Request) -> messages.Entity:
         """This broker, the cluster's id, and the topics asked for (all when none is named)."""
         types = messages.response_types(ApiKey.metadata, context.api_version)
         node_id, host, port = self._addresses.for_client(context.client)

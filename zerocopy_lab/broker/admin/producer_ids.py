@@ -13,10 +13,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import TransactionalIdAuthorizationFailed
 from zerocopy_lab.log.atomic_file import replace_file
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 BLOCK = 1000
@@ -30,11 +31,8 @@ class ProducerIds:
         self._lock = Lock()
         self._next = self._block_end = self._read()
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {ApiKey.init_producer_id: self.init_producer_id}
-
-    def init_producer_id(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.init_producer_id, 0, 4, "3: the producer's last id and epoch")
+    def init_producer_id(self, request: Any, context: Request) -> messages.Entity:
         """A new id with epoch 0; a producer that lost track of its sequence simply gets another
         one.
         """

@@ -14,10 +14,11 @@ from uuid import UUID
 
 from zerocopy_lab.broker.admin.config_entries import topic_entries
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError, UnknownTopicId
 from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _DELETE_KNOWS_TOPIC_IDS = 6
@@ -32,15 +33,10 @@ class TopicsHandler:
         self._logs = logs
         self._changes = changes
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.create_topics: self.create_topics,
-            ApiKey.create_partitions: self.create_partitions,
-            ApiKey.delete_topics: self.delete_topics,
-        }
-
-    def create_topics(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(
+        ApiKey.create_topics, 2, 7, "4: the broker's defaults; 5: settings are told; 7: topic ids"
+    )
+    def create_topics(self, request: Any, context: Request) -> messages.Entity:
         """Since version 5 the answer tells the settings of each new topic."""
         types = messages.response_types(context.api_key, context.api_version)
         create = partial(self._create, validate_only=request.validate_only)
@@ -68,7 +64,8 @@ class TopicsHandler:
             validate_only=validate_only,
         )
 
-    def create_partitions(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.create_partitions, 0, 3, "the same in all of them")
+    def create_partitions(self, request: Any, context: Request) -> messages.Entity:
         """Topics only grow: the key of a record decides its partition, so fewer would mix keys."""
         types = messages.response_types(context.api_key, context.api_version)
         extend = partial(self._extend, validate_only=request.validate_only)
@@ -83,7 +80,8 @@ class TopicsHandler:
         assignments = None if given is None else [part.broker_ids for part in given]
         self._changes.extend(wanted.name, wanted.count, assignments, validate_only=validate_only)
 
-    def delete_topics(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.delete_topics, 1, 6, "5: error messages; 6: topic ids")
+    def delete_topics(self, request: Any, context: Request) -> messages.Entity:
         """The topic is gone for clients at once; its files follow after `file.delete.delay.ms`."""
         types = messages.response_types(context.api_key, context.api_version)
         if context.api_version < _DELETE_KNOWS_TOPIC_IDS:

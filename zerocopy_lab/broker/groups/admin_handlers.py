@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
 from zerocopy_lab.broker.groups.classic_group import Group, GroupState
 from zerocopy_lab.broker.groups.member import Member
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import GroupIdNotFound, KafkaError
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 #: KIP-848 and KIP-932 brought other types of groups; this broker has the first one only.
@@ -25,15 +26,8 @@ class GroupAdminHandlers:
         self._coordinator = coordinator
         self._offsets = offsets
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.describe_groups: self.describe_groups,
-            ApiKey.list_groups: self.list_groups,
-            ApiKey.delete_groups: self.delete_groups,
-        }
-
-    def describe_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.describe_groups, 0, 6, "4: static members; 6: an error for an unknown group")
+    def describe_groups(self, request: Any, context: Request) -> messages.Entity:
         """State, protocol and members. A group that nobody knows is Dead, and an error since
         version 6.
         """
@@ -48,7 +42,8 @@ class GroupAdminHandlers:
             )
         return messages.make(types.DescribeGroupsResponse, groups=groups)
 
-    def list_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.list_groups, 0, 5, "4: states; 5: types")
+    def list_groups(self, request: Any, context: Request) -> messages.Entity:
         """All groups, or those in the states and of the types asked for; case does not matter."""
         types = messages.response_types(context.api_key, context.api_version)
         states = {state.lower() for state in getattr(request, "states_filter", ())}
@@ -70,7 +65,8 @@ class GroupAdminHandlers:
             types.ListGroupsResponse, error_code=messages.error_code(0), groups=groups
         )
 
-    def delete_groups(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.delete_groups, 0, 2, "the same in all of them")
+    def delete_groups(self, request: Any, context: Request) -> messages.Entity:
         """Groups without members, each with a result of its own."""
         types = messages.response_types(context.api_key, context.api_version)
         results = tuple(self._delete(types, group_id) for group_id in request.groups_names)

@@ -11,10 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
-from zerocopy_lab.broker.deferred import Deferred
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
 from zerocopy_lab.broker.groups.member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.broker.serving import answers, serves
 from zerocopy_lab.errors import (
     InconsistentGroupProtocol,
     InvalidRequest,
@@ -22,7 +21,7 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.exchange import Client
+from zerocopy_lab.protocol.framing import Client, Later, Reply, Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _GROUP_KEY_TYPE = 0
@@ -44,17 +43,8 @@ class GroupHandlers:
         self._coordinator = coordinator
         self._addresses = addresses
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.find_coordinator: self.find_coordinator,
-            ApiKey.join_group: self.join_group,
-            ApiKey.sync_group: self.sync_group,
-            ApiKey.heartbeat: self.heartbeat,
-            ApiKey.leave_group: self.leave_group,
-        }
-
-    def find_coordinator(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.find_coordinator, 0, 4, "1: types of key; 4: several keys")
+    def find_coordinator(self, request: Any, context: Request) -> messages.Entity:
         """This broker coordinates every group; transactions it refuses, so that nobody waits for
         them.
         """
@@ -91,9 +81,15 @@ class GroupHandlers:
             error_message=str(error) if error else None,
         )
 
-    def join_group(self, request: Any, context: RequestContext) -> Deferred[messages.Entity]:
+    @serves(
+        ApiKey.join_group,
+        0,
+        9,
+        "4: a member id first; 5: static members; 7: null for no protocol; 9: skips an assignment",
+    )
+    def join_group(self, context: Request) -> Reply:
         """Answered when the new generation is complete, or at once with an error."""
-        version = context.api_version
+        request, version = messages.body_of(context), context.api_version
         session_timeout_ms = _milliseconds(request.session_timeout)
         rebalance_timeout = getattr(request, "rebalance_timeout", request.session_timeout)
         join = JoinRequest(
@@ -109,12 +105,21 @@ class GroupHandlers:
             needs_member_id=version >= _JOIN_ASKS_FOR_MEMBER_ID,
             may_skip_assignment=version >= _JOIN_MAY_SKIP_ASSIGNMENT,
         )
-        answer: Deferred[messages.Entity] = Deferred()
-        self._coordinator.join(join, lambda result: answer.complete(_joined(result, context)))
-        return answer
+        later, context = Later(), context.without_frame()
+        self._coordinator.join(
+            join, lambda result: later.complete(messages.answer(context, _joined(result, context)))
+        )
+        return later
 
-    def sync_group(self, request: Any, context: RequestContext) -> Deferred[messages.Entity]:
+    @serves(
+        ApiKey.sync_group,
+        0,
+        5,
+        "3: static members; 5: names the protocol",
+    )
+    def sync_group(self, context: Request) -> Reply:
         """Answered when the leader has brought the assignment."""
+        request = messages.body_of(context)
         protocol_type = getattr(request, "protocol_type", None)
         protocol_name = getattr(request, "protocol_name", None)
         if context.api_version >= _SYNC_NAMES_THE_PROTOCOL and (
@@ -130,11 +135,14 @@ class GroupHandlers:
             protocol_name=protocol_name,
             assignments={item.member_id: item.assignment for item in request.assignments},
         )
-        answer: Deferred[messages.Entity] = Deferred()
-        self._coordinator.sync(sync, lambda result: answer.complete(_synced(result, context)))
-        return answer
+        later, context = Later(), context.without_frame()
+        self._coordinator.sync(
+            sync, lambda result: later.complete(messages.answer(context, _synced(result, context)))
+        )
+        return later
 
-    def heartbeat(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.heartbeat, 0, 4, "3: static members")
+    def heartbeat(self, request: Any, context: Request) -> messages.Entity:
         """Error 0: carry on."""
         self._coordinator.heartbeat(
             request.group_id,
@@ -145,7 +153,8 @@ class GroupHandlers:
         types = messages.response_types(context.api_key, context.api_version)
         return messages.make(types.HeartbeatResponse, error_code=messages.error_code(0))
 
-    def leave_group(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.leave_group, 0, 5, "3: several members; 5: reasons")
+    def leave_group(self, request: Any, context: Request) -> messages.Entity:
         """One member, or since version 3 several, each with a result of its own."""
         types = messages.response_types(context.api_key, context.api_version)
         done = messages.error_code(0)
@@ -173,7 +182,7 @@ def _milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
-def _joined(result: JoinResult, context: RequestContext) -> messages.Entity:
+def _joined(result: JoinResult, context: Request) -> messages.Entity:
     types = messages.response_types(context.api_key, context.api_version)
     protocol_name = result.protocol_name
     if protocol_name is None and context.api_version < _JOIN_MAY_ANSWER_WITHOUT_PROTOCOL:
@@ -199,7 +208,7 @@ def _joined(result: JoinResult, context: RequestContext) -> messages.Entity:
     )
 
 
-def _synced(result: SyncResult, context: RequestContext) -> messages.Entity:
+def _synced(result: SyncResult, context: Request) -> messages.Entity:
     types = messages.response_types(context.api_key, context.api_version)
     return messages.make(
         types.SyncGroupResponse,

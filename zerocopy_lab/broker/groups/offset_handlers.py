@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zerocopy_lab.broker.dispatch import Handler, RequestContext
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
+from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import KafkaError, UnknownTopicOrPartition
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _FETCH_TAKES_MANY_GROUPS = 8
@@ -30,15 +31,10 @@ class GroupOffsetHandlers:
         self._offsets = offsets
         self._logs = logs
 
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            ApiKey.offset_commit: self.offset_commit,
-            ApiKey.offset_fetch: self.offset_fetch,
-            ApiKey.offset_delete: self.offset_delete,
-        }
-
-    def offset_commit(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(
+        ApiKey.offset_commit, 2, 9, "5: no retention time; 6: leader epochs; 7: static members"
+    )
+    def offset_commit(self, request: Any, context: Request) -> messages.Entity:
         """Every partition has a result of its own; what has none of its own shares the group's
         error.
         """
@@ -78,7 +74,13 @@ class GroupOffsetHandlers:
             if self._logs.get(*where) is None
         }
 
-    def offset_fetch(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(
+        ApiKey.offset_fetch,
+        1,
+        9,
+        "2: null asks for all; 5: leader epochs; 8: several groups; 9: members",
+    )
+    def offset_fetch(self, request: Any, context: Request) -> messages.Entity:
         """The committed offsets of the partitions asked for, or of all (topics = null)."""
         types = messages.response_types(context.api_key, context.api_version)
         no_error = messages.error_code(0)
@@ -120,7 +122,8 @@ class GroupOffsetHandlers:
             for topic, partitions in wanted.items()
         )
 
-    def offset_delete(self, request: Any, context: RequestContext) -> messages.Entity:
+    @answers(ApiKey.offset_delete, 0, 0, "the same in all of them")
+    def offset_delete(self, request: Any, context: Request) -> messages.Entity:
         """Forget offsets of topics that the group does not read (any more)."""
         wanted = [
             (topic.name, part.partition_index)

@@ -31,7 +31,7 @@ from typing import NamedTuple
 from zerocopy_lab.broker.groups.classic_group import Group, GroupState
 from zerocopy_lab.broker.groups.member import Member
 from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
-from zerocopy_lab.protocol.requests import read_unsigned_varint
+from zerocopy_lab.protocol.framing import read_unsigned_varint
 
 OFFSET_KEY_VERSION = 1
 GROUP_KEY_VERSION = 2

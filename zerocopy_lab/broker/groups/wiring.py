@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zerocopy_lab.broker.addresses import Addresses
-from zerocopy_lab.broker.dispatch import Handler
 from zerocopy_lab.broker.groups.admin_handlers import GroupAdminHandlers
 from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator, GroupSettings
 from zerocopy_lab.broker.groups.member_handlers import GroupHandlers
@@ -12,7 +11,6 @@ from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.broker.groups.store import GroupStore
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.log import LogDirectories
-from zerocopy_lab.protocol.versions import ApiKey
 
 
 class Groups:
@@ -29,13 +27,9 @@ class Groups:
         restored = store.restore()
         self.coordinator = GroupCoordinator(timers, store.save_group, restored.groups, settings)
         self.offsets = CommittedOffsets(self.coordinator, store, timers, restored.offsets)
-        self._logs = logs
-        self._addresses = addresses
-
-    def handlers(self) -> dict[ApiKey, Handler]:
-        """The requests of this family."""
-        return {
-            **GroupHandlers(self.coordinator, self._addresses).handlers(),
-            **GroupOffsetHandlers(self.offsets, self._logs).handlers(),
-            **GroupAdminHandlers(self.coordinator, self.offsets).handlers(),
-        }
+        #: Who answers what is asked about groups.
+        self.handlers = (
+            GroupHandlers(self.coordinator, addresses),
+            GroupOffsetHandlers(self.offsets, logs),
+            GroupAdminHandlers(self.coordinator, self.offsets),
+        )
