@@ -14,8 +14,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
 from zerocopy_lab.log.settings import TopicSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """Kafka's broker settings for groups, with its defaults.
+
+    Three differ, because a few labs share one small broker: the log of committed offsets has one
+    partition instead of 50, and small segments, so that it is read again in no time; and nobody
+    waits for others before the first rebalance (3 s in Kafka, 0 in its quick start's settings).
+    """
+
+    group_min_session_timeout_ms: int = 6_000
+    group_max_session_timeout_ms: int = 1_800_000
+    group_max_size: int = 2**31 - 1
+    group_initial_rebalance_delay_ms: int = 0
+    offset_metadata_max_bytes: int = 4096
+    offsets_topic_num_partitions: int = 1
+    offsets_topic_segment_bytes: int = 1 << 20
+    offsets_retention_minutes: int = 7 * 24 * 60
+    offsets_retention_check_interval_ms: int = 600_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zerocopy_lab.broker.admin.config_entries import BROKER_NAMES
-from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
-from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.tls import TlsSettings
@@ -27,6 +26,8 @@ _TOPIC_NAMES = {of_broker: of_topic for of_topic, of_broker in BROKER_NAMES.item
 _TOPIC_SETTINGS = set(TopicSettings().to_kafka())
 #: Those that have options of their own.
 _ELSEWHERE = {"log.dirs", "num.partitions", "node.id", "topic.defaults", "groups", "sasl.users"}
+#: Whole numbers of which 0 means "do not".
+_MAY_BE_ZERO = {"group.initial.rebalance.delay.ms"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ def sort_settings(assignments: list[str]) -> ServeSettings:
         if not equals:
             raise ValueError(f"--set {assignment}: it wants NAME=VALUE")
         room = _room_of(name)
+        if room is None and name in _ELSEWHERE:
+            raise ValueError(f"--set {name}: it has an option of its own, see --help")
         if room is None:
-            topic[_TOPIC_NAMES.get(name, name)] = value
+            topic[_topic_setting(name)] = value
         else:
             rooms[room][name.replace(".", "_")] = _parse(room, name, value)
     tls = rooms[TlsSettings]
@@ -93,6 +96,13 @@ def read_users(path: Path) -> dict[str, str]:
     return users
 
 
+def _topic_setting(name: str) -> str:
+    of_topic = _TOPIC_NAMES.get(name, name)
+    if of_topic not in _TOPIC_SETTINGS:
+        raise ValueError(f"--set {name}: neither the broker nor its topics have such a setting")
+    return of_topic
+
+
 def _room_of(name: str) -> type[Any] | None:
     """The settings class that has this name; None for a topic's setting, which is checked there."""
     if name in _TOPIC_SETTINGS or name in _TOPIC_NAMES or name in _ELSEWHERE:
@@ -110,8 +120,9 @@ def _parse(room: type[Any], name: str, value: str) -> Any:
             number = int(value)
         except ValueError:
             raise ValueError(f"{name}={value!r} is not a whole number") from None
-        if number < 1 and not (number == -1 and room is Limits):
-            raise ValueError(f"{name}={number}: it must be 1 or more")
+        least = 0 if name in _MAY_BE_ZERO else 1
+        if number < least and not (number == -1 and room is Limits):
+            raise ValueError(f"{name}={number}: it must be {least} or more")
         return number
     if kind == "bool":
         if value not in ("true", "false"):

@@ -7,10 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator, GroupSettings
-from zerocopy_lab.broker.groups.classic_group import Group
-from zerocopy_lab.broker.groups.member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
+from zerocopy_lab.broker.groups.classic_group import (
+    ClassicGroup,
+    JoinRequest,
+    JoinResult,
+    SyncRequest,
+    SyncResult,
+)
 from zerocopy_lab.broker.groups.records import decode_group_value, encode_group_value
+from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import KafkaError
 
@@ -26,9 +32,9 @@ class Stage:
         self.written: dict[str, bytes] = {}
         self.refuse_writes: KafkaError | None = None
         self.settings = GroupSettings(**settings)
-        self.coordinator = GroupCoordinator(self.timers, self._save, settings=self.settings)
+        self.coordinator = ClassicCoordinator(self.timers, self._save, settings=self.settings)
 
-    def _save(self, group: Group) -> None:
+    def _save(self, group: ClassicGroup) -> None:
         if self.refuse_writes is not None:
             raise self.refuse_writes
         self.written[group.group_id] = encode_group_value(group)
@@ -36,9 +42,9 @@ class Stage:
     def restart(self) -> None:
         """A new coordinator that knows only what was written."""
         groups = {name: decode_group_value(name, value) for name, value in self.written.items()}
-        self.coordinator = GroupCoordinator(self.timers, self._save, groups, self.settings)
+        self.coordinator = ClassicCoordinator(self.timers, self._save, groups, self.settings)
 
-    def group(self, name: str = "g") -> Group:
+    def group(self, name: str = "g") -> ClassicGroup:
         return self.coordinator.groups[name]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.groups.group_play import REBALANCE_MS, SESSION_MS, Client, Stage, settle
-from zerocopy_lab.broker.groups.classic_group import GroupState, subscribed_topics
+from zerocopy_lab.broker.groups.classic_group import subscribed_topics
+from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.errors import (
     IllegalGeneration,
     KafkaStorageError,
@@ -36,7 +37,7 @@ def test_a_newcomer_is_given_an_id_first_and_joins_with_it(stage: Stage) -> None
     client._join("g", version=4)
     assert client.joins[-1].error_code == MEMBER_ID_REQUIRED
     assert client.member_id.startswith("client-")
-    assert stage.group().state is GroupState.EMPTY
+    assert stage.group().state is ClassicState.EMPTY
     client._join("g", version=4)
     assert client.joins[-1].error_code == OK
     assert client.leads
@@ -70,7 +71,7 @@ def test_two_members_share_one_generation_and_the_leader_sees_both(stage: Stage)
     assert [first.leads, second.leads] == [True, False]
     assert {who for who, _, _ in first.joins[-1].members} == {first.member_id, second.member_id}
     assert second.joins[-1].members == ()
-    assert stage.group().state is GroupState.STABLE
+    assert stage.group().state is ClassicState.STABLE
     assert first.syncs[-1].assignment == first.member_id.encode()
     assert second.syncs[-1].assignment == second.member_id.encode()
 
@@ -146,7 +147,7 @@ def test_the_last_one_leaves_an_empty_group_that_remembers_its_generation(stage:
     client = Client(stage)
     settle(client)
     client.leave()
-    assert stage.group().state is GroupState.EMPTY
+    assert stage.group().state is ClassicState.EMPTY
     assert stage.group().generation_id == 2
     late = Client(stage)
     settle(late)
@@ -244,7 +245,7 @@ def test_who_does_not_speak_the_groups_protocol_stays_outside(stage: Stage, clie
     other = Client(stage, **client)
     other.join()
     assert other.joins[-1].error_code == INCONSISTENT_GROUP_PROTOCOL
-    assert stage.group().state is GroupState.STABLE
+    assert stage.group().state is ClassicState.STABLE
 
 
 def test_most_members_choose_the_protocol_among_those_that_all_speak(stage: Stage) -> None:
@@ -271,9 +272,9 @@ def test_a_leader_that_joins_again_begins_a_rebalance_a_follower_does_not(stage:
     settle(leader, follower)
     follower.join()
     assert follower.joins[-1].generation_id == 2
-    assert stage.group().state is GroupState.STABLE
+    assert stage.group().state is ClassicState.STABLE
     leader.join()
-    assert stage.group().state is GroupState.PREPARING_REBALANCE
+    assert stage.group().state is ClassicState.PREPARING_REBALANCE
     follower.protocols = {"range": b"another subscription"}
     follower.join()
     assert [leader.generation_id, follower.generation_id] == [3, 3]
@@ -284,7 +285,7 @@ def test_a_follower_with_a_new_subscription_begins_a_rebalance(stage: Stage) -> 
     settle(leader, follower)
     follower.protocols = {"range": b"another subscription"}
     follower.join()
-    assert stage.group().state is GroupState.PREPARING_REBALANCE
+    assert stage.group().state is ClassicState.PREPARING_REBALANCE
 
 
 def test_a_repeated_join_whose_answer_was_lost_gets_the_same_generation(stage: Stage) -> None:
@@ -305,7 +306,7 @@ def test_a_static_member_returns_to_its_assignment_without_a_rebalance(stage: St
     assert again.joins[-1].error_code == OK
     assert again.generation_id == static.generation_id
     assert again.member_id != static.member_id
-    assert stage.group().state is GroupState.STABLE
+    assert stage.group().state is ClassicState.STABLE
     again.sync()
     assert again.syncs[-1].assignment == static.member_id.encode()
     assert leader.heartbeat() == OK
@@ -357,7 +358,7 @@ def test_a_restarting_static_member_keeps_its_place_for_a_session(stage: Stage) 
 def test_an_administrator_removes_a_static_member_by_its_name(stage: Stage) -> None:
     settle(Client(stage, instance_id="i"))
     stage.coordinator.leave("g", "", "i")
-    assert stage.group().state is GroupState.EMPTY
+    assert stage.group().state is ClassicState.EMPTY
     with pytest.raises(UnknownMemberId):
         stage.coordinator.leave("g", "", "i")
 
@@ -395,10 +396,10 @@ def test_an_assignment_that_cannot_be_written_is_not_announced(stage: Stage) -> 
     stage.refuse_writes = KafkaStorageError("disk full")
     first.sync({})
     assert [c.syncs[-1].error_code for c in (first, second)] == [KAFKA_STORAGE_ERROR] * 2
-    assert stage.group().state is GroupState.PREPARING_REBALANCE
+    assert stage.group().state is ClassicState.PREPARING_REBALANCE
     stage.refuse_writes = None
     settle(first, second)
-    assert stage.group().state is GroupState.STABLE
+    assert stage.group().state is ClassicState.STABLE
 
 
 def test_subscribed_topics_reads_what_clients_write() -> None:
@@ -406,3 +407,49 @@ def test_subscribed_topics_reads_what_clients_write() -> None:
     assert subscribed_topics(raw) == {"a", "bc"}
     assert subscribed_topics(b"") is None
     assert subscribed_topics(b"\x00\x01\x00\x00\x00\x02\x00\x01a") is None
+
+
+# The first rebalance
+# -------------------------------------------------------------------------------
+
+
+def test_the_first_member_waits_for_others_as_long_as_they_come() -> None:
+    stage = Stage(group_initial_rebalance_delay_ms=3_000)
+    first, second, third = Client(stage), Client(stage), Client(stage)
+    first.join()
+    stage.timers.advance(2)
+    second.join()
+    stage.timers.advance(2)
+    third.join()
+    assert [first.joins, second.joins, third.joins] == [[], [], []]
+    stage.timers.advance(2)  # 6 s: the third came while they waited for the second time
+    assert first.joins == []
+    stage.timers.advance(3)
+    assert {c.generation_id for c in (first, second, third)} == {1}
+
+
+def test_the_first_wait_is_no_longer_than_the_rebalance_may_take() -> None:
+    stage = Stage(group_initial_rebalance_delay_ms=3_000)
+    first = Client(stage, rebalance_ms=4_000)
+    first.join()
+    stage.timers.advance(2)
+    second = Client(stage, rebalance_ms=4_000)
+    second.join()
+    stage.timers.advance(2)
+    assert first.generation_id == second.generation_id == 1
+    # A later one does not wait: the group is not empty.
+    third = Client(stage)
+    third.join()
+    first.join()
+    second.join()
+    assert third.generation_id == 2
+
+
+def test_a_member_that_leaves_while_others_are_awaited_is_not_counted() -> None:
+    stage = Stage(group_initial_rebalance_delay_ms=3_000)
+    client = Client(stage)
+    client._join("g", version=3)
+    member = next(iter(stage.group().members))
+    stage.coordinator.leave("g", member, None)
+    stage.timers.advance(3)
+    assert stage.group().state is ClassicState.EMPTY

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.broker.groups.group_play import REBALANCE_MS, SESSION_MS, Client, Stage
-from zerocopy_lab.broker.groups.classic_group import GroupState
+from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.errors import KafkaStorageError
 
 WHO = st.integers(0, 5)
@@ -116,17 +116,17 @@ class GroupLife(RuleBasedStateMachine):
         for member in group.members.values() if group else ():
             if member.join_reply is not None:
                 assert group is not None
-                assert group.state is GroupState.PREPARING_REBALANCE
+                assert group.state is ClassicState.PREPARING_REBALANCE
             elif member.sync_reply is not None:
                 assert group is not None
-                assert group.state is GroupState.COMPLETING_REBALANCE
+                assert group.state is ClassicState.COMPLETING_REBALANCE
             else:
                 assert member.session is not None, "nobody would notice if it died"
 
     @invariant()
     def only_members_own_something(self) -> None:
         group = self.stage.coordinator.groups.get("g")
-        if group is None or group.state is not GroupState.STABLE:
+        if group is None or group.state is not ClassicState.STABLE:
             return
         named = [m for m in group.members.values() if m.group_instance_id is None and m.assignment]
         assert all(member.assignment == member.member_id.encode() for member in named)
@@ -140,7 +140,7 @@ class GroupLife(RuleBasedStateMachine):
             self.stage.timers.advance(REBALANCE_MS / 1000)
         group = self.stage.coordinator.groups.get("g")
         if group is not None:
-            assert group.state is GroupState.EMPTY
+            assert group.state is ClassicState.EMPTY
             assert not group.members
             assert not group.pending_members
             assert group.leader_id is None

@@ -14,9 +14,8 @@ import pytest
 from tests.broker.caller import Caller
 from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.groups.classic_coordinator import GroupSettings
 from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC, partition_of
-from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
 from zerocopy_lab.protocol.versions import ApiKey
 
 SUBSCRIPTION = b"\x00\x01\x00\x00\x00\x01\x00\x01t\xff\xff\xff\xff"  # version 1, topic "t"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.classic_group import Group, GroupState
-from zerocopy_lab.broker.groups.member import Member
+from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
+from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import GroupIdNotFound, KafkaError
@@ -18,11 +18,16 @@ from zerocopy_lab.protocol.versions import ApiKey
 _GROUP_TYPE = "classic"
 _DESCRIBE_REPORTS_UNKNOWN_GROUPS = 6
 
+#: What everybody may do with a group where there is no authorizer, as a bit field of Kafka's
+#: `AclOperation`: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
+ALL_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
+NOT_ASKED_FOR = -(1 << 31)
+
 
 class GroupAdminHandlers:
     """The requests of those who look at groups from outside."""
 
-    def __init__(self, coordinator: GroupCoordinator, offsets: CommittedOffsets) -> None:
+    def __init__(self, coordinator: ClassicCoordinator, offsets: CommittedOffsets) -> None:
         self._coordinator = coordinator
         self._offsets = offsets
 
@@ -35,7 +40,7 @@ class GroupAdminHandlers:
         with self._coordinator.lock.held():
             known = self._coordinator.groups
             groups = tuple(
-                _described(types, known[group_id])
+                _described(types, known[group_id], _operations(request))
                 if group_id in known
                 else _unknown(types, group_id, context.api_version)
                 for group_id in request.groups
@@ -83,9 +88,14 @@ class GroupAdminHandlers:
         )
 
 
-def _described(types: Any, group: Group) -> messages.Entity:
+def _operations(request: Any) -> int:
+    asked = getattr(request, "include_authorized_operations", False)
+    return ALL_OPERATIONS if asked else NOT_ASKED_FOR
+
+
+def _described(types: Any, group: ClassicGroup, operations: int) -> messages.Entity:
     # During a rebalance subscriptions and assignments are about to change, so Kafka shows none.
-    settled = group.state is GroupState.STABLE
+    settled = group.state is ClassicState.STABLE
     return messages.make(
         types.DescribedGroup,
         error_code=messages.error_code(0),
@@ -97,10 +107,13 @@ def _described(types: Any, group: Group) -> messages.Entity:
             _described_member(types, member, group.protocol_name if settled else None)
             for member in group.members.values()
         ),
+        authorized_operations=operations,
     )
 
 
-def _described_member(types: Any, member: Member, protocol_name: str | None) -> messages.Entity:
+def _described_member(
+    types: Any, member: ClassicMember, protocol_name: str | None
+) -> messages.Entity:
     return messages.make(
         types.DescribedGroupMember,
         member_id=member.member_id,
@@ -115,13 +128,13 @@ def _described_member(types: Any, member: Member, protocol_name: str | None) -> 
 def _unknown(types: Any, group_id: str, version: int) -> messages.Entity:
     code, message = 0, None
     if version >= _DESCRIBE_REPORTS_UNKNOWN_GROUPS:
-        code, message = GroupIdNotFound.code, f"Group {group_id} not found."
+        code, message = GroupIdNotFound.code, f"ClassicGroup {group_id} not found."
     return messages.make(
         types.DescribedGroup,
         error_code=messages.error_code(code),
         error_message=message,
         group_id=group_id,
-        group_state=GroupState.DEAD.value,
+        group_state=ClassicState.DEAD.value,
         protocol_type="",
         protocol_data="",
         members=(),

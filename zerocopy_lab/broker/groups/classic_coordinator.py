@@ -20,21 +20,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from zerocopy_lab.broker.groups.alarm import CoordinatorLock
-from zerocopy_lab.broker.groups.classic_group import Group, GroupState
-from zerocopy_lab.broker.groups.classic_rebalance import Rebalances
-from zerocopy_lab.broker.groups.member import (
+from zerocopy_lab.broker.groups.classic_group import (
+    ClassicGroup,
+    ClassicMember,
     JoinReply,
     JoinRequest,
     JoinResult,
-    Member,
     SyncReply,
     SyncRequest,
     SyncResult,
 )
+from zerocopy_lab.broker.groups.classic_rebalance import Rebalances
+from zerocopy_lab.broker.groups.classic_states import ClassicEvent, ClassicState, Wish
+from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     FencedInstanceId,
@@ -50,25 +51,7 @@ from zerocopy_lab.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSettings:
-    """Kafka's broker settings for groups, with its defaults.
-
-    Two differ, because a few labs share one small broker: the log of committed offsets has one
-    partition instead of 50, and small segments, so that it is read again in no time.
-    """
-
-    group_min_session_timeout_ms: int = 6_000
-    group_max_session_timeout_ms: int = 1_800_000
-    group_max_size: int = 2**31 - 1
-    offset_metadata_max_bytes: int = 4096
-    offsets_topic_num_partitions: int = 1
-    offsets_topic_segment_bytes: int = 1 << 20
-    offsets_retention_minutes: int = 7 * 24 * 60
-    offsets_retention_check_interval_ms: int = 600_000
-
-
-class GroupCoordinator:
+class ClassicCoordinator:
     """All groups of this broker. Thread-safe.
 
     `save` writes a group's metadata to the log and raises KafkaError if it cannot; `groups` is what
@@ -78,14 +61,15 @@ class GroupCoordinator:
     def __init__(
         self,
         timers: Timers,
-        save: Callable[[Group], None],
-        groups: dict[str, Group] | None = None,
+        save: Callable[[ClassicGroup], None],
+        groups: dict[str, ClassicGroup] | None = None,
         settings: GroupSettings | None = None,
     ) -> None:
         self.settings = settings or GroupSettings()
         self.lock = CoordinatorLock()
         self.groups = groups if groups is not None else {}
-        self._rebalances = Rebalances(self.lock, timers, save)
+        delay_ms = self.settings.group_initial_rebalance_delay_ms
+        self._rebalances = Rebalances(self.lock, timers, save, delay_ms)
         with self.lock.held():
             for group in self.groups.values():
                 for member in group.members.values():
@@ -121,7 +105,7 @@ class GroupCoordinator:
                 raise UnknownMemberId(
                     f"no group {request.group_id}, so no member {request.member_id}"
                 )
-            group = Group(request.group_id)
+            group = ClassicGroup(request.group_id)
         if not group.accepts(request.protocol_type, request.protocols):
             raise InconsistentGroupProtocol(
                 f"{request.protocol_type} {list(request.protocols)} "
@@ -133,7 +117,7 @@ class GroupCoordinator:
         else:
             self._join_new(group, request, reply)
 
-    def _join_new(self, group: Group, request: JoinRequest, reply: JoinReply) -> None:
+    def _join_new(self, group: ClassicGroup, request: JoinRequest, reply: JoinReply) -> None:
         instance_id = request.group_instance_id
         member_id = f"{instance_id or request.client_id}-{uuid.uuid4()}"
         if instance_id is not None and instance_id in group.static_members:
@@ -151,21 +135,15 @@ class GroupCoordinator:
         self._add_and_rebalance(group, member_id, request, reply)
 
     def _add_and_rebalance(
-        self, group: Group, member_id: str, request: JoinRequest, reply: JoinReply
+        self, group: ClassicGroup, member_id: str, request: JoinRequest, reply: JoinReply
     ) -> None:
-        if not group.members:
-            group.protocol_type = request.protocol_type
-        member = Member.from_request(member_id, request)
-        member.join_reply = reply
-        group.add(member)
+        member = ClassicMember.from_request(member_id, request)
+        member.wait_to_join(reply)
+        group.add(member, request.protocol_type)
         self._rebalances.watch_newcomer(group, member)
-        self._rebalance(group)
+        self._rebalances.prepare(group, ClassicEvent.JOINED)
 
-    def _rebalance(self, group: Group) -> None:
-        self._rebalances.prepare(group)
-        self._rebalances.complete_if_everybody_joined(group)
-
-    def _join_again(self, group: Group, request: JoinRequest, reply: JoinReply) -> None:
+    def _join_again(self, group: ClassicGroup, request: JoinRequest, reply: JoinReply) -> None:
         if request.member_id in group.pending_members and request.group_instance_id is None:
             group.pending_members.pop(request.member_id).cancel()
             self._add_and_rebalance(group, request.member_id, request, reply)
@@ -173,21 +151,20 @@ class GroupCoordinator:
         member = self._member(group, request.member_id, request.group_instance_id)
         same = member.said_the_same(request)
         is_leader = member.member_id == group.leader_id
-        lost_the_answer = same and group.state is GroupState.COMPLETING_REBALANCE
+        lost_the_answer = same and group.state is ClassicState.COMPLETING_REBALANCE
         # A leader joins again when it saw that a topic has more partitions: the assignment must be
         # made anew.
-        asks_for_nothing = same and group.state is GroupState.STABLE and not is_leader
+        asks_for_nothing = same and group.state is ClassicState.STABLE and not is_leader
         if lost_the_answer or asks_for_nothing:
             result = self._rebalances.generation_for(group, member)
             self.lock.afterwards(partial(reply, result))
             return
         self._supersede(group, member)
         member.update(request)
-        member.join_reply = reply
-        member.end_session_watch()
-        self._rebalance(group)
+        member.wait_to_join(reply)
+        self._rebalances.prepare(group, ClassicEvent.JOINED)
 
-    def _supersede(self, group: Group, member: Member) -> None:
+    def _supersede(self, group: ClassicGroup, member: ClassicMember) -> None:
         """The client has sent its JoinGroup a second time; whoever waits for the first one's answer
         must not wait on.
         """
@@ -195,7 +172,7 @@ class GroupCoordinator:
         self._rebalances.answer_join(group, member, result)
 
     def _replace_static_member(
-        self, group: Group, member_id: str, request: JoinRequest, reply: JoinReply
+        self, group: ClassicGroup, member_id: str, request: JoinRequest, reply: JoinReply
     ) -> None:
         """A process with a known group.instance.id starts anew and takes the place of its former
         self (KIP-345).
@@ -208,15 +185,18 @@ class GroupCoordinator:
         former_leader_id = group.leader_id
         group.rename(member, member_id)
         member.update(request)
-        member.client_id, member.client_host = request.client_id, request.client_host
-        member.join_reply = reply
-        if group.state is GroupState.STABLE and group.choose_protocol() == group.protocol_name:
+        member.wait_to_join(reply)
+        if group.state is ClassicState.STABLE and group.choose_protocol() == group.protocol_name:
             self._resume(group, member, request, former_leader_id or "")
         else:
-            self._rebalance(group)
+            self._rebalances.prepare(group, ClassicEvent.JOINED)
 
     def _resume(
-        self, group: Group, member: Member, request: JoinRequest, former_leader_id: str
+        self,
+        group: ClassicGroup,
+        member: ClassicMember,
+        request: JoinRequest,
+        former_leader_id: str,
     ) -> None:
         """Let a static member that came back go on with its assignment, without a rebalance.
 
@@ -226,7 +206,9 @@ class GroupCoordinator:
         try:
             self._rebalances.save(group)
         except KafkaError:
-            self._rebalance(group)  # ends in another attempt to write, and in an answer for all
+            self._rebalances.prepare(
+                group, ClassicEvent.JOINED
+            )  # ends in another attempt to write, and in an answer for all
             return
         result = self._rebalances.generation_for(group, member)
         leads = group.leader_id == member.member_id
@@ -254,13 +236,11 @@ class GroupCoordinator:
             raise InconsistentGroupProtocol(f"{group.group_id} is of type {group.protocol_type}")
         if request.protocol_name not in (None, group.protocol_name):
             raise InconsistentGroupProtocol(f"{group.group_id} agreed on {group.protocol_name}")
-        if group.state is GroupState.PREPARING_REBALANCE:
-            raise RebalanceInProgress(group.group_id)
+        group.check(Wish.SYNC)
         self._rebalances.answer_sync(group, member, SyncResult(RebalanceInProgress.code))
-        member.sync_reply = reply
-        member.end_session_watch()
+        member.wait_to_sync(reply)
         self._rebalances.synced(group, member)
-        if group.state is GroupState.STABLE:
+        if group.state is ClassicState.STABLE:
             self._rebalances.answer_sync(
                 group, member, self._rebalances.assignment_for(group, member)
             )
@@ -278,8 +258,7 @@ class GroupCoordinator:
                 group_id, member_id, group_instance_id, generation_id
             )
             self._rebalances.heard_of(group, member)
-            if group.state is GroupState.PREPARING_REBALANCE:
-                raise RebalanceInProgress(group_id)
+            group.check(Wish.HEARTBEAT)
 
     def leave(self, group_id: str, member_id: str, group_instance_id: str | None) -> None:
         """A member goes, or an administrator removes a static one by its name. Raises
@@ -307,20 +286,18 @@ class GroupCoordinator:
         """
         group = self.groups.get(group_id)
         if generation_id < 0 and not member_id and group_instance_id is None:
-            if group is not None and group.state is not GroupState.EMPTY:
-                raise UnknownMemberId(f"{group_id} has members; only they may commit")
+            if group is not None:
+                group.check(Wish.COMMIT_WITHOUT_MEMBERSHIP)
             return
         if group is None:
             raise IllegalGeneration(f"no group {group_id}, so no generation {generation_id}")
         group, member = self._current_member(group_id, member_id, group_instance_id, generation_id)
         self._rebalances.heard_of(group, member)
-        if group.state is GroupState.COMPLETING_REBALANCE:
-            # The member is in the new generation but does not know yet what it owns.
-            raise RebalanceInProgress(group_id)
+        group.check(Wish.COMMIT)
 
     def _current_member(
         self, group_id: str, member_id: str, group_instance_id: str | None, generation_id: int
-    ) -> tuple[Group, Member]:
+    ) -> tuple[ClassicGroup, ClassicMember]:
         group = self._group_with_members(group_id)
         member = self._member(group, member_id, group_instance_id)
         if generation_id != group.generation_id:
@@ -329,7 +306,7 @@ class GroupCoordinator:
             )
         return group, member
 
-    def _group_with_members(self, group_id: str) -> Group:
+    def _group_with_members(self, group_id: str) -> ClassicGroup:
         if not group_id:
             raise InvalidGroupId("a group needs a name")
         group = self.groups.get(group_id)
@@ -337,7 +314,9 @@ class GroupCoordinator:
             raise UnknownMemberId(f"no group {group_id}")
         return group
 
-    def _member(self, group: Group, member_id: str, group_instance_id: str | None) -> Member:
+    def _member(
+        self, group: ClassicGroup, member_id: str, group_instance_id: str | None
+    ) -> ClassicMember:
         if group_instance_id is not None:
             known_id = group.static_members.get(group_instance_id)
             if known_id is None:

@@ -1,26 +1,32 @@
-"""How a group changes: rebalances on join, leave, crash and timeout.
+"""How a classic group changes: rebalances on join, leave, crash and timeout.
 
-A rebalance has two halves. First everybody joins again (PreparingRebalance): the answers of
-JoinGroup wait until all members are there or the rebalance timeout is over, and who is missing then
-is thrown out. Then the leader, a client, assigns the partitions and brings the result with its
-SyncGroup (CompletingRebalance); everybody's SyncGroup is answered with it.
+`classic_states` has the table of what may happen; here it is made to happen. Who is missing when
+the time for joining is over is thrown out; everybody's SyncGroup is answered with what the leader
+brought.
+
+When a group is empty, the first who joins may have to wait `group.initial.rebalance.delay.ms` for
+others, and longer while more come: one rebalance instead of one for each of a hundred consumers
+that start together. Kafka's default is 3 s; here it is 0, as in the settings of Kafka's own quick
+start, because it would cost every small experiment three seconds.
 
 All methods run under the coordinator's lock; answers go out when it is free. Source: Kafka's
-`GroupMetadataManager` (classic groups) and KIP-62, KIP-345, KIP-394, KIP-814. Left out:
-`group.initial.rebalance.delay.ms`, here always 0: it saves a rebalance where a hundred consumers
-start together, and costs every small experiment three seconds.
+`GroupMetadataManager` (classic groups) and KIP-62, KIP-134, KIP-345, KIP-394, KIP-814.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
 from zerocopy_lab.broker.groups.alarm import Alarm, CoordinatorLock
-from zerocopy_lab.broker.groups.classic_group import Group, GroupState
-from zerocopy_lab.broker.groups.member import JoinResult, Member, SyncResult
+from zerocopy_lab.broker.groups.classic_group import (
+    ClassicGroup,
+    ClassicMember,
+    JoinResult,
+    SyncResult,
+)
+from zerocopy_lab.broker.groups.classic_states import ClassicEvent, ClassicState
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError, RebalanceInProgress, UnknownMemberId
 
@@ -37,42 +43,42 @@ class Rebalances:
     """
 
     def __init__(
-        self, lock: CoordinatorLock, timers: Timers, save: Callable[[Group], None]
+        self,
+        lock: CoordinatorLock,
+        timers: Timers,
+        save: Callable[[ClassicGroup], None],
+        initial_delay_ms: int = 0,
     ) -> None:
         self._lock = lock
         self._timers = timers
         self.save = save
+        self._initial_delay_ms = initial_delay_ms
 
     def alarm(self, delay_ms: int, action: Callable[[], None]) -> Alarm:
         """`action()` under the lock in `delay_ms`."""
         return Alarm(self._timers, self._lock, delay_ms / 1000, action)
 
-    def enter(self, group: Group, state: GroupState) -> None:
-        """Change the state and note when."""
-        group.state = state
-        group.state_since_ms = time.time_ns() // 1_000_000
-
     # Answers ------------------------------------------------------------------------------------
 
-    def answer_join(self, group: Group, member: Member, result: JoinResult) -> None:
+    def answer_join(self, group: ClassicGroup, member: ClassicMember, result: JoinResult) -> None:
         """Answer the member's JoinGroup, if it waits for one, and listen for its heartbeats from
         now on.
         """
-        if member.join_reply is not None:
-            reply, member.join_reply = member.join_reply, None
+        reply = member.take_join_reply()
+        if reply is not None:
             self._lock.afterwards(partial(reply, result))
             self.heard_of(group, member)
 
-    def answer_sync(self, group: Group, member: Member, result: SyncResult) -> None:
+    def answer_sync(self, group: ClassicGroup, member: ClassicMember, result: SyncResult) -> None:
         """Answer the member's SyncGroup, if it waits for one, and listen for its heartbeats from
         now on.
         """
-        if member.sync_reply is not None:
-            reply, member.sync_reply = member.sync_reply, None
+        reply = member.take_sync_reply()
+        if reply is not None:
             self._lock.afterwards(partial(reply, result))
             self.heard_of(group, member)
 
-    def generation_for(self, group: Group, member: Member) -> JoinResult:
+    def generation_for(self, group: ClassicGroup, member: ClassicMember) -> JoinResult:
         """The current generation as `member` has to be told; the leader learns about all."""
         assert group.leader_id is not None
         return JoinResult(
@@ -84,108 +90,98 @@ class Rebalances:
             members=group.subscriptions() if member.member_id == group.leader_id else (),
         )
 
-    def assignment_for(self, group: Group, member: Member) -> SyncResult:
+    def assignment_for(self, group: ClassicGroup, member: ClassicMember) -> SyncResult:
         """What `member` has to work on."""
         return SyncResult(0, group.protocol_type, group.protocol_name, member.assignment)
 
     # Sessions -----------------------------------------------------------------------------------
 
-    def heard_of(self, group: Group, member: Member) -> None:
+    def heard_of(self, group: ClassicGroup, member: ClassicMember) -> None:
         """The member lives: its session begins again. While an answer is owed to it, it is not
         expected to speak.
         """
-        member.end_session_watch()
-        if member.join_reply is None and member.sync_reply is None:
+        if not member.is_owed_an_answer:
             self._watch(group, member, member.session_timeout_ms)
 
-    def watch_newcomer(self, group: Group, member: Member) -> None:
+    def watch_newcomer(self, group: ClassicGroup, member: ClassicMember) -> None:
         """The member's first JoinGroup waits; see NEW_MEMBER_JOIN_TIMEOUT_MS."""
         self._watch(group, member, NEW_MEMBER_JOIN_TIMEOUT_MS)
 
-    def _watch(self, group: Group, member: Member, timeout_ms: int) -> None:
-        member.session = self.alarm(timeout_ms, partial(self.remove_member, group, member))
+    def _watch(self, group: ClassicGroup, member: ClassicMember, timeout_ms: int) -> None:
+        member.watch_session(self.alarm(timeout_ms, partial(self.remove_member, group, member)))
 
-    def add_pending(self, group: Group, member_id: str, session_timeout_ms: int) -> None:
+    def add_pending(self, group: ClassicGroup, member_id: str, session_timeout_ms: int) -> None:
         """A newcomer was given an id; it has one session timeout to come back with it."""
         group.pending_members[member_id] = self.alarm(
             session_timeout_ms, partial(self.remove_pending, group, member_id)
         )
 
-    def remove_pending(self, group: Group, member_id: str) -> None:
+    def remove_pending(self, group: ClassicGroup, member_id: str) -> None:
         """The newcomer did not come back, or left: nobody needs to wait for it."""
         group.pending_members.pop(member_id).cancel()
         self.complete_if_everybody_joined(group)
 
-    def remove_member(self, group: Group, member: Member) -> None:
+    def remove_member(self, group: ClassicGroup, member: ClassicMember) -> None:
         """The member left or fell silent: the others share its partitions."""
         # UNKNOWN_MEMBER_ID makes a client that is still there after all join again as a new member.
         self.answer_join(group, member, JoinResult(member.member_id, UnknownMemberId.code))
         self.answer_sync(group, member, SyncResult(UnknownMemberId.code))
         group.remove(member)
-        if group.state is GroupState.PREPARING_REBALANCE:
-            self.complete_if_everybody_joined(group)
-        else:
-            self.prepare(group)
+        self.prepare(group, ClassicEvent.LOST)
 
     # First half: everybody joins ----------------------------------------------------------------
 
-    def prepare(self, group: Group) -> None:
-        """Begin a rebalance, unless one is being prepared already."""
-        if group.state is GroupState.PREPARING_REBALANCE:
-            return
-        if group.state is GroupState.COMPLETING_REBALANCE:
+    def prepare(self, group: ClassicGroup, event: ClassicEvent) -> None:
+        """Begin a rebalance, or go on with the one that is being prepared already."""
+        before = group.state
+        group.happen(event)
+        if before is ClassicState.COMPLETING_REBALANCE:
             self._fail_syncs(group, RebalanceInProgress())
-        if group.sync_alarm is not None:
-            group.sync_alarm.cancel()
-            group.sync_alarm = None
-        self.enter(group, GroupState.PREPARING_REBALANCE)
-        self._set_rebalance_alarm(group)
+        if before is ClassicState.EMPTY and self._initial_delay_ms:
+            self._gather(group, group.rebalance_timeout_ms, known=0)
+        elif before is not ClassicState.PREPARING_REBALANCE:
+            self._set_join_deadline(group)
         self.complete_if_everybody_joined(group)
 
-    def _set_rebalance_alarm(self, group: Group) -> None:
-        group.rebalance_alarm = self.alarm(
-            group.rebalance_timeout_ms, partial(self._complete, group)
-        )
+    def _gather(self, group: ClassicGroup, left_ms: int, known: int) -> None:
+        """Wait for more members as long as they keep coming, `left_ms` at most."""
+        delay_ms = min(self._initial_delay_ms, left_ms)
+        there = len(group.members)
+        if delay_ms == 0 or there <= known:
+            group.gather(False)
+            self._complete(group)
+            return
+        group.gather(True)
+        again = partial(self._gather, group, left_ms - delay_ms, there)
+        group.set_deadline(self.alarm(delay_ms, again))
 
-    def complete_if_everybody_joined(self, group: Group) -> None:
+    def _set_join_deadline(self, group: ClassicGroup) -> None:
+        group.set_deadline(self.alarm(group.rebalance_timeout_ms, partial(self._complete, group)))
+
+    def complete_if_everybody_joined(self, group: ClassicGroup) -> None:
         """End the first half early if nobody is missing."""
-        if group.state is GroupState.PREPARING_REBALANCE and group.everybody_joined():
+        if group.state is ClassicState.PREPARING_REBALANCE and group.everybody_joined():
             self._complete(group)
 
-    def _complete(self, group: Group) -> None:
-        if group.rebalance_alarm is not None:
-            group.rebalance_alarm.cancel()
-            group.rebalance_alarm = None
+    def _complete(self, group: ClassicGroup) -> None:
         for member in [member for member in group.members.values() if member.join_reply is None]:
             # A static member may be restarting; only its session timeout throws it out.
             if member.group_instance_id is None:
                 group.remove(member)
-        if group.members and not self._leader_joined(group):
-            self._set_rebalance_alarm(group)  # only silent static members: wait for their sessions
+        if group.members and not group.find_leader():
+            self._set_join_deadline(group)  # only silent static members: wait for their sessions
             return
-        group.generation_id += 1
-        group.pending_sync.clear()
+        group.set_deadline(None)
+        group.begin_generation()
         if group.members:
-            self._announce_generation(group)
+            for member in group.members.values():
+                self.answer_join(group, member, self.generation_for(group, member))
+            throw_out = partial(self._throw_out_unsynced, group)
+            group.set_deadline(self.alarm(group.rebalance_timeout_ms, throw_out))
         else:
-            self._empty(group)
+            self._save_empty(group)
 
-    def _leader_joined(self, group: Group) -> bool:
-        """Make sure that the leader is one of those who are here; False when nobody is."""
-        assert group.leader_id is not None
-        if group.members[group.leader_id].join_reply is not None:
-            return True
-        joined = (m.member_id for m in group.members.values() if m.join_reply is not None)
-        leader_id = next(joined, None)
-        if leader_id is None:
-            return False
-        group.leader_id = leader_id
-        return True
-
-    def _empty(self, group: Group) -> None:
-        self.enter(group, GroupState.EMPTY)
-        group.protocol_name = None
-        group.leader_id = None
+    def _save_empty(self, group: ClassicGroup) -> None:
         try:
             self.save(group)
         except KafkaError as cause:
@@ -193,51 +189,39 @@ class Rebalances:
             # end.
             _log.warning("group %s is empty, which could not be written: %s", group.group_id, cause)
 
-    def _announce_generation(self, group: Group) -> None:
-        self.enter(group, GroupState.COMPLETING_REBALANCE)
-        group.protocol_name = group.choose_protocol()
-        for member in group.members.values():
-            group.pending_sync.add(member.member_id)
-            self.answer_join(group, member, self.generation_for(group, member))
-        group.sync_alarm = self.alarm(
-            group.rebalance_timeout_ms, partial(self._throw_out_unsynced, group)
-        )
-
     # Second half: the leader's assignment -------------------------------------------------------
 
-    def _throw_out_unsynced(self, group: Group) -> None:
+    def _throw_out_unsynced(self, group: ClassicGroup) -> None:
         """Members that joined but never asked for an assignment would hold partitions that nobody
         reads (KIP-62).
         """
-        group.sync_alarm = None
         for member_id in sorted(group.pending_sync):
             group.remove(group.members[member_id])
-        self.prepare(group)
+        self.prepare(group, ClassicEvent.LOST)
 
-    def settle(self, group: Group, assignments: dict[str, bytes]) -> None:
+    def settle(self, group: ClassicGroup, assignments: dict[str, bytes]) -> None:
         """The leader's assignment is here: write it, then tell everybody. If it cannot be written,
         all try again.
         """
         for member in group.members.values():
-            member.assignment = assignments.get(member.member_id, b"")
+            member.assign(assignments.get(member.member_id, b""))
         try:
             self.save(group)
         except KafkaError as cause:
             self._fail_syncs(group, cause)
-            self.prepare(group)
+            self.prepare(group, ClassicEvent.NOT_WRITTEN)
             return
-        self.enter(group, GroupState.STABLE)
+        group.happen(ClassicEvent.ASSIGNED)
         for member in group.members.values():
             self.answer_sync(group, member, self.assignment_for(group, member))
 
-    def _fail_syncs(self, group: Group, cause: KafkaError) -> None:
+    def _fail_syncs(self, group: ClassicGroup, cause: KafkaError) -> None:
         for member in group.members.values():
-            member.assignment = b""
+            member.assign(b"")
             self.answer_sync(group, member, SyncResult(cause.code))
 
-    def synced(self, group: Group, member: Member) -> None:
+    def synced(self, group: ClassicGroup, member: ClassicMember) -> None:
         """The member asked for its assignment of this generation."""
         group.pending_sync.discard(member.member_id)
-        if not group.pending_sync and group.sync_alarm is not None:
-            group.sync_alarm.cancel()
-            group.sync_alarm = None
+        if not group.pending_sync:
+            group.set_deadline(None)

@@ -11,8 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
-from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.member import JoinRequest, JoinResult, SyncRequest, SyncResult
+from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
+from zerocopy_lab.broker.groups.classic_group import (
+    JoinRequest,
+    JoinResult,
+    SyncRequest,
+    SyncResult,
+)
 from zerocopy_lab.broker.serving import answers, serves
 from zerocopy_lab.errors import (
     InconsistentGroupProtocol,
@@ -39,7 +44,7 @@ _FIND_TAKES_MANY = 4
 class GroupHandlers:
     """The requests of a group's members."""
 
-    def __init__(self, coordinator: GroupCoordinator, addresses: Addresses) -> None:
+    def __init__(self, coordinator: ClassicCoordinator, addresses: Addresses) -> None:
         self._coordinator = coordinator
         self._addresses = addresses
 

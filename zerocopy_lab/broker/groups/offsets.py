@@ -1,8 +1,13 @@
 """Committed offsets: what each group has read, as it said itself.
 
 A commit is checked against the group's members and generation, written to the log, then kept in
-memory, where it is asked for. The offsets of a group that has been Empty for
-`offsets.retention.minutes` are dropped, as in Kafka, with the group.
+memory, where it is asked for.
+
+An offset expires `offsets.retention.minutes` after it was committed, if nobody needs it (KIP-211):
+in a group without members, or when no member of a consumer group reads the topic any more. Where
+members were there, the time begins when the last one left. A group without members and offsets
+goes. One difference: Kafka forgets what was committed to an empty group later than that with the
+rest, perhaps a second after it has acknowledged it; here it stays its time.
 """
 
 from __future__ import annotations
@@ -12,9 +17,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from zerocopy_lab.broker.groups.alarm import Alarm
-from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator
-from zerocopy_lab.broker.groups.classic_group import CONSUMER, Group, GroupState
-from zerocopy_lab.broker.groups.records import CommittedOffset
+from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
+from zerocopy_lab.broker.groups.classic_group import CONSUMER, ClassicGroup
+from zerocopy_lab.broker.groups.records import CommittedOffset, encode_group_key
 from zerocopy_lab.broker.groups.store import Committed, GroupStore
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
@@ -35,7 +40,7 @@ class CommittedOffsets:
 
     def __init__(
         self,
-        coordinator: GroupCoordinator,
+        coordinator: ClassicCoordinator,
         store: GroupStore,
         timers: Timers,
         offsets: dict[str, Committed],
@@ -49,12 +54,12 @@ class CommittedOffsets:
                 self._group(group_id)
             self._expire_later()
 
-    def _group(self, group_id: str) -> Group:
+    def _group(self, group_id: str) -> ClassicGroup:
         """The group; a bare one for a client that commits without being a member of anything."""
         groups = self._coordinator.groups
         group = groups.get(group_id)
         if group is None:
-            group = groups[group_id] = Group(group_id)
+            group = groups[group_id] = ClassicGroup(group_id)
         return group
 
     def commit(
@@ -110,15 +115,18 @@ class CommittedOffsets:
             group = self._coordinator.groups.get(group_id)
             if group is None:
                 raise GroupIdNotFound(group_id)
-            if group.members or group.pending_members:
+            if not group.is_empty:
                 raise NonEmptyGroup(f"{group_id} has {len(group.members)} members")
             self._forget(group)
 
     def forget_topic(self, topic: str) -> None:
-        """The topic was deleted; another one of the same name must not inherit its offsets."""
+        """The topic was deleted; another one of the same name must not inherit its offsets. When
+        this returns, a power cut does not bring them back. Raises KafkaError.
+        """
         with self._coordinator.lock.held():
             for group_id, offsets in self._offsets.items():
                 self._drop(group_id, [where for where in offsets if where[0] == topic])
+            self._store.flush()
 
     def _drop(self, group_id: str, wanted: Iterable[Where]) -> None:
         offsets = self._offsets.get(group_id, {})
@@ -127,9 +135,11 @@ class CommittedOffsets:
         for where in known:
             del offsets[where]
 
-    def _forget(self, group: Group) -> None:
+    def _forget(self, group: ClassicGroup) -> None:
         group_id = group.group_id
-        self._store.remove(group_id, self._offsets.get(group_id, {}), and_group=True)
+        self._store.remove(
+            group_id, self._offsets.get(group_id, {}), group_keys=[encode_group_key(group_id)]
+        )
         self._offsets.pop(group_id, None)
         del self._coordinator.groups[group_id]
 
@@ -143,22 +153,25 @@ class CommittedOffsets:
         retention_ms = self._coordinator.settings.offsets_retention_minutes * 60_000
         oldest_ms = _now_ms() - retention_ms
         for group in list(self._coordinator.groups.values()):
-            if group.state is GroupState.EMPTY and not group.pending_members:
+            try:
                 self._expire_group(group, oldest_ms)
+            except KafkaError as cause:
+                _log.warning("offsets of group %s cannot expire now: %s", group.group_id, cause)
         self._expire_later()
 
-    def _expire_group(self, group: Group, oldest_ms: int) -> None:
-        """Kafka's rule: retention begins when the group becomes empty, for commits without members
-        when they are made.
-        """
+    def _expire_group(self, group: ClassicGroup, oldest_ms: int) -> None:
         offsets = self._offsets.get(group.group_id, {})
-        newest_ms = max((o.commit_time_ms for o in offsets.values()), default=0)
-        if offsets and max(newest_ms, group.state_since_ms) > oldest_ms:
-            return
-        try:
+        topics = {topic for topic, _ in offsets}
+        since_ms = {topic: group.unused_since_ms(topic) for topic in topics}
+        expired = []
+        for where, committed in offsets.items():
+            unused_ms = since_ms[where[0]]
+            if unused_ms is not None and max(committed.commit_time_ms, unused_ms) <= oldest_ms:
+                expired.append(where)
+        if len(expired) == len(offsets) and group.is_empty:
             self._forget(group)
-        except KafkaError as cause:
-            _log.warning("group %s stays, its end could not be written: %s", group.group_id, cause)
+        else:
+            self._drop(group.group_id, expired)
 
 
 def _now_ms() -> int:

@@ -25,23 +25,16 @@ OffsetCommitKey/Value.json and GroupMetadataKey/Value.json.
 
 from __future__ import annotations
 
-from struct import Struct, error
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.classic_group import Group, GroupState
-from zerocopy_lab.broker.groups.member import Member
-from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
-from zerocopy_lab.protocol.framing import read_unsigned_varint
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
+from zerocopy_lab.broker.groups.record_fields import RecordReader, RecordWriter
+from zerocopy_lab.errors import InvalidRecord
 
 OFFSET_KEY_VERSION = 1
 GROUP_KEY_VERSION = 2
 VALUE_VERSION = 3
 FLEXIBLE_VERSION = 4
-LONGEST_STRING_BYTES = (1 << 15) - 1
-
-_INT16 = Struct(">h")
-_INT32 = Struct(">i")
-_INT64 = Struct(">q")
 
 
 class OffsetKey(NamedTuple):
@@ -67,83 +60,9 @@ class GroupKey(NamedTuple):
     group_id: str
 
 
-class _Writer:
-    """Grows a record field by field. Raises InvalidRequest for a string that is too long."""
-
-    def __init__(self, version: int) -> None:
-        self.record = bytearray(_INT16.pack(version))
-
-    def int32(self, number: int) -> None:
-        self.record += _INT32.pack(number)
-
-    def int64(self, number: int) -> None:
-        self.record += _INT64.pack(number)
-
-    def string(self, text: str | None) -> None:
-        raw = b"" if text is None else text.encode()
-        if len(raw) > LONGEST_STRING_BYTES:
-            raise InvalidRequest(
-                f"a name of {len(raw)} bytes; at most {LONGEST_STRING_BYTES} can be stored"
-            )
-        self.record += _INT16.pack(-1 if text is None else len(raw)) + raw
-
-    def bytestring(self, raw: bytes) -> None:
-        self.record += _INT32.pack(len(raw)) + raw
-
-
-class _Reader:
-    """Takes a record apart field by field. Raises InvalidRecord when it ends too early."""
-
-    def __init__(self, record: bytes) -> None:
-        self._record = record
-        self._position = 0
-        self.version = self.int16()
-
-    def _number(self, struct: Struct) -> int:
-        try:
-            (number,) = struct.unpack_from(self._record, self._position)
-        except error:
-            raise InvalidRecord(f"a group record of {len(self._record)} bytes is cut") from None
-        self._position += struct.size
-        return int(number)
-
-    def int16(self) -> int:
-        return self._number(_INT16)
-
-    def int32(self) -> int:
-        return self._number(_INT32)
-
-    def int64(self) -> int:
-        return self._number(_INT64)
-
-    def _take(self, length_bytes: int) -> bytes:
-        raw = self._record[self._position : self._position + length_bytes]
-        if length_bytes < 0 or len(raw) != length_bytes:
-            raise InvalidRecord(f"a group record of {len(self._record)} bytes is cut")
-        self._position += length_bytes
-        return raw
-
-    def string(self) -> str:
-        return self.optional_string() or ""
-
-    def optional_string(self) -> str | None:
-        length_bytes = self.int16()
-        return None if length_bytes == -1 else self._take(length_bytes).decode()
-
-    def compact_string(self) -> str:
-        try:
-            behind, self._position = read_unsigned_varint(memoryview(self._record), self._position)
-        except FrameError as cut:
-            raise InvalidRecord(f"a group record: {cut}") from None
-        return self._take(behind - 1).decode()
-
-    def bytestring(self) -> bytes:
-        return self._take(self.int32())
-
-
 def encode_offset_key(key: OffsetKey) -> bytes:
     """The key of a committed offset."""
-    writer = _Writer(OFFSET_KEY_VERSION)
+    writer = RecordWriter(OFFSET_KEY_VERSION)
     writer.string(key.group_id)
     writer.string(key.topic)
     writer.int32(key.partition)
@@ -152,7 +71,7 @@ def encode_offset_key(key: OffsetKey) -> bytes:
 
 def encode_offset_value(committed: CommittedOffset) -> bytes:
     """The value of a committed offset."""
-    writer = _Writer(VALUE_VERSION)
+    writer = RecordWriter(VALUE_VERSION)
     writer.int64(committed.offset)
     writer.int32(committed.leader_epoch)
     writer.string(committed.metadata)
@@ -162,14 +81,14 @@ def encode_offset_value(committed: CommittedOffset) -> bytes:
 
 def encode_group_key(group_id: str) -> bytes:
     """The key of a group."""
-    writer = _Writer(GROUP_KEY_VERSION)
+    writer = RecordWriter(GROUP_KEY_VERSION)
     writer.string(group_id)
     return bytes(writer.record)
 
 
-def encode_group_value(group: Group) -> bytes:
+def encode_group_value(group: ClassicGroup) -> bytes:
     """What a restarted broker needs to go on with the group: who is in it, and who does what."""
-    writer = _Writer(VALUE_VERSION)
+    writer = RecordWriter(VALUE_VERSION)
     writer.string(group.protocol_type or "")
     writer.int32(group.generation_id)
     writer.string(group.protocol_name)
@@ -189,11 +108,14 @@ def encode_group_value(group: Group) -> bytes:
     return bytes(writer.record)
 
 
-def decode_key(key: bytes) -> OffsetKey | GroupKey | None:
+def decode_key(raw: bytes) -> OffsetKey | GroupKey | None:
     """What a record is about; None for a kind that is unknown here. Raises InvalidRecord."""
-    reader = _Reader(key)
-    if reader.version <= OFFSET_KEY_VERSION:
-        return OffsetKey(reader.string(), reader.string(), reader.int32())
+    reader = RecordReader(raw)
+    if 0 <= reader.version <= OFFSET_KEY_VERSION:
+        found = OffsetKey(reader.string(), reader.string(), reader.int32())
+        if found.partition < 0:
+            raise InvalidRecord(f"an offset of partition {found.partition}")
+        return found
     if reader.version == GROUP_KEY_VERSION:
         return GroupKey(reader.string())
     return None
@@ -201,42 +123,53 @@ def decode_key(key: bytes) -> OffsetKey | GroupKey | None:
 
 def decode_offset_value(value: bytes) -> CommittedOffset:
     """Read a committed offset, of version 0 to 4. Raises InvalidRecord."""
-    reader = _Reader(value)
+    reader = RecordReader(value)
     if reader.version != FLEXIBLE_VERSION:
         _check_version(reader.version)
     offset = reader.int64()
     leader_epoch = reader.int32() if reader.version >= 3 else -1
     is_flexible = reader.version == FLEXIBLE_VERSION
-    metadata = reader.compact_string() if is_flexible else reader.string()
+    metadata = (reader.compact_string() or "") if is_flexible else reader.string()
     return CommittedOffset(offset, leader_epoch, metadata, reader.int64())
 
 
-def decode_group_value(group_id: str, value: bytes) -> Group:
+def decode_group_value(group_id: str, value: bytes) -> ClassicGroup:
     """Read a group, of version 0 to 3: Stable when it has members, else Empty. Raises
-    InvalidRecord.
+    InvalidRecord, also for what no broker would have written.
     """
-    reader = _Reader(value)
+    reader = RecordReader(value)
     _check_version(reader.version)
-    group = Group(group_id)
-    group.protocol_type = reader.string() or None
-    group.generation_id = reader.int32()
-    group.protocol_name = reader.optional_string()
+    protocol_type = reader.string() or None
+    generation_id = reader.int32()
+    protocol_name = reader.optional_string()
     leader_id = reader.optional_string()
-    group.state_since_ms = reader.int64() if reader.version >= 2 else 0
-    for _ in range(reader.int32()):
-        group.add(_decode_member(reader, group.protocol_name or ""))
-    group.leader_id = leader_id if leader_id in group.members else None
-    group.state = GroupState.STABLE if group.members else GroupState.EMPTY
-    return group
+    since_ms = reader.int64() if reader.version >= 2 else 0
+    count = reader.int32()
+    members = [_decode_member(reader, protocol_name) for _ in range(count)]
+    for names in (
+        [member.member_id for member in members],
+        [m.group_instance_id for m in members if m.group_instance_id is not None],
+    ):
+        if len(set(names)) < len(names):
+            raise InvalidRecord(f"group {group_id}: two members are called the same: {names}")
+    if count < 0 or generation_id < 0:
+        raise InvalidRecord(f"group {group_id}: {count} members in generation {generation_id}")
+    return ClassicGroup.restored(
+        group_id, protocol_type, protocol_name, generation_id, since_ms, leader_id, members
+    )
 
 
-def _decode_member(reader: _Reader, protocol_name: str) -> Member:
+def _decode_member(reader: RecordReader, protocol_name: str | None) -> ClassicMember:
+    if protocol_name is None:
+        raise InvalidRecord("a group with members that have agreed on no protocol")
     member_id = reader.string()
     instance_id = reader.optional_string() if reader.version >= 3 else None
     client_id, client_host = reader.string(), reader.string()
     rebalance_timeout_ms = reader.int32() if reader.version >= 1 else 0
     session_timeout_ms = reader.int32()
-    return Member(
+    if session_timeout_ms < 0 or rebalance_timeout_ms < 0:
+        raise InvalidRecord(f"a session of {session_timeout_ms} ms, {rebalance_timeout_ms} to join")
+    return ClassicMember(
         member_id,
         instance_id,
         client_id,

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.classic_group import Group
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
 from zerocopy_lab.broker.groups.records import (
     CommittedOffset,
     GroupKey,
@@ -40,6 +40,10 @@ from zerocopy_lab.log.upkeep.keyed_log import Entry, KeyedLog
 _log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC = "__consumer_offsets"
+COMPACT = "compact"
+
+#: A batch must fit into a small segment.
+_TOMBSTONES_AT_ONCE = 1_000
 
 Committed = dict[tuple[str, int], CommittedOffset]  # by topic and partition
 
@@ -47,7 +51,7 @@ Committed = dict[tuple[str, int], CommittedOffset]  # by topic and partition
 class Restored(NamedTuple):
     """What the log told at the start."""
 
-    groups: dict[str, Group]
+    groups: dict[str, ClassicGroup]
     offsets: dict[str, Committed]  # by group
 
 
@@ -59,23 +63,51 @@ class GroupStore:
     ) -> None:
         self._logs = logs
         self._partition_count = partition_count
-        self._overrides = {"cleanup.policy": "compact", "segment.bytes": str(segment_bytes)}
+        self._overrides = {"cleanup.policy": COMPACT, "segment.bytes": str(segment_bytes)}
 
     def restore(self) -> Restored:
-        """Read the whole topic. What cannot be read is passed over, with a line in the log."""
-        restored = Restored({}, {})
+        """Read the whole topic. A record that cannot be read costs that record, with a line in the
+        log; whatever is in the topic, the broker starts.
+        """
         topic = self._logs.topics().get(OFFSETS_TOPIC)
-        for partition in range(topic.partitions if topic else 0):
-            log = self._logs.get(OFFSETS_TOPIC, partition)
-            for key, value in KeyedLog(log).replay() if log else ():
-                try:
-                    _apply(restored, key, value)
-                except (InvalidRecord, UnicodeDecodeError) as cause:
-                    _log.warning("%s-%d: record passed over: %s", OFFSETS_TOPIC, partition, cause)
-        with_offsets = {group_id: known for group_id, known in restored.offsets.items() if known}
-        return restored._replace(offsets=with_offsets)
+        if topic is None:
+            return Restored({}, {})
+        if topic.settings.cleanup_policy != COMPACT:
+            # An adopted directory, or an administrator's doing: retention would delete offsets.
+            _log.warning("%s had cleanup.policy=%s", OFFSETS_TOPIC, topic.settings.cleanup_policy)
+            overrides = {**topic.settings.overrides, "cleanup.policy": COMPACT}
+            self._logs.alter_settings(OFFSETS_TOPIC, overrides)
+        restored = Restored({}, {})
+        for raw_key, value in self._table(topic.partitions).items():
+            try:
+                _apply(restored, decode_key(raw_key), value)
+            except InvalidRecord as cause:
+                _log.warning("%s: a record is passed over: %s", OFFSETS_TOPIC, cause)
+        return restored
 
-    def save_group(self, group: Group) -> None:
+    def _table(self, partition_count: int) -> dict[bytes, bytes]:
+        """The last value of each key. Where the number of partitions was changed, what is in the
+        partition that belongs to a group by now is the newer one.
+        """
+        last: dict[bytes, tuple[bool, bytes | None]] = {}
+        for partition in range(partition_count):
+            log = self._logs.get(OFFSETS_TOPIC, partition)
+            for raw_key, value in KeyedLog(log).replay() if log else ():
+                at_home = self._is_at_home(raw_key, partition, partition_count)
+                if at_home or not last.get(raw_key, (False,))[0]:
+                    last[raw_key] = at_home, value
+        return {key: value for key, (_, value) in last.items() if value is not None}
+
+    def _is_at_home(self, raw_key: bytes, partition: int, partition_count: int) -> bool:
+        if partition_count == 1:
+            return True
+        try:
+            key = decode_key(raw_key)
+        except InvalidRecord:
+            return True
+        return key is None or partition_of(key.group_id, partition_count) == partition
+
+    def save_group(self, group: ClassicGroup) -> None:
         """Write the group's members and generation. Raises KafkaError."""
         entry = encode_group_key(group.group_id), encode_group_value(group)
         self._append(group.group_id, [entry])
@@ -93,15 +125,20 @@ class GroupStore:
         )
 
     def remove(
-        self, group_id: str, offsets: Iterable[tuple[str, int]], *, and_group: bool = False
+        self, group_id: str, offsets: Iterable[tuple[str, int]], *, group_keys: Iterable[bytes] = ()
     ) -> None:
-        """Write that these offsets, and with `and_group` the group itself, are no more."""
-        entries: list[Entry] = [
-            (encode_offset_key(OffsetKey(group_id, *where)), None) for where in offsets
-        ]
-        if and_group:
-            entries.append((encode_group_key(group_id), None))
-        self._append(group_id, entries)
+        """Write that these offsets, and the records with `group_keys`, are no more."""
+        keys = [encode_offset_key(OffsetKey(group_id, *where)) for where in offsets]
+        keys += group_keys
+        for first in range(0, len(keys), _TOMBSTONES_AT_ONCE):
+            batch = keys[first : first + _TOMBSTONES_AT_ONCE]
+            self._append(group_id, [(key, None) for key in batch])
+
+    def flush(self) -> None:
+        """Force everything to disk. Raises KafkaStorageError."""
+        for partition in self._logs.partitions_of(OFFSETS_TOPIC):
+            if log := self._logs.get(OFFSETS_TOPIC, partition):
+                log.flush()
 
     def _append(self, group_id: str, entries: list[Entry]) -> None:
         if not entries:
@@ -120,19 +157,12 @@ class GroupStore:
             raise InvalidCommitOffsetSize(str(cause)) from cause
 
 
-def _apply(restored: Restored, raw_key: bytes, value: bytes | None) -> None:
-    key = decode_key(raw_key)
+def _apply(restored: Restored, key: OffsetKey | GroupKey | None, value: bytes) -> None:
     if isinstance(key, GroupKey):
-        if value is None:
-            restored.groups.pop(key.group_id, None)
-        else:
-            restored.groups[key.group_id] = decode_group_value(key.group_id, value)
+        restored.groups[key.group_id] = decode_group_value(key.group_id, value)
     elif isinstance(key, OffsetKey):
         committed = restored.offsets.setdefault(key.group_id, {})
-        if value is None:
-            committed.pop((key.topic, key.partition), None)
-        else:
-            committed[key.topic, key.partition] = decode_offset_value(value)
+        committed[key.topic, key.partition] = decode_offset_value(value)
 
 
 def partition_of(group_id: str, partition_count: int) -> int:

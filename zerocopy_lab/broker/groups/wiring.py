@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.groups.admin_handlers import GroupAdminHandlers
-from zerocopy_lab.broker.groups.classic_coordinator import GroupCoordinator, GroupSettings
+from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
 from zerocopy_lab.broker.groups.member_handlers import GroupHandlers
 from zerocopy_lab.broker.groups.offset_handlers import GroupOffsetHandlers
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.broker.groups.store import GroupStore
+from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.log import LogDirectories
 
@@ -25,7 +26,7 @@ class Groups:
             segment_bytes=settings.offsets_topic_segment_bytes,
         )
         restored = store.restore()
-        self.coordinator = GroupCoordinator(timers, store.save_group, restored.groups, settings)
+        self.coordinator = ClassicCoordinator(timers, store.save_group, restored.groups, settings)
         self.offsets = CommittedOffsets(self.coordinator, store, timers, restored.offsets)
         #: Who answers what is asked about groups.
         self.handlers = (

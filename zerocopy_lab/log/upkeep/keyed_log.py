@@ -11,13 +11,17 @@ when the broker starts. Left out: nothing is compressed, a few dozen bytes would
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 
+from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.record import Record, build_batch, read_records
+
+_log = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 20
 
@@ -29,6 +33,7 @@ class KeyedLog:
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
+        self._name = f"{log.topic}-{log.partition}"
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write the entries as one batch: after a crash all of them are there, or none.
@@ -40,13 +45,28 @@ class KeyedLog:
         self._log.append(memoryview(bytearray(build_batch(records))))
 
     def replay(self) -> Iterator[Entry]:
-        """Every entry that is still in the log, in the order of writing."""
+        """Every entry that is still in the log, in the order of writing.
+
+        What is not one of ours costs itself: a record without a key, a batch whose records cannot
+        be read. Behind bytes that are no batch nothing can be found any more. Each is a line in the
+        log.
+        """
         offset = self._log.log_start_offset
-        while (piece := self._log.read(offset, _READ_BYTES)) is not None:
-            chunk = memoryview(os.pread(piece.file.fd, piece.length, piece.position))
-            for position, header in iterate_headers(chunk, may_be_cut=True):
-                batch = chunk[position : position + header.total_bytes]
-                for record in read_records(batch):
-                    assert record.key is not None, "compaction refuses records without a key"
-                    yield record.key, record.value
-                offset = header.last_offset + 1
+        try:
+            while (piece := self._log.read(offset, _READ_BYTES)) is not None:
+                chunk = memoryview(os.pread(piece.file.fd, piece.length, piece.position))
+                for position, header in iterate_headers(chunk, may_be_cut=True):
+                    yield from self._entries(chunk[position : position + header.total_bytes])
+                    offset = header.last_offset + 1
+        except (KafkaError, OSError) as cause:
+            _log.error("%s: nothing from offset %d on can be read: %s", self._name, offset, cause)
+
+    def _entries(self, batch: memoryview) -> Iterator[Entry]:
+        try:
+            records = list(read_records(batch))
+        except KafkaError as cause:
+            _log.warning("%s: a batch is passed over: %s", self._name, cause)
+            return
+        for record in records:
+            if record.key is not None:
+                yield record.key, record.value
