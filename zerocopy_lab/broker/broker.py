@@ -71,7 +71,7 @@ class Broker:
                 ListOffsetsHandler(self.logs),
                 *self.groups.handlers,
                 sasl,
-                ProducerIds(settings.log_dirs[0] / "producer-ids"),
+                ProducerIds(self.logs),
             ),
             bare_sasl=sasl.bare_message,
             aside=self.aside,

@@ -437,6 +437,16 @@ class PartitionLog:
         with self.storage_errors("look up a time in"):
             return largest(self._row.segments, self.log_start_offset)
 
+    def headers(self) -> Iterator[BatchHeader]:
+        """The header of every batch, oldest first. Raises KafkaStorageError, CorruptMessage."""
+        for segment in self._row.segments:
+            with self.storage_errors("look through"):
+                yield from segment.headers()
+
+    def producer_ids(self) -> list[int]:
+        """The idempotent producers that are remembered."""
+        return list(self._producers.producers)  # one step, so it needs no lock
+
     def offset_for_leader_epoch(self, epoch: int) -> tuple[int, int] | None:
         """(largest epoch up to the asked one, the offset where it ended); None if all are later
         (KIP-320).

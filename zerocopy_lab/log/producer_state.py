@@ -115,6 +115,11 @@ class ProducerStates:
         producer's.
         """
         if header.producer_id != NO_PRODUCER_ID and not header.is_control:
+            known = self.producers.get(header.producer_id)
+            if known is not None and not _follows(header, known):
+                # Compaction took what was between; or the id had two owners, and a batch of the
+                # first must not be taken for the second's.
+                known.batches.clear()
             self.add(header, header.last_offset, header.max_timestamp_ms)
 
     def expire(self, now_ms: int) -> None:
@@ -154,6 +159,10 @@ class ProducerStates:
             producer = states.producers[producer_id] = Producer(epoch)
             producer.batches.append(WrittenBatch(*batch))
         return states
+
+
+def _follows(header: BatchHeader, producer: Producer) -> bool:
+    return header.base_sequence == (producer.batches[-1].last_sequence + 1) & _MAX_SEQUENCE
 
 
 def _check_new_epoch(header: BatchHeader, producer: Producer) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +173,12 @@ class Segment:
             if header.last_offset >= offset:
                 return Found(position, header.total_bytes)
         return None
+
+    def headers(self) -> Iterator[BatchHeader]:
+        """The header of every batch. Raises CorruptMessage, OSError."""
+        if self.size_bytes:
+            for _, header in scan_headers(self.reader(), 0, self.size_bytes, 1 << 16):
+                yield header
 
     def _remember(self, offset: int, found: Found) -> None:
         if len(self._known) >= _MOST_KNOWN_BATCHES:

@@ -150,6 +150,11 @@ class LogDirectories:
         return list(self._logs.values())
 
     @property
+    def directories(self) -> tuple[Path, ...]:
+        """The directories in use."""
+        return tuple(self._directories)
+
+    @property
     def offline(self) -> Mapping[Path, str]:
         """The directories that cannot be used, and why."""
         return MappingProxyType(self._offline)
@@ -438,9 +443,13 @@ class LogDirectories:
         try:
             yield
         except OSError as error:
-            if not passes(error):
-                self._take_offline(path, str(error))
+            self.failed(path, error)
             raise
+
+    def failed(self, path: Path, error: OSError) -> None:
+        """Something in the directory `path` failed: unless that passes, it goes offline."""
+        if not passes(error):
+            self._take_offline(path, str(error))
 
     def close(self) -> None:
         """Force everything to disk and mark the directories as in order."""
