@@ -13,7 +13,7 @@ from tests.log.making import TOPIC, batch, kill, open_logs
 from zerocopy_lab.broker.admin import producer_ids
 from zerocopy_lab.broker.admin.producer_ids import BLOCK, FILE, ProducerIds
 from zerocopy_lab.errors import KafkaStorageError
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log import LogDirectories, atomic_file
 
 
 def take_one(*directories: Path) -> int:
@@ -104,7 +104,7 @@ def test_no_directory_is_special(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     first, second = tmp_path / "1", tmp_path / "2"
     logs = open_logs(first, second)
     ids = ProducerIds(logs)
-    really = producer_ids.replace_file
+    really = atomic_file.replace_file
 
     def replace_file(path: Path, content: bytes) -> None:
         if path.parent == first:
