@@ -16,8 +16,10 @@ Read it bottom-up:
     time_lookup, retention, compaction, segment_info
                      what is asked of, taken from, and told about a log
     wording          sizes and times as people say them
+    partitions       which log a topic's partition has
     recovery, loading      opening a directory after a bad or a good end
-    log_directory, log_directories, topic_registry    one log.dir; all of them, and the topics
+    log_directory, log_directories, topic_registry, leftovers
+                     one log.dir; all of them, the topics, and what is left of deleted ones
     rounds           whose turn it is in housekeeping
     inspection, verification, partition_verification  files as they are, and what is wrong with them
 
@@ -26,14 +28,15 @@ Read it bottom-up:
 
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.partition_log import Appended, PartitionLog
+from zerocopy_lab.log.partitions import Partitions, TopicInfo
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.startup.log_directories import LogDirectories
-from zerocopy_lab.log.startup.topic_registry import TopicInfo
 
 __all__ = [
     "Appended",
     "LogDirectories",
     "PartitionLog",
+    "Partitions",
     "TopicInfo",
     "TopicPartition",
     "TopicSettings",

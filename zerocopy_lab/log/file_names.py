@@ -39,8 +39,15 @@ DELETED_DIRECTORY_SUFFIX = "-delete"
 LEADER_EPOCH_FILE = "leader-epoch-checkpoint"
 PARTITION_METADATA_FILE = "partition.metadata"
 
+#: A broker's own: clients read them, and do not write into them (Kafka's `Topic.isInternal`).
+INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+#: KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and not all its files are
+#: segments.
+CLUSTER_METADATA_TOPIC = "__cluster_metadata"
+
 LONGEST_TOPIC_NAME = 249  # a directory name of 255 minus a dash and five digits
 _LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
+_DELETED_DIRECTORY = re.compile(r".+-\d+\.[0-9a-f]{32}-delete")
 _SEGMENT_FILE = re.compile(r"(\d{20})(\.log|\.index|\.timeindex|\.snapshot)")
 
 
@@ -65,6 +72,8 @@ def check_topic_name(topic: str) -> None:
             f"topic name {topic!r}: only letters, digits, '.', '_' and '-' are legal, "
             "and neither '.' nor '..'"
         )
+    if topic == CLUSTER_METADATA_TOPIC:
+        raise InvalidTopic(f"{topic} is the name of KRaft's own log")
 
 
 def parse_partition_directory(name: str) -> TopicPartition | None:
@@ -83,6 +92,11 @@ def name_of_deleted(key: TopicPartition) -> str:
     """
     mark = f"-{key.partition}.{uuid.uuid4().hex}{DELETED_DIRECTORY_SUFFIX}"
     return key.topic[: 255 - len(mark)] + mark
+
+
+def is_name_of_deleted(name: str) -> bool:
+    """Whether `name_of_deleted`, or a Kafka, gave this name."""
+    return _DELETED_DIRECTORY.fullmatch(name) is not None
 
 
 def segment_file(base_offset: int, suffix: str) -> str:

@@ -3,17 +3,17 @@
     topics.json: "flights" has 2 partitions ----> /disk1/flights-0   /disk2/flights-1
     a new partition goes to the directory that has the fewest, whatever their sizes (Kafka's rule)
 
-Finding a partition (`get`) is a dictionary look-up. Everything else here is rare and takes one
-lock.
+A change of the topics is written down first, in every directory, then carried out; a start carries
+out what a crash has left undone (topic_registry.py). Everything here is rare and takes one lock;
+finding a log (`Partitions`) takes none. Whoever holds the lock waits for no group and no reader.
 
 What cannot be used goes offline alone, with a reason: a directory (`offline`), or a partition
-whose files are damaged (`refused`). Kafka: `LogManager`.
+whose files are damaged or cannot be read (`refused`). Kafka: `LogManager`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
 import uuid
@@ -31,15 +31,10 @@ from zerocopy_lab.errors import (
     UnknownTopicOrPartition,
 )
 from zerocopy_lab.log.atomic_file import passes, sync_directory
-from zerocopy_lab.log.file_names import (
-    DELETED_DIRECTORY_SUFFIX,
-    TopicPartition,
-    check_topic_name,
-    name_of_deleted,
-    parse_partition_directory,
-)
+from zerocopy_lab.log.file_names import TopicPartition, check_topic_name, name_of_deleted
 from zerocopy_lab.log.open_files import OpenFiles, share_of_descriptors
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
+from zerocopy_lab.log.partitions import Partitions, TopicInfo
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.startup.identity_files import (
     cluster_id_in,
@@ -47,19 +42,19 @@ from zerocopy_lab.log.startup.identity_files import (
     new_id,
     save_topic_id,
 )
+from zerocopy_lab.log.startup.leftovers import PATIENCE_MS, Leftovers, partitions_in, remove
 from zerocopy_lab.log.startup.loading import Checkpoints, DamagedLog, load_partition
 from zerocopy_lab.log.startup.log_directory import DirectoryUnusable, LogDirectory
-from zerocopy_lab.log.startup.topic_registry import Registry, TopicInfo, read_topics, write_topics
+from zerocopy_lab.log.startup.topic_registry import Registry, read_topics, write_topics
 from zerocopy_lab.log.upkeep.housekeeping_round import Rounds, logged
 
 _LOGGER = logging.getLogger(__name__)
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
-# KRaft's own log lies in a Kafka's log.dir as well. It is no topic, and not all its files are
-# segments.
-_NOT_A_TOPIC = "__cluster_metadata"
+#: A directory that nobody announced, "flights-4000000000", must not make us fill the gap before it.
+MOST_ADOPTED = 10_000
 
 
-class LogDirectories:
+class LogDirectories(Partitions):
     """The logs of one broker. Made by `open`; `close` leaves everything in order."""
 
     def __init__(
@@ -68,6 +63,7 @@ class LogDirectories:
         max_open_files: int,
         clock_ms: Callable[[], int],
     ) -> None:
+        super().__init__()
         self.defaults = defaults
         self.cluster_id = ""
         self.open_files = OpenFiles(max_open_files)
@@ -75,10 +71,8 @@ class LogDirectories:
         self._lock = threading.RLock()
         self._directories: dict[Path, LogDirectory] = {}
         self._offline: dict[Path, str] = {}
-        self._refused: dict[TopicPartition, str] = {}
         self._revision, self._registry = 0, Registry()
-        self._logs: dict[tuple[str, int], PartitionLog] = {}
-        self._condemned: list[tuple[int, Path]] = []  # directories of deleted partitions, and when
+        self._leftovers = Leftovers()
         self._last_checkpoint_ms = clock_ms()
         self._rounds = Rounds(self.open_files, clock_ms())
 
@@ -117,38 +111,6 @@ class LogDirectories:
         logs._after_loading(written_down)
         return logs
 
-    # Finding
-
-    def get(self, topic: str, partition: int) -> PartitionLog | None:
-        """The log of a partition, None when there is none (or none that can be used: see
-        `find`).
-        """
-        return self._logs.get((topic, partition))
-
-    def find(self, topic: str, partition: int) -> PartitionLog:
-        """The log of a partition. Raises UnknownTopicOrPartition, KafkaStorageError (known, but
-        unusable: why).
-        """
-        found = self._logs.get((topic, partition))
-        if found is not None:
-            return found
-        if not 0 <= partition < self._registry.partition_count(topic):
-            raise UnknownTopicOrPartition(f"{topic}-{partition}")
-        key = TopicPartition(topic, partition)
-        raise KafkaStorageError(self._refused.get(key, f"{key} is in a directory that is offline"))
-
-    def topics(self) -> Mapping[str, TopicInfo]:
-        """All topics by name, as of now."""
-        return MappingProxyType(self._registry.topics)
-
-    def partitions_of(self, topic: str) -> list[int]:
-        """The partitions of a topic, [] when there is none of this name."""
-        return list(range(self._registry.partition_count(topic)))
-
-    def logs(self) -> list[PartitionLog]:
-        """Every log that is open."""
-        return list(self._logs.values())
-
     @property
     def directories(self) -> tuple[Path, ...]:
         """The directories in use."""
@@ -158,11 +120,6 @@ class LogDirectories:
     def offline(self) -> Mapping[Path, str]:
         """The directories that cannot be used, and why."""
         return MappingProxyType(self._offline)
-
-    @property
-    def refused(self) -> Mapping[TopicPartition, str]:
-        """The partitions that could not be opened, and why."""
-        return MappingProxyType(self._refused)
 
     # Changing
 
@@ -181,6 +138,8 @@ class LogDirectories:
         with self._lock:
             if topic in self._registry.topics:
                 raise TopicAlreadyExists(f"there is a topic {topic} already")
+            if topic in self._registry.forgetting:
+                raise TopicAlreadyExists(f"the older topic {topic} is still being deleted")
             info = TopicInfo(uuid.uuid4(), partition_count, settings)
             self._change(self._registry.with_topic(topic, info), f"create {topic}")
             return info
@@ -213,74 +172,120 @@ class LogDirectories:
                     log.settings = settings
             return info
 
-    def delete_topic(self, topic: str) -> None:
-        """Remove a topic: for clients at once, its files after `file.delete.delay.ms`. Raises
-        UnknownTopicOrPartition.
+    def delete_topic(self, topic: str, forget: Callable[[str], None] | None = None) -> None:
+        """Remove a topic: for clients at once, its files after `file.delete.delay.ms`. `forget`
+        removes what others know of it; until it has, there is no new topic of that name.
+
+        Raises UnknownTopicOrPartition, KafkaStorageError, and what `forget` raises: then the
+        topic is gone, and to delete it again is to try only that again.
         """
         with self._lock:
-            known = self._registry.known(topic)
-            self._change(self._registry.without(topic), f"delete {topic}")
-            are_aside = [
-                self._delete_partition(TopicPartition(topic, partition))
-                for partition in range(known.partitions)
-            ]
-            for directory in self._directories.values():
-                with logged(f"writing checkpoints in {directory.path}"):
-                    directory.write_checkpoints(_inside(directory, self.logs()))
-            if all(are_aside):
-                with logged(f"writing down that {topic} is gone"):
-                    self._write(self._registry.cleared_of(known.topic_id))
+            if topic not in self._registry.forgetting:
+                known = self._registry.known(topic)
+                rest = self._registry.without(topic, forgetting=forget is not None)
+                self._change(rest, f"delete {topic}")
+                self._clear_away(topic, known)
+        if forget is not None:  # outside the lock: groups take theirs first, then ours
+            self._forget(topic, forget)
 
-    def _delete_partition(self, key: TopicPartition) -> bool:
-        """Whether its directory is out of the way; not if it was refused, or its disk is away."""
-        is_aside = False
+    def finish_deletions(self, forget: Callable[[str], None]) -> None:
+        """After the start: what was being deleted when the broker ended (see `delete_topic`)."""
+        for topic in self._registry.forgetting:
+            with logged(f"finishing the deletion of {topic}"):
+                self._forget(topic, forget)
+
+    def _forget(self, topic: str, forget: Callable[[str], None]) -> None:
+        forget(topic)
+        with self._lock:
+            left = self._registry.forgetting - {topic}
+            self._change(self._registry._replace(forgetting=left), f"forget {topic}")
+
+    def _clear_away(self, topic: str, known: TopicInfo) -> None:
+        """Put the directories aside; only if all of them are, the topic's id can be forgotten."""
+        are_aside = [
+            self._delete_partition(TopicPartition(topic, partition), known)
+            for partition in range(known.partitions)
+        ]
+        for directory in self._directories.values():
+            with logged(f"writing checkpoints in {directory.path}"):
+                directory.write_checkpoints(_inside(directory, self.logs()))
+        if all(are_aside):
+            with logged(f"writing down that {topic} is gone"):
+                left = self._registry.deleting - {known.topic_id}
+                self._write(self._registry._replace(deleting=left))
+
+    def _delete_partition(self, key: TopicPartition, info: TopicInfo) -> bool:
+        """Whether no directory of it is left under its name, as far as we can see."""
         self._refused.pop(key, None)
         log = self._logs.pop(key, None)
-        if log is not None:
-            with logged(f"removing {log.directory}"), self._failing(log.directory.parent):
-                self._remove(log)
-                is_aside = True
-        return is_aside
+        gone = UnknownTopicOrPartition(f"{key} was deleted")
+        delay_ms = info.settings.file_delete_delay_ms
+        try:
+            if log is not None:
+                self._put_aside(
+                    key, log.directory, delay_ms, lambda aside: log.move_aside(aside, gone)
+                )
+            for path in [path / str(key) for path in self._directories]:
+                if _is_of(path, info):  # what was refused may lie in any of them
+                    self._put_aside(key, path, delay_ms, path.rename)
+        except OSError as error:
+            _LOGGER.error("removing %s: %s", key, error)
+            return False
+        return not self._offline
 
     def _change(self, registry: Registry, action: str) -> None:
-        """Make the partitions, then write the new state of affairs down: from then on it is true.
+        """Write the new state of affairs down: from then on it is true. Then make the partitions.
 
         On an error everything is as before.
         """
-        before = self._registry
+        before, made = self._registry, list[PartitionLog]()
         try:
-            self._create_missing(registry)
-            self._write(registry)
+            self._write(registry, publish=False)
+            for key in self._missing(registry):
+                made.append(self._create_partition(key, registry.topics[key.topic], made))
+            self._sync_directories()
         except OSError as error:
-            for key in [key for key in self._logs if key[1] >= before.partition_count(key[0])]:
-                self._remove(self._logs.pop(key))
             with logged(f"taking back: {action}"):
+                for log in made:
+                    self._take_back(log)
                 self._write(before)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
+        self._add(made)
+        self._know(registry)
 
-    def _write(self, registry: Registry) -> None:
+    def _take_back(self, log: PartitionLog) -> None:
+        """Nobody has seen it yet. It goes at once: a full disk needs the room to say so."""
+        aside = log.directory.with_name(name_of_deleted(TopicPartition(log.topic, log.partition)))
+        log.move_aside(aside, UnknownTopicOrPartition(f"{log.topic} could not be made"))
+        remove(aside)
+
+    def _add(self, logs: Iterable[PartitionLog]) -> None:
+        self._logs.update({(log.topic, log.partition): log for log in logs})
+
+    def _write(self, registry: Registry, *, publish: bool = True) -> None:
         self._revision += 1
-        for path in self._directories:
-            write_topics(path, self._revision, registry)
+        for path in list(self._directories):
+            try:
+                with self._failing(path):
+                    write_topics(path, self._revision, registry)
+            except OSError:
+                if path in self._directories or not self._directories:
+                    raise
+        if not self._directories:
+            raise KafkaStorageError("every log directory is offline")
+        if publish:
+            self._know(registry)
+
+    def _know(self, registry: Registry) -> None:
         self._registry = registry
+        self._publish(registry.topics)
 
     # Partitions
 
     def _load_all(self, directory: LogDirectory) -> None:
         try:
-            with os.scandir(directory.path) as entries:
-                found = [entry.name for entry in entries if entry.is_dir()]
-            for name in sorted(found):
-                if name.endswith(DELETED_DIRECTORY_SUFFIX):
-                    shutil.rmtree(directory.path / name)
-                    continue
-                key = parse_partition_directory(name)
-                if key is None:
-                    _LOGGER.warning(
-                        "%s is no partition's directory: left alone", directory.path / name
-                    )
-                elif key.topic != _NOT_A_TOPIC:
-                    self._load(directory, key)
+            for key in partitions_in(directory.path):
+                self._load(directory, key)
         except OSError as error:
             self._take_offline(directory.path, str(error))
 
@@ -291,27 +296,34 @@ class LogDirectories:
                 raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
             topic_id = load_topic_id(path)
             if topic_id in self._registry.deleting:
-                _finish_deletion(path, key)
+                _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
+                aside = path.with_name(name_of_deleted(key))  # half of it must not keep its name
+                path.rename(aside)
+                remove(aside)
                 return
             known = self._registry.topics.get(key.topic)
             if known is not None and topic_id is not None and topic_id != known.topic_id:
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
-            topic_id = topic_id or (known.topic_id if known else uuid.uuid4())
+            if known is None and key.partition >= MOST_ADOPTED:
+                raise DamagedLog(f"{path}: no topic of so many partitions is known here")
+            if topic_id is None:  # a crash while it was made; or a Kafka older than topic ids
+                topic_id = known.topic_id if known else uuid.uuid4()
+                save_topic_id(path, topic_id)
             self._registry = self._registry.adopting(key, topic_id, self.defaults)
-            self._open_partition(
-                directory,
-                key,
-                self._registry.topics[key.topic],
-                Checkpoints(
-                    directory.was_clean,
-                    directory.recovery_points.get(key, 0),
-                    directory.log_starts.get(key, 0),
-                    directory.cleaned.get(key),
-                ),
+            checkpoints = Checkpoints(
+                directory.was_clean,
+                directory.recovery_points.get(key, 0),
+                directory.log_starts.get(key, 0),
+                directory.cleaned.get(key),
             )
-        except (DamagedLog, ValueError) as error:
-            _LOGGER.error("%s stays offline: %s", key, error)
-            self._refused[key] = str(error)
+            info = self._registry.topics[key.topic]
+            self._add([self._open_partition(directory, key, info, checkpoints)])
+        except (DamagedLog, ValueError, OSError) as error:
+            self._refuse(key, str(error))
+
+    def _refuse(self, key: TopicPartition, why: str) -> None:
+        _LOGGER.error("%s stays offline: %s", key, why)
+        self._refused[key] = why
 
     def _open_partition(
         self,
@@ -319,10 +331,9 @@ class LogDirectories:
         key: TopicPartition,
         info: TopicInfo,
         checkpoints: Checkpoints,
-    ) -> None:
-        path = directory.path / str(key)
-        self._logs[key] = load_partition(
-            path,
+    ) -> PartitionLog:
+        return load_partition(
+            directory.path / str(key),
             key,
             info.topic_id,
             info.settings,
@@ -334,17 +345,22 @@ class LogDirectories:
 
     def _after_loading(self, written_down: Registry) -> None:
         """Make what is announced but not there, and write down what is there but not announced."""
-        if not self._offline:
-            self._registry = self._registry._replace(deleting=frozenset())  # nothing is left
+        if not self._offline and not self._refused:  # nothing is left of them
+            self._registry = self._registry._replace(deleting=frozenset())
         for key in self._missing(self._registry):
             if self._offline:
                 self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
-            else:
-                _LOGGER.warning("%s has no directory: made anew, and empty", key)
-        self._create_missing(self._registry)
-        if self._registry != written_down:
-            with logged("writing down the topics that were found"):
+                continue
+            _LOGGER.warning("%s has no directory: made anew, and empty", key)
+            try:
+                self._add([self._create_partition(key, self._registry.topics[key.topic])])
+            except OSError as error:
+                self._refuse(key, str(error))
+        with logged("writing down the topics that were found"):
+            self._sync_directories()
+            if self._registry != written_down:
                 self._write(self._registry)
+        self._know(self._registry)
         logs = self.logs()
         for directory in list(self._directories.values()):
             if not directory.was_clean:  # recovery may have found less than they promise
@@ -358,55 +374,62 @@ class LogDirectories:
             if key not in self._logs and key not in self._refused
         ]
 
-    def _create_missing(self, registry: Registry) -> None:
-        missing = self._missing(registry)
-        if not missing:
-            return
-        if not self._directories:
-            raise KafkaStorageError("every log directory is offline")
-        counts = dict.fromkeys(self._directories, 0)
-        for log in self._logs.values():
-            if log.directory.parent in counts:
-                counts[log.directory.parent] += 1
-        for key in missing:
-            path = min(counts, key=lambda path: counts[path])
-            self._create_partition(self._directories[path], key, registry.topics[key.topic])
-            counts[path] += 1
-        for path in self._directories:
-            sync_directory(path)
-
     def _create_partition(
-        self, directory: LogDirectory, key: TopicPartition, info: TopicInfo
-    ) -> None:
+        self, key: TopicPartition, info: TopicInfo, others: Sequence[PartitionLog] = ()
+    ) -> PartitionLog:
+        """In the directory that has the fewest; `others` are not known yet. Raises OSError, and
+        leaves nothing then.
+        """
+        counts = dict.fromkeys(self._directories, 0)
+        for log in (*self._logs.values(), *others):
+            counts[log.directory.parent] += 1
+        directory = self._directories[min(counts, key=lambda path: counts[path])]
         path = directory.path / str(key)
         path.mkdir()
         try:
             save_topic_id(path, info.topic_id)
             # A new one: what the checkpoints say of an older topic of this name does not apply.
-            self._open_partition(directory, key, info, Checkpoints(was_clean=True))
+            return self._open_partition(directory, key, info, Checkpoints(was_clean=True))
         except OSError:
             shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
             raise
 
-    def _remove(self, log: PartitionLog) -> None:
-        """Put a partition's directory aside; housekeeping removes it after the delay."""
-        key = TopicPartition(log.topic, log.partition)
-        aside = log.directory.with_name(name_of_deleted(key))
-        log.move_aside(aside, UnknownTopicOrPartition(f"{key} was deleted"))
-        self._condemned.append((self._clock_ms() + log.settings.file_delete_delay_ms, aside))
+    def _sync_directories(self) -> None:
+        for path in self._directories:
+            sync_directory(path)
+
+    def _put_aside(
+        self, key: TopicPartition, path: Path, delay_ms: int, rename: Callable[[Path], object]
+    ) -> None:
+        """Give a partition's directory another name; housekeeping removes it. Raises OSError."""
+        aside = path.with_name(name_of_deleted(key))
+        with self._failing(path.parent):
+            try:
+                rename(aside)
+            except FileNotFoundError:
+                if not path.parent.is_dir():
+                    raise
+                return  # somebody has removed it by hand
+        self._leftovers.add(aside, self._clock_ms() + delay_ms)
 
     # Running and stopping
 
     def _take_offline(self, path: Path, why: str) -> None:
         with self._lock:
+            if path in self._offline:
+                return  # it was said
             _LOGGER.error("log directory %s goes offline: %s", path, why)
             self._offline[path] = why
             directory = self._directories.pop(path, None)
             if directory is not None:
                 directory.release()
-            for log in self._logs.values():
+            reason = f"log directory {path} is offline: {why}"
+            for log in self.logs():
                 if log.directory.parent == path:
-                    log.go_offline(KafkaStorageError(f"log directory {path} is offline: {why}"))
+                    key = TopicPartition(log.topic, log.partition)
+                    self._refused[key] = reason
+                    self._logs.pop(key, None)
+                    log.go_offline(KafkaStorageError(reason))
 
     def housekeeping(self, now_ms: int) -> None:
         """Flush by time, delete, compact, write checkpoints; to be called about every second.
@@ -415,7 +438,12 @@ class LogDirectories:
         """
         self._rounds.look_after(self.logs(), now_ms)
         self._write_checkpoints(now_ms)
-        self._remove_directories(now_ms)
+        with self._lock:
+            due = self._leftovers.due(now_ms)
+        for path in due:  # may take long: nobody need wait for it
+            if not remove(path):
+                with self._lock:
+                    self._leftovers.add(path, now_ms + PATIENCE_MS)
 
     def _write_checkpoints(self, now_ms: int) -> None:
         is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
@@ -428,14 +456,6 @@ class LogDirectories:
                     directory.write_checkpoints(inside, all_of_them=is_due)
         if is_due:
             self._last_checkpoint_ms = now_ms
-
-    def _remove_directories(self, now_ms: int) -> None:
-        with self._lock:
-            due = [path for due_ms, path in self._condemned if due_ms <= now_ms]
-            self._condemned = [item for item in self._condemned if item[0] > now_ms]
-        for path in due:
-            with logged(f"removing {path}"), self._failing(path.parent):
-                shutil.rmtree(path)
 
     @contextmanager
     def _failing(self, path: Path) -> Iterator[None]:
@@ -475,14 +495,12 @@ class LogDirectories:
         return [key for key in self._refused if (directory.path / str(key)).is_dir()]
 
 
-def _finish_deletion(path: Path, key: TopicPartition) -> None:
-    """Remove the directory of a topic that was deleted. A crash must not leave half of it under its
-    old name.
-    """
-    _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
-    aside = path.with_name(name_of_deleted(key))
-    path.rename(aside)
-    shutil.rmtree(aside)
+def _is_of(path: Path, info: TopicInfo) -> bool:
+    """Whether there is a directory, and it is the topic's (or does not say whose it is)."""
+    try:
+        return path.is_dir() and load_topic_id(path) in (None, info.topic_id)
+    except (ValueError, OSError):
+        return True
 
 
 def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:

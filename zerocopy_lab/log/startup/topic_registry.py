@@ -7,8 +7,11 @@ crash, the one with the highest revision counts.
     {"revision": 3, "topics": {
         "flights": {"id": "Wn3c...", "partitions": 2, "overrides": {"segment.bytes": "1048576"}}}}
 
-A topic that is being deleted is named by its id, in "deleting", until its last directory is out of
-the way: those that a crash has left, or that are on a disk that is away, go at a later start.
+The file is the moment of decision: it is written first, and the directories follow. What a crash
+left undone is done at the next start: partitions that are announced are made, and those of a topic
+that is being deleted, which is named by its id in "deleting", go, also from a disk that was away.
+A name in "forgetting" may not be given to a new topic yet: the groups' offsets of the deleted one
+are still there.
 
 Kafka ignores the file, as it ignores everything in a `log.dir` that is no directory. Where it is
 missing or damaged, the topics are taken from the partitions' directories; only the overrides are
@@ -20,16 +23,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from zerocopy_lab.errors import UnknownTopicOrPartition
+from zerocopy_lab.errors import InvalidConfig, UnknownTopicOrPartition
 from zerocopy_lab.log.atomic_file import replace_file
 from zerocopy_lab.log.file_names import TopicPartition
+from zerocopy_lab.log.partitions import TopicInfo
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.startup.identity_files import format_id, parse_id
 
@@ -37,20 +41,12 @@ _LOGGER = logging.getLogger(__name__)
 TOPICS_FILE = "topics.json"
 
 
-@dataclass(frozen=True, slots=True)
-class TopicInfo:
-    """A topic: how many partitions it has and what is set for it."""
-
-    topic_id: UUID
-    partitions: int
-    settings: TopicSettings
-
-
 class Registry(NamedTuple):
     """The topics, and those that are being deleted. Never changed: a change is another one."""
 
     topics: Mapping[str, TopicInfo] = MappingProxyType({})
     deleting: frozenset[UUID] = frozenset()
+    forgetting: frozenset[str] = frozenset()
 
     def known(self, topic: str) -> TopicInfo:
         """The topic of this name. Raises UnknownTopicOrPartition."""
@@ -83,14 +79,16 @@ class Registry(NamedTuple):
             return self
         return self.with_topic(key.topic, replace(info, partitions=key.partition + 1))
 
-    def without(self, topic: str) -> Registry:
-        """The topic is gone, but its directories may still be there."""
+    def without(self, topic: str, *, forgetting: bool) -> Registry:
+        """The topic is gone, but its directories may still be there; and what others know of it
+        (`forgetting`).
+        """
         rest = {name: info for name, info in self.topics.items() if name != topic}
-        return Registry(rest, self.deleting | {self.topics[topic].topic_id})
-
-    def cleared_of(self, topic_id: UUID) -> Registry:
-        """No directory of a deleted topic is there any more."""
-        return self._replace(deleting=self.deleting - {topic_id})
+        return Registry(
+            rest,
+            self.deleting | {self.topics[topic].topic_id},
+            self.forgetting | {topic} if forgetting else self.forgetting,
+        )
 
 
 def write_topics(directory: Path, revision: int, registry: Registry) -> None:
@@ -106,6 +104,8 @@ def write_topics(directory: Path, revision: int, registry: Registry) -> None:
     whole: dict[str, Any] = {"revision": revision, "topics": described}
     if registry.deleting:
         whole["deleting"] = sorted(map(format_id, registry.deleting))
+    if registry.forgetting:
+        whole["forgetting"] = sorted(registry.forgetting)
     content = json.dumps(whole, indent=1)
     replace_file(directory / TOPICS_FILE, content.encode())
 
@@ -136,9 +136,22 @@ def _parse(content: bytes, defaults: TopicSettings) -> tuple[int, Registry]:
         name: TopicInfo(
             parse_id(topic["id"]),
             int(topic["partitions"]),
-            TopicSettings.from_kafka(topic["overrides"], defaults),
+            _settings(name, topic["overrides"], defaults),
         )
         for name, topic in described["topics"].items()
     }
     deleting = frozenset(map(parse_id, described.get("deleting", ())))
-    return int(described["revision"]), Registry(topics, deleting)
+    forgetting = frozenset(described.get("forgetting", ()))
+    return int(described["revision"]), Registry(topics, deleting, forgetting)
+
+
+def _settings(topic: str, overrides: Mapping[str, str], defaults: TopicSettings) -> TopicSettings:
+    """One that another release knew, or somebody mistyped, does not cost the others."""
+    legal = {}
+    for name, text in overrides.items():
+        try:
+            TopicSettings.from_kafka({name: text}, defaults)
+            legal[name] = text
+        except InvalidConfig as error:
+            _LOGGER.error("topic %s: %s; going on without it", topic, error)
+    return TopicSettings.from_kafka(legal, defaults)
