@@ -40,11 +40,14 @@ def test_a_scratch_directory_goes_with_its_process() -> None:
     assert not path.exists()
 
 
-KILLED_PROGRAM = PROGRAM + """
+KILLED_PROGRAM = (
+    PROGRAM
+    + """
 import os, signal
 sys.stdout.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
+)
 
 
 def test_the_next_process_removes_what_a_killed_one_left() -> None:

@@ -51,6 +51,7 @@ class Broker:
         self.aside = Aside()
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
+        self.logs.finish_deletions(self.groups.offsets.forget_topic)
         topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()

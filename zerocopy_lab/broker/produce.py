@@ -28,11 +28,13 @@ from zerocopy_lab.errors import (
     CloseConnection,
     InvalidRecord,
     InvalidRequiredAcks,
+    InvalidTopic,
     KafkaError,
     RequestTimedOut,
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.log import Appended, LogDirectories
+from zerocopy_lab.log.file_names import INTERNAL_TOPICS
 from zerocopy_lab.protocol.framing import Client, Nothing, Now, Reply, Request
 from zerocopy_lab.protocol.produce import (
     PartitionBatches,
@@ -106,6 +108,8 @@ class ProduceHandler:
                 raise TransactionalIdAuthorizationFailed(
                     "this broker has no transactions; remove transactional.id"
                 )
+            if topic in INTERNAL_TOPICS:
+                raise InvalidTopic(f"cannot append to internal topic {topic}")
             if not records:
                 raise InvalidRecord("no record batch")
             appended = self._logs.find(topic, partition).append(records)

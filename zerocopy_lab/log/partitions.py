@@ -59,9 +59,9 @@ class Partitions:
         key = TopicPartition(topic, partition)
         raise KafkaStorageError(self._refused.get(key, f"{key} cannot be used now"))
 
-    def name_of(self, topic_id: UUID) -> str:
-        """The name of the topic with this id. Raises UnknownTopicId."""
-        name = self._names.get(topic_id)
+    def name_of(self, topic_id: UUID | None) -> str:
+        """The name of the topic with this id (None is nobody's). Raises UnknownTopicId."""
+        name = self._names.get(topic_id) if topic_id else None
         if name is None:
             raise UnknownTopicId(f"no topic has the id {topic_id}")
         return name

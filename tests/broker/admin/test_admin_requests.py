@@ -388,3 +388,53 @@ def test_elect_leaders(caller: Caller, key: ApiKey, version: int) -> None:
         key, version, election_type=0, topic_partitions=None, timeout=timedelta(seconds=1)
     )
     assert everything.replica_election_results == ()
+
+
+def test_names_that_collide_in_metrics(caller: Caller) -> None:
+    """Kafka's answers to the same: a dot and an underscore are one character there."""
+    assert codes(create(caller, 7, {"name": "a.b"})) == [0]
+    for validate_only in (True, False):
+        wanted = [{"name": "a_b"}, {"name": "a-b"}, {"name": "a.b"}]
+        answers = create(caller, 7, *wanted, validate_only=validate_only)
+        assert codes(answers) == [17, 0, 36], validate_only
+    assert "collides with the existing topic a.b" in answers[0].error_message
+    assert codes(create(caller, 7, {"name": "e_f"})) == [0]
+    assert codes(create(caller, 7, {"name": "e.f"})) == [17]
+
+
+def test_a_broker_s_own_topics_are_closed_to_clients(broker: Broker, caller: Caller) -> None:
+    assert codes(create(caller, 7, {"name": "__cluster_metadata"})) == [42]
+    offsets = {"name": "__consumer_offsets", "configs": {"cleanup.policy": "delete"}}
+    assert codes(create(caller, 7, dict(offsets))) == [40]
+    offsets["configs"] = {"cleanup.policy": "compact"}
+    assert codes(create(caller, 7, dict(offsets))) == [0]
+    batch = build_batch([Record(0, 1, b"forged", b"offset")])
+    types = caller.types(ApiKey.produce, 9)
+    part = types.PartitionProduceData(index=0, records=batch)
+    answer = caller.call(
+        ApiKey.produce,
+        9,
+        transactional_id=None,
+        acks=1,
+        timeout=timedelta(seconds=1),
+        topic_data=(types.TopicProduceData(name="__consumer_offsets", partition_data=(part,)),),
+    )
+    assert answer.responses[0].partition_responses[0].error_code == 17
+    assert broker.logs.find("__consumer_offsets", 0).log_end_offset == 0
+    types = caller.types(ApiKey.delete_records, 2)
+    part = types.DeleteRecordsPartition(partition_index=0, offset=-1)
+    topic = types.DeleteRecordsTopic(name="__consumer_offsets", partitions=(part,))
+    answer = caller.call(ApiKey.delete_records, 2, topics=(topic,), timeout=timedelta(seconds=1))
+    assert answer.topics[0].partitions[0].error_code == 17
+    for operation, value, code in ((SET, "delete", 40), (DELETE, None, 40), (SET, "compact", 0)):
+        types = caller.types(ApiKey.incremental_alter_configs, 1)
+        config = types.AlterableConfig(
+            name="cleanup.policy", config_operation=operation, value=value
+        )
+        resource = types.AlterConfigsResource(
+            resource_type=TOPIC, resource_name="__consumer_offsets", configs=(config,)
+        )
+        answer = caller.call(
+            ApiKey.incremental_alter_configs, 1, resources=(resource,), validate_only=False
+        )
+        assert codes(answer.responses) == [code]

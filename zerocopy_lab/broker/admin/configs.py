@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from zerocopy_lab.broker.admin.config_entries import ConfigEntry, broker_entries, topic_entries
+from zerocopy_lab.broker.admin.topic_changes import check_settings
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
@@ -141,7 +142,7 @@ class ConfigsHandler:
             raise InvalidRequest("only topics can be changed; the broker is set up when it starts")
         name = resource.resource_name
         overrides = wanted(resource, self._topic(name))
-        TopicSettings.from_kafka(overrides, self._settings.topic_defaults)
+        check_settings(name, TopicSettings.from_kafka(overrides, self._settings.topic_defaults))
         if not validate_only:
             self._logs.alter_settings(name, overrides)
 

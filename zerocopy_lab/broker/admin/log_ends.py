@@ -8,8 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from zerocopy_lab.broker.serving import answers
-from zerocopy_lab.errors import FencedLeaderEpoch, KafkaError, PolicyViolation, UnknownLeaderEpoch
+from zerocopy_lab.errors import (
+    FencedLeaderEpoch,
+    InvalidTopic,
+    KafkaError,
+    PolicyViolation,
+    UnknownLeaderEpoch,
+)
 from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log.file_names import INTERNAL_TOPICS
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
@@ -48,6 +55,8 @@ class LogEndsHandler:
     def _delete(self, types: Any, topic: str, partition: int, offset: int) -> Any:
         code, low_watermark = 0, _UNKNOWN
         try:
+            if topic in INTERNAL_TOPICS:
+                raise InvalidTopic(f"cannot delete records of internal topic {topic}")
             log = self._logs.find(topic, partition)
             if not log.settings.deletes:
                 raise PolicyViolation(

@@ -8,7 +8,6 @@ with the new topic at once.
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
@@ -21,6 +20,7 @@ from zerocopy_lab.errors import (
     UnknownTopicOrPartition,
 )
 from zerocopy_lab.log import LogDirectories, TopicInfo
+from zerocopy_lab.log.file_names import INTERNAL_TOPICS
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
@@ -77,8 +77,8 @@ class MetadataHandler:
     def _answer_one(self, wanted: Any, may_create: bool, types: Any, version: int) -> Any:
         name, topic_id = wanted.name, getattr(wanted, "topic_id", None)
         try:
-            if name is None:
-                name = self._name_of(topic_id)
+            if topic_id is not None or name is None:  # Java's client sends an id and ""
+                name = self._logs.name_of(topic_id)
             return self._topic(types, name, self._find_or_create(name, may_create))
         except KafkaError as error:
             return messages.make(
@@ -89,24 +89,20 @@ class MetadataHandler:
                 partitions=(),
             )
 
-    def _name_of(self, topic_id: UUID | None) -> str:
-        for name, topic in self._logs.topics().items():
-            if topic.topic_id == topic_id:
-                return name
-        raise UnknownTopicOrPartition(f"no topic has the id {topic_id}")
-
     def _find_or_create(self, name: str, may_create: bool) -> TopicInfo:
         known = self._logs.topics().get(name)
         if known is not None:
             return known
-        if not may_create:
+        if not may_create or name in INTERNAL_TOPICS:  # those come with settings of their own
             raise UnknownTopicOrPartition(name)
         try:
             created = self._changes.create(name)
             assert created is not None, "only a validation creates nothing"
             return created
-        except TopicAlreadyExists:  # by another network thread, a moment ago
-            return self._logs.topics()[name]
+        except TopicAlreadyExists:  # by another network thread, a moment ago; or it is deleted now
+            if (found := self._logs.topics().get(name)) is None:
+                raise UnknownTopicOrPartition(name) from None
+            return found
 
     def _topic(self, types: Any, name: str, topic: TopicInfo) -> Any:
         return messages.make(
@@ -114,7 +110,7 @@ class MetadataHandler:
             error_code=messages.error_code(0),
             name=name,
             topic_id=topic.topic_id,
-            is_internal=name.startswith("__"),
+            is_internal=name in INTERNAL_TOPICS,
             partitions=tuple(
                 self._partition(types, name, index) for index in range(topic.partitions)
             ),

@@ -18,19 +18,26 @@ from zerocopy_lab.errors import (
     InvalidReplicaAssignment,
     InvalidReplicationFactor,
     InvalidRequest,
+    InvalidTopic,
     PolicyViolation,
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
 from zerocopy_lab.log import LogDirectories, TopicInfo, TopicSettings
-from zerocopy_lab.log.file_names import check_topic_name
+from zerocopy_lab.log.file_names import (
+    CLUSTER_METADATA_TOPIC,
+    INTERNAL_TOPICS,
+    check_topic_name,
+)
 
 MOST_PARTITIONS_PER_REQUEST = 10_000  # Kafka's MAX_PARTITIONS_PER_BATCH
 BY_DEFAULT = -1  # "as the broker likes", for partitions and replication factor
 
 
 class TopicChanges:
-    """Changes which topics there are. `on_delete` is told the name of a topic that is gone."""
+    """Changes which topics there are. `on_delete` is told the name of a topic that is gone, and
+    done before there can be another one of that name.
+    """
 
     def __init__(
         self,
@@ -57,9 +64,12 @@ class TopicChanges:
         Raises InvalidTopic, TopicAlreadyExists, InvalidPartitions, InvalidReplicationFactor,
         InvalidReplicaAssignment, InvalidConfig, InvalidRequest, PolicyViolation, KafkaStorageError.
         """
+        if name == CLUSTER_METADATA_TOPIC:
+            raise InvalidRequest(f"creation of internal topic {name} is prohibited")
         check_topic_name(name)
         if name in self._logs.topics():
             raise TopicAlreadyExists(f"there is a topic {name} already")
+        self._check_collision(name)
         if assignments:
             if (partition_count, replication_factor) != (BY_DEFAULT, BY_DEFAULT):
                 raise InvalidRequest("give either an assignment or numbers, not both")
@@ -73,7 +83,7 @@ class TopicChanges:
             raise InvalidPartitions(f"{partition_count} partitions; a topic has at least one")
         self._check_room(partition_count)
         given = _without_nulls(overrides or {})
-        TopicSettings.from_kafka(given, self._settings.topic_defaults)
+        check_settings(name, TopicSettings.from_kafka(given, self._settings.topic_defaults))
         return None if validate_only else self._logs.create_topic(name, partition_count, given)
 
     def extend(
@@ -88,6 +98,8 @@ class TopicChanges:
         known = self._logs.topics().get(name)
         if known is None:
             raise UnknownTopicOrPartition(f"there is no topic {name}")
+        if name in INTERNAL_TOPICS:
+            raise PolicyViolation(f"{name}: its partitions are chosen by how many there are")
         added = new_total - known.partitions
         if added < 1:
             raise InvalidPartitions(
@@ -108,8 +120,15 @@ class TopicChanges:
         """Remove a topic, and what consumer groups have committed for it."""
         if name == OFFSETS_TOPIC:
             raise PolicyViolation(f"{name} holds the groups' offsets; delete the groups instead")
-        self._logs.delete_topic(name)
-        self._on_delete(name)
+        self._logs.delete_topic(name, self._on_delete)
+
+    def _check_collision(self, name: str) -> None:
+        """Kafka's rule: in the names of metrics a dot becomes an underscore (`hasCollision`)."""
+        unified = name.replace(".", "_")
+        if "_" in unified:
+            for other in self._logs.topics():
+                if other.replace(".", "_") == unified:
+                    raise InvalidTopic(f"topic {name} collides with the existing topic {other}")
 
     def _check_assignment(self, assignments: Mapping[int, Sequence[int]], first: int) -> None:
         if sorted(assignments) != list(range(first, first + len(assignments))):
@@ -132,6 +151,12 @@ class TopicChanges:
                 f"{there} partitions and {added} more, but this broker takes "
                 f"{self._settings.max_partitions} (max.partitions)"
             )
+
+
+def check_settings(topic: str, settings: TopicSettings) -> None:
+    """Raise InvalidConfig for what would cost a broker's own topic its contents."""
+    if topic in INTERNAL_TOPICS and settings.deletes:
+        raise InvalidConfig(f"{topic} must have cleanup.policy=compact: else its records expire")
 
 
 def _without_nulls(overrides: Mapping[str, str | None]) -> dict[str, str]:

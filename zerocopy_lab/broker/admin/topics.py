@@ -15,7 +15,7 @@ from uuid import UUID
 from zerocopy_lab.broker.admin.config_entries import topic_entries
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.serving import answers
-from zerocopy_lab.errors import InvalidRequest, KafkaError, UnknownTopicId
+from zerocopy_lab.errors import InvalidRequest, KafkaError
 from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
@@ -94,20 +94,14 @@ class TopicsHandler:
     def _delete(self, types: Any, name: str | None, topic_id: UUID | None) -> Any:
         error = None
         try:
-            if name is None:
-                name = self._name_of(topic_id)
+            if topic_id is not None or name is None:
+                name = self._logs.name_of(topic_id)
             self._changes.delete(name)
         except KafkaError as refusal:
             error = refusal
         return messages.make(
             types.DeletableTopicResult, name=name, topic_id=topic_id, **_result(error)
         )
-
-    def _name_of(self, topic_id: UUID | None) -> str:
-        for name, topic in self._logs.topics().items():
-            if topic.topic_id == topic_id:
-                return name
-        raise UnknownTopicId(f"no topic has the id {topic_id}")
 
 
 def _each_for_itself(

@@ -17,12 +17,13 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
+from uuid import UUID
 
 from zerocopy_lab.errors import (
     InvalidPartitions,
@@ -179,29 +180,34 @@ class LogDirectories(Partitions):
         Raises UnknownTopicOrPartition, KafkaStorageError, and what `forget` raises: then the
         topic is gone, and to delete it again is to try only that again.
         """
+        gone: set[UUID] = set()
         with self._lock:
             if topic not in self._registry.forgetting:
                 known = self._registry.known(topic)
                 rest = self._registry.without(topic, forgetting=forget is not None)
                 self._change(rest, f"delete {topic}")
-                self._clear_away(topic, known)
+                if self._clear_away(topic, known):
+                    gone.add(known.topic_id)
         if forget is not None:  # outside the lock: groups take theirs first, then ours
-            self._forget(topic, forget)
+            forget(topic)
+        self._deleted(topic, gone)
 
     def finish_deletions(self, forget: Callable[[str], None]) -> None:
         """After the start: what was being deleted when the broker ended (see `delete_topic`)."""
         for topic in self._registry.forgetting:
             with logged(f"finishing the deletion of {topic}"):
-                self._forget(topic, forget)
+                forget(topic)
+                self._deleted(topic, set())
 
-    def _forget(self, topic: str, forget: Callable[[str], None]) -> None:
-        forget(topic)
+    def _deleted(self, topic: str, gone: Set[UUID]) -> None:
         with self._lock:
-            left = self._registry.forgetting - {topic}
-            self._change(self._registry._replace(forgetting=left), f"forget {topic}")
+            now = self._registry
+            done = now._replace(deleting=now.deleting - gone, forgetting=now.forgetting - {topic})
+            if done != now:
+                self._change(done, f"finish the deletion of {topic}")
 
-    def _clear_away(self, topic: str, known: TopicInfo) -> None:
-        """Put the directories aside; only if all of them are, the topic's id can be forgotten."""
+    def _clear_away(self, topic: str, known: TopicInfo) -> bool:
+        """Put the directories aside; whether all of them are, so that its id can be forgotten."""
         are_aside = [
             self._delete_partition(TopicPartition(topic, partition), known)
             for partition in range(known.partitions)
@@ -209,10 +215,7 @@ class LogDirectories(Partitions):
         for directory in self._directories.values():
             with logged(f"writing checkpoints in {directory.path}"):
                 directory.write_checkpoints(_inside(directory, self.logs()))
-        if all(are_aside):
-            with logged(f"writing down that {topic} is gone"):
-                left = self._registry.deleting - {known.topic_id}
-                self._write(self._registry._replace(deleting=left))
+        return all(are_aside)
 
     def _delete_partition(self, key: TopicPartition, info: TopicInfo) -> bool:
         """Whether no directory of it is left under its name, as far as we can see."""
