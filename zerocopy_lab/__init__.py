@@ -36,7 +36,7 @@ JOURNEY = (
     "broker/produce.py",
     "protocol/produce.py",
     "protocol/reader.py",
-    "log/startup/log_directories.py",
+    "log/partitions.py",
     "log/settings.py",
     "log/partition_log.py",
     "log/admission.py",
