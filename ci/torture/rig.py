@@ -7,7 +7,6 @@ ones begin.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import shutil
 import time
@@ -68,7 +67,9 @@ class Rig:
     ) -> None:
         self.figures: Counter[str] = Counter()
         self._directory = directory
-        self._data_dirs = [directory / f"data{number}" for number in range(disks)]
+        self._disks = directory / "disks"  # what the plan is about: the broker's log is not
+        self._disks.mkdir()
+        self._data_dirs = [self._disks / f"data{number}" for number in range(disks)]
         self._plan = plan
         self._kills = {kind: weight for kind, weight in KILLS.items() if only in kind}
         self._random = random.Random(seed)
@@ -114,13 +115,12 @@ class Rig:
             assert self._load is not None
             reader = Reader(port, list(self._load.ledgers))
             with (
-                Wire("127.0.0.1", port) as wire,
                 reader.running(),
                 self._load.running(port, may_be_refused=True),
             ):
                 for _ in range(min(most, MOST_FAULTS_IN_A_LIFE)):
                     fault = faults.choose(self._random, starting=False)
-                    if self._inject(fault, self._plan, wire) and not fault.passes:
+                    if self._inject(fault, self._plan, port) and not fault.passes:
                         break
                     if broker.ends_within(0):
                         raise Wrong(f"the broker ended with exit code {broker.exit_code}")
@@ -139,7 +139,7 @@ class Rig:
             self._count_fault(fault, plan)
             self.figures["faults while it started"] += bool(plan.fired)
 
-    def _inject(self, fault: Fault, plan: Plan, wire: Wire) -> bool:
+    def _inject(self, fault: Fault, plan: Plan, port: int) -> bool:
         """Whether it happened. Topics are changed all the while. One that passes must leave all
         writers served.
         """
@@ -147,8 +147,13 @@ class Rig:
         fault.arm(plan)
         give_up = time.monotonic() + LONGEST_LOAD_S
         while not plan.fired and time.monotonic() < give_up:
-            with contextlib.suppress(Refused):
-                self._churn.act(wire, self._random.choice(churn.KINDS))
+            try:
+                with Wire("127.0.0.1", port) as wire:
+                    self._churn.act(wire, self._random.choice(churn.KINDS))
+            except Refused:
+                self.figures["changes refused by a failing disk"] += 1
+            except ConnectionError:
+                self.figures["connections that ended with a fault"] += 1
         plan.disarm()
         self._history[-1] += f" at {plan.where or 'nothing'}"
         self._count_fault(fault, plan)
@@ -197,7 +202,7 @@ class Rig:
     @contextmanager
     def _broker(self, data_dirs: list[Path] | None = None) -> Iterator[Broker]:
         log_path = self._directory / "broker.log"
-        broker = Broker(data_dirs or self._data_dirs, log_path, self._directory, self._plan)
+        broker = Broker(data_dirs or self._data_dirs, log_path, self._disks, self._plan)
         try:
             yield broker
         finally:
@@ -312,7 +317,7 @@ class Rig:
 
     def _kill_in_the_first_commit(self) -> None:
         """In a directory of its own, since that comes once in a broker's life."""
-        data_dirs = [self._directory / "fresh"]
+        data_dirs = [self._disks / "fresh"]
         shutil.rmtree(data_dirs[0], ignore_errors=True)
         fresh = Churn(f"{self._seed} {self.figures['kills']}")
         with self._broker(data_dirs) as broker:

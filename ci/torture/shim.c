@@ -131,11 +131,15 @@ ssize_t writev(int fd, const struct iovec *pieces, int count) {
     int action = due_at(WRITE, fd);
     PERFORM(action, write_pieces(fd, pieces, count, -1, action));
 }
-ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t position) {
-    int action = due_at(WRITE, fd);
-    PERFORM(action, write_pieces(fd, pieces, count, position, action));
-}
-ssize_t pwritev64(int fd, const struct iovec *pieces, int count, off64_t position) { return pwritev(fd, pieces, count, position); }
+#define WRITES_PIECES(name, position_type, ...)                                                     \
+    ssize_t name(int fd, const struct iovec *pieces, int count, position_type position __VA_ARGS__) { \
+        int action = due_at(WRITE, fd);                                                             \
+        PERFORM(action, write_pieces(fd, pieces, count, position, action));                         \
+    }
+WRITES_PIECES(pwritev, off_t)
+WRITES_PIECES(pwritev64, off64_t)
+WRITES_PIECES(pwritev2, off_t, , int flags __attribute__((unused)))
+WRITES_PIECES(pwritev64v2, off64_t, , int flags __attribute__((unused)))
 
 int fsync(int fd) { PERFORM(due_at(SYNC, fd), syscall(SYS_fsync, fd)); }
 int fdatasync(int fd) { PERFORM(due_at(SYNC, fd), syscall(SYS_fdatasync, fd)); }

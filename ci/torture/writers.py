@@ -84,7 +84,7 @@ class Writer:
             self._unanswered.clear()
         self._send_again(wire)
         while not stop.is_set():
-            while not self._refused and len(self._unanswered) < MOST_ON_THE_WAY:
+            while not self._refused and len(self._unanswered) < self._most_on_the_way():
                 self._unanswered.append(self._next())  # first: the kill may come while it is sent
                 wire.send_frame(produce_frame(wire, self.topic, 0, self._unanswered[-1].batch))
             self._take_answer(wire, may_be_refused)
@@ -93,6 +93,12 @@ class Writer:
                 self._send_again(wire)
         while self._unanswered:
             self._take_answer(wire, may_be_refused)
+
+    def _most_on_the_way(self) -> int:
+        """One until the broker knows this producer: of a stranger it takes any sequence number, so
+        the second batch would be let in after the first was refused, which then could not follow.
+        """
+        return MOST_ON_THE_WAY if self.figures["batches acknowledged"] else 1
 
     def _send_again(self, wire: Wire) -> None:
         """In order. A plain producer lets go of what it does not know the fate of."""
