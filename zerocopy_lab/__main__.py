@@ -13,6 +13,7 @@ from types import ModuleType
 #: In the order of `--help`, with the one line that is shown there.
 COMMANDS = {
     "serve": "run the mini broker",
+    "kafka": "run a real Apache Kafka, where Java is",
     "labs": "list the labs, run them without a browser and write a report",
     "doctor": "what this machine can prove, count and time",
     "race": "let transfer strategies race each other",

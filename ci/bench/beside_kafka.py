@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ci.apache_kafka import VERSION, KafkaUnavailable, running_kafka
 from ci.bench.contest import (
     GIB,
     KIB,
@@ -45,6 +44,7 @@ from zerocopy_lab.instruments.network import congestion_controls
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.running.apache_kafka import VERSION, KafkaUnavailable, running_kafka
 from zerocopy_lab.running.running_broker import RunningBroker
 
 ROUNDS, WARM_UPS = 5, 3

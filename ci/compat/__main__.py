@@ -12,7 +12,7 @@ failed, and why is said below the table. The exit code is 1 if anything failed.
 
 The steps of every check are here, once; how each client takes a step is in `libraries.py`
 and `programs.py`, in the words of `verbs.py`. Java's tools come from Maven
-(`apache_kafka.py`); where they cannot run, their rows say why.
+(`zerocopy_lab.running.apache_kafka`); where they cannot run, their rows say why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ci import apache_kafka
 from ci.compat.certificates import Certificates, make_certificates
 from ci.compat.libraries import Aiokafka, Confluent, KafkaPython
 from ci.compat.programs import JavaTools, Kcat
@@ -44,6 +43,7 @@ from ci.compat.verbs import (
     expect,
 )
 from zerocopy_lab.records.batch import BatchHeader, iterate_headers
+from zerocopy_lab.running import apache_kafka
 from zerocopy_lab.running.running_broker import RunningBroker
 
 CODECS = ("gzip", "snappy", "lz4", "zstd")

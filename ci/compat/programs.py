@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ci import apache_kafka
 from ci.compat.verbs import (
     PASSWORD,
     TIMEOUT_S,
@@ -25,6 +24,7 @@ from ci.compat.verbs import (
     Shipment,
     expect,
 )
+from zerocopy_lab.running import apache_kafka, kafka_tools
 
 
 def run(command: list[str], sent: bytes = b"") -> bytes:
@@ -119,7 +119,7 @@ class JavaTools(Client):
         server = ("--bootstrap-server", door.address)
         if tool == "kafka-producer-perf-test":  # the only one that wants it in its own way
             server = ("--producer-props", f"bootstrap.servers={door.address}")
-        main_class = apache_kafka.class_of(tool, self.version)
+        main_class = kafka_tools.class_of(tool, self.version)
         command = apache_kafka.java_command(main_class, (*server, *arguments), self.version)
         said = run(command, sent).decode(errors="replace")
         self._used.add(tool)
@@ -171,7 +171,7 @@ class JavaTools(Client):
             *("--bootstrap-server", door.address, "--topic", topic, "--group-id", group),
             *("--session-timeout", "6000"),
         ]
-        main_class = apache_kafka.class_of("kafka-verifiable-consumer", self.version)
+        main_class = kafka_tools.class_of("kafka-verifiable-consumer", self.version)
         self._used.add("kafka-verifiable-consumer")
         return apache_kafka.java_command(main_class, arguments, self.version)
 

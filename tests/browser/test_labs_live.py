@@ -58,7 +58,7 @@ def set_parameters(notebook: Path, out_dir: Path) -> None:
     """As a learner would edit the parameters cell: less data, results elsewhere."""
     content = nbformat.read(notebook, as_version=4)
     [cell] = [c for c in content.cells if "parameters" in c.metadata.get("tags", [])]
-    cell.source = f"FAST = True\nSEED = 1\nOUT_DIR = {str(out_dir)!r}"
+    cell.source = f'FAST = True\nSEED = 1\nOUT_DIR = {str(out_dir)!r}\nBROKER = "zerocopy_lab"'
     nbformat.write(content, notebook)
 
 

@@ -12,7 +12,12 @@ from zerocopy_lab.classroom.lab import (
     start_lab,
 )
 
-GOOD: Mapping[str, object] = {"FAST": True, "SEED": 1, "OUT_DIR": "out"}
+GOOD: Mapping[str, object] = {
+    "FAST": True,
+    "SEED": 1,
+    "OUT_DIR": "out",
+    "BROKER": "zerocopy_lab",
+}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.conformance.examiner import Trial, in_a_child
+from zerocopy_lab.conformance.examiner import Trial, what_is_wrong
 from zerocopy_lab.conformance.transfer_strategies import (
     CHECKS,
     LARGE_CHECKS,
@@ -26,7 +26,7 @@ EVERY_PATH = [
 def examine(check: Check, strategy: type[Transfer], family: Family, directory: Path) -> None:
     if reason := strategy.unavailable():
         pytest.skip(reason)
-    problem = in_a_child(check, Trial(strategy, family, directory))
+    problem = what_is_wrong(check, Trial(strategy, family, directory))
     assert problem is None, problem
 
 

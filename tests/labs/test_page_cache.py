@@ -10,7 +10,7 @@ import pytest
 
 from tests.labs.outcomes import outcome_of
 from zerocopy_lab.classroom.conclusion import InvariantBroken, conclude
-from zerocopy_lab.classroom.evidence import Finding, Verdict
+from zerocopy_lab.classroom.evidence import Finding, Likeness, Verdict
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageMap
 from zerocopy_lab.instruments.unavailable import Unavailable
@@ -37,7 +37,9 @@ GAIN = late_reader.gain_finding("it is on tmpfs")
 MARK = "Recorded on "
 
 
-def verdicts(written: Written, tail: Read, late: Read | str) -> dict[tuple[str, str], Verdict]:
+def verdicts(
+    written: Written, tail: Read, late: Read | str
+) -> dict[tuple[str, str], Verdict | Likeness]:
     found: list[Finding] = page_cache_findings.findings(written, tail, late, [GAIN])
     return {(each.claim_id, each.part): each.verdict for each in found}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.evidence import Likeness, Verdict
 from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
@@ -77,7 +77,7 @@ def test_partitions_that_make_it_even(lab: Lab) -> None:
     assert state_and_hint("01.3", "twelve", lab)[0] is State.FAILED
 
 
-def verdicts(homes: Any, spill: FullMount | str) -> dict[tuple[str, str], Verdict]:
+def verdicts(homes: Any, spill: FullMount | str) -> dict[tuple[str, str], Verdict | Likeness]:
     return {(f.claim_id, f.part): f.verdict for f in lesson.findings(homes, spill)}
 
 

@@ -13,12 +13,12 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ci import apache_kafka
 from tests.log.small_log_dir import patch
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.inspect.files import kind_of
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.records.compression import Codec
+from zerocopy_lab.running import apache_kafka, kafka_tools
 from zerocopy_lab.running.running_broker import RunningBroker
 
 pytestmark = [
@@ -119,7 +119,7 @@ def kafkas_log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             produce(kafka.bootstrap, codec, VALUES, compression_type=codec)
         arguments = "--topic transactions --num-records 2000 --record-size 100 --throughput -1"
         client = f"bootstrap.servers={kafka.bootstrap} compression.type=snappy"
-        done = apache_kafka.run_tool(
+        done = kafka_tools.run_tool(
             "kafka-producer-perf-test",
             f"{arguments} --transactional-id t --producer-props {client}".split(),
             capture_output=True,
@@ -166,7 +166,7 @@ def counted_records(dumped: str) -> int:
 
 def test_kafka_finds_no_fault_in_our_files(our_log_dir: Path) -> None:
     write_ours(our_log_dir)
-    found = apache_kafka.dump(our_log_dir)
+    found = kafka_tools.dump(our_log_dir)
     assert found.faults == []
     segments = list(our_log_dir.rglob("*.log"))
     assert len(segments) > 3 * (len(CODECS) + 1)
@@ -184,10 +184,10 @@ def test_kafka_would_have_found_faults(our_log_dir: Path) -> None:
     for path, position, words in ((log, 200, "isvalid: false"), (index, 3, "Mismatches in")):
         good = path.read_bytes()
         patch(path, position, bytes([good[position] ^ 1]))
-        assert any(words in fault for fault in apache_kafka.dump(partition).faults)
+        assert any(words in fault for fault in kafka_tools.dump(partition).faults)
         path.write_bytes(good)
     patch(times, 7, bytes([times.read_bytes()[7] ^ 1]))
-    assert any("timestamp mismatch" in fault for fault in apache_kafka.dump(partition).faults)
+    assert any("timestamp mismatch" in fault for fault in kafka_tools.dump(partition).faults)
 
 
 def test_verify_finds_no_fault_in_kafkas_files(kafkas_log_dir: Path) -> None:
@@ -247,7 +247,7 @@ def test_our_broker_serves_what_kafka_wrote(kafkas_log_dir: Path, our_log_dir: P
         commit(broker.bootstrap, 43)
         assert committed(broker.bootstrap) == 43
     assert verify(our_log_dir, deep=True).faults == []
-    done = apache_kafka.run_tool(
+    done = kafka_tools.run_tool(
         "kafka-dump-log",
         ["--offsets-decoder", "--files", ",".join(map(str, offsets_logs(our_log_dir)))],
         capture_output=True,

@@ -19,7 +19,7 @@ from zerocopy_lab.classroom.evidence import Evidence
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.conformance.examiner import Trial, in_a_child, require
+from zerocopy_lab.conformance.examiner import Trial, require, what_is_wrong
 from zerocopy_lab.file_slice import FileSlice
 from zerocopy_lab.measuring import alias_test as module
 from zerocopy_lab.measuring.alias_test import (
@@ -88,7 +88,7 @@ def test_answers_as_theory(name: str, family: Family, directory: Path, user: str
         verdict = alias_test(trial.strategy, trial.family, trial.directory)
         require(verdict.verdict == THEORY[name], f"{verdict}")
 
-    assert in_a_child(as_the_user, Trial(strategy, family, directory)) is None
+    assert what_is_wrong(as_the_user, Trial(strategy, family, directory)) is None
 
 
 def test_the_verdict_shows_its_evidence() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from ci import apache_kafka
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.measuring.alias_test import alias_test_of_broker
+from zerocopy_lab.running import apache_kafka
 
 PATIENCE_S = 60
 

@@ -12,8 +12,8 @@ from zerocopy_lab.classroom.lab import BadParameter
 from zerocopy_lab.publishing.headless import LabRun, execute, run_lab
 from zerocopy_lab.publishing.report import write_report
 
-PARAMETERS = 'FAST = False\nSEED = 1\nOUT_DIR = "out"'
-GOOD = {"FAST": True, "SEED": 7, "OUT_DIR": "somewhere"}
+PARAMETERS = 'FAST = False\nSEED = 1\nOUT_DIR = "out"\nBROKER = "zerocopy_lab"'
+GOOD = {"FAST": True, "SEED": 7, "OUT_DIR": "somewhere", "BROKER": "zerocopy_lab"}
 
 
 def notebook_with(path: Path, *sources: str) -> Path:

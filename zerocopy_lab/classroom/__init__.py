@@ -1,55 +1,78 @@
-"""The classroom: brokers to measure, real workloads, predictions, widgets, conclusions, reports.
+"""The classroom: the verbs of a lab, what a verdict is made of, and what a learner has built.
 
-Only labs, tests and the command line import this room; it may use every other. Where to start:
+Only labs, publishing, tests and the command line import this room. Where to start:
 
 | you want to know | read |
 |---|---|
 | what a notebook imports | `notebook` |
 | which labs there are, what each promises | `manifest`, `labs/labs.toml` |
-| what the article claims | `claims`, `claims.toml` |
-| a broker in a process of its own, or in a thread | `running_broker`, `broker_thread` |
-| what a running broker looks like from outside | `console`, `broker_view`, `console_table` |
-| real events through a real client | `flight_events` |
-| contestants that take turns, and what compares them | `experiment`, `comparison` |
-| brokers as contestants | `broker_contest`, `kept_broker`, `fetching` |
-| what is shown where an instrument is missing | `recorded`, `reference_run` |
-| the verbs of a lab | `lab`, `prediction`, `explore`, `exercises`, `conclusion` |
-| what a verdict is made of | `evidence` |
-| running labs unwatched, and distrusting a green run | `headless`, `scan`, `report` |
+| what the article claims, and which claims are about Kafka | `claims`, `claims.toml` |
+| the verbs | `lab`, `prediction`, `explore`, `exercises`, `kept_parts`, `conclusion` |
+| what a verdict is made of, and what it is about | `evidence`, `subject` |
+| how far a learner is | `progress` |
+| what a running broker looks like from outside | `console`, `console_table` |
+
+Brokers to measure are in `running`, contestants and judgement in `measuring`, the exams of parts in
+`conformance`, headless runs, scan and report in `publishing`.
 
 How a lab is written
 --------------------
 1. *List it* in `labs/labs.toml`: id, name, title, what it asks, minutes, prerequisites, platforms,
    timeout_s (of one cell), claims (`conclude` must bring a finding on each), exercises, pictures
-   (the scan misses none of them).
-2. *Put its logic* into `lessons/labNN/<topic>.py`; the topic is the notebook's name after the
-   number. Functions measure and return plain values; functions turn values into findings and into
-   words. Their tests are in `tests/labs/`.
-3. *Write the notebook* `labs/NN_topic.ipynb`: cells of at most 12 lines, no class, no logic.
+   (the scan misses none of them), `system_calls` (law 1: names that its code cells must hold) and
+   `part` (law 2: what the learner builds; "" where there is none).
+2. *Put its control* into `lessons/labNN/`: `<topic>.py` (the notebook's name after the number)
+   holds EXERCISES. Functions measure and return plain values; functions turn values into findings
+   and into words. The mechanism itself stands in the notebook. Their tests are in `tests/labs/`.
+3. *Write the notebook* `labs/NN_topic.ipynb`: cells of at most 15 lines, no class.
 
    | cell | id, tag or metadata | holds |
    |---|---|---|
    | heading | id `heading` | anything: `labs tidy` writes it from the list |
    | the question | | why anybody should care, in three sentences |
-   | parameters | tag `parameters` | `FAST = False`, `SEED = 1`, `OUT_DIR = "out"` |
+   | parameters | tag `parameters` | `FAST`, `SEED`, `OUT_DIR`, `BROKER` |
    | bootstrap | id `bootstrap` | `navigation.BOOTSTRAP`, imports, `start_lab("NN", globals())` |
-   | Predict | | `my_guess = None`, `prediction = predict(question, my_guess, choices)` |
-   | Measure | | `with RunningBroker(...) as broker:` and the lesson's functions |
-   | picture | | `lab.picture("name", picture, words)`, the words computed from the values |
-   | compare | | `prediction.compare(measured, because)` |
+   | Predict | | `guess = predict("question", {"choice": "what it would mean", ...})`, literals |
+   | See it bare | | the mechanism by its system calls, run, printed, to be changed and broken |
+   | Measure | | `with broker_for(BROKER, ...) as broker:` and the lesson's functions |
+   | picture | | `with guess.fold(): lab.picture("name", picture, words)`, words from the values |
+   | compare | | `guess.compare(choice or its number, how=Seen.MEASURED)` |
    | Explain | | what the kernel or Kafka did, with sources |
-   | Try it | | `explore(draw, controls, sweep, words, name=...)` with pure functions |
-   | Exercises | metadata `exercise` = id | `answer = None`, `check("NN.1", answer)` |
+   | Try it | | `explore(draw, controls, sweep, words, name=...)`; the sweep has *other* values |
+   | Build | metadata `exercise` = id | `def my_x`, `check("NN.1", my_x)`; `keep("part", my_x)` |
+   | Exercises | metadata `exercise` = id | `answer = None`, `check("NN.2", answer)`; 3 or more |
    | conclusion | | `conclude(lesson.findings(...), invariants={...})` |
    | way on | id `next` | anything: `labs tidy` writes it |
 
-4. *Run it*: `python -m zerocopy_lab labs tidy NN`, then `labs run --fast NN`. For the solutions
-   copy the notebook to `labs/solutions/`, answer its exercise cells, then `labs solve NN`. Open the
-   report and the notebook, and look.
+4. *Run it*: `python -m zerocopy_lab labs tidy NN`, then `labs run --fast NN`, and again with
+   `--broker kafka`. For the solutions copy the notebook to `labs/solutions/`, answer its exercise
+   cells, then `labs solve NN`. Open the report and the notebook, and look.
+5. Take the lab out of NOT_YET_REWRITTEN in `tests/labs/test_laws.py`.
+
+**Predict means commit.** Each choice comes with what it would mean *if it were so*; of these the
+one is printed that belongs to what was measured. So the cell gives nothing away, and no explanation
+is printed that the measurement refused. Whatever gives the answer away (bare cells, too) stands
+inside `with guess.fold():`; it is plain HTML that opens with the guess. `how` says where the
+outcome comes from: Seen.MEASURED, COMPUTED or CITED. An outcome that this machine cannot tell is
+`compare(None, why)`.
+
+**What a verdict is about.** Every finding names its subject: KERNEL_HERE, `about(broker)` (our
+broker, or "Apache Kafka 4.2.0, run here"), `recorded_on(...)`, `cited(...)`. For claims that
+`claims.toml` marks `about = "Kafka"`, our own broker is no evidence: `finding(about=THIS_BROKER)`
+raises CircularEvidence, `seen_on(about(broker), ...)` makes a verdict of a Kafka and an
+illustration (*does so*, *does otherwise*) of ours, and `conclude` wants at least one finding that
+speaks of a Kafka: live, recorded or `cited_finding(...)`. `verdict_if(bool | None)` and
+`verdict_on_cheaper(...)` are the two maps to verdicts.
+
+**Building.** `building("05.1", "transfer", "asks", hints)` is the exercise that writes a part: its
+grade is the part's exam. Any other exercise has `grade(answer, lab) -> Grade`; it runs in a child
+with 10 s, is given plain builtin values (a function only with `takes_code=True`), and has three
+`hints`.
+`RunningBroker(parts=lab.parts_dir)` runs what was kept, `serve --parts DIR` too.
 
 Rules that the tests hold you to: `lab.fast` decides about amounts; a lab takes at most 30 s then.
 A stub never raises. Words and verdicts come from what was measured; where a machine cannot
-measure, the verdict is NOT_TESTABLE and the words say why; the reference run's figures may stand
-beside them, marked as recorded. Whatever may differ between two runs
-of the same machine is no invariant.
+measure, the value is `Unmeasured(reason)`, the verdict NOT_TESTABLE and the words say why; the
+reference run's figures may stand beside them, marked as recorded. Whatever may differ between two
+runs of the same machine is no invariant.
 """

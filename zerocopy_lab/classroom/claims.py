@@ -15,11 +15,15 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """One claim: its id ("Z2"), the part of the article it comes from, and what it says."""
+    """One claim: its id ("Z2"), the part of the article it comes from, and what it says.
+
+    `is_about_kafka`: it says what Kafka does, so only a Kafka (or its sources) can be asked.
+    """
 
     id: str
     topic: str
     says: str
+    is_about_kafka: bool
 
 
 @cache
@@ -27,7 +31,8 @@ def claims() -> dict[str, Claim]:
     """All claims in the article's order, by id."""
     text = files(__package__).joinpath("claims.toml").read_text(encoding="utf-8")
     return {
-        key: Claim(key, entry["topic"], entry["says"]) for key, entry in tomllib.loads(text).items()
+        key: Claim(key, entry["topic"], entry["says"], entry.get("about") == "Kafka")
+        for key, entry in tomllib.loads(text).items()
     }
 
 

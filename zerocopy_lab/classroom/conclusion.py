@@ -8,10 +8,12 @@ The file `conclusion.json` is what the report, the verdict lab and the tests rea
 | began, seconds, fast, seed | the run |
 | host | the machine, in words |
 | invariants | name -> true/false: what had to hold whatever the machine's speed |
-| findings | per claim: verdict, evidence, words, quantities with low, high and n, source |
+| broker | what BROKER was: zerocopy_lab, kafka, HOST:PORT |
+| findings | per claim: verdict, evidence, words, quantities with low, high and n, source, about |
 | figures | quantities that belong to no claim |
-| predictions | question -> guess and measured |
+| predictions | question -> guess, measured, and how (measured, computed, cited) |
 | exercises | id -> state |
+| parts | name -> source of each part that the learner kept |
 
 An invariant that does not hold fails the lab, after the file was written: a lab in which bytes
 got lost has no say about speed. A lab without findings only calibrates, and says so in its words.
@@ -24,7 +26,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zerocopy_lab.classroom.claims import claim
-from zerocopy_lab.classroom.evidence import Finding, NoEvidence, Quantity, Verdict
+from zerocopy_lab.classroom.evidence import (
+    CircularEvidence,
+    Finding,
+    Likeness,
+    NoEvidence,
+    Quantity,
+    Verdict,
+)
+from zerocopy_lab.classroom.kept_parts import kept_sources
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.notebook_output import box
 from zerocopy_lab.instruments.spread import Spread
@@ -37,6 +47,9 @@ VERDICT_TONES = {
     Verdict.CONTRADICTED: "bad",
     Verdict.INCONCLUSIVE: "unsure",
     Verdict.NOT_TESTABLE: "plain",
+    Likeness.DOES_SO: "plain",
+    Likeness.DOES_OTHERWISE: "plain",
+    Likeness.UNCLEAR: "plain",
 }
 
 
@@ -56,7 +69,8 @@ def conclude(
 
     Findings come from `evidence.finding()`. Raises NoEvidence when there is nothing to show at
     all, ValueError when the findings are not about the claims that the list of labs promises,
-    InvariantBroken when an invariant does not hold.
+    InvariantBroken when an invariant does not hold, CircularEvidence when a claim about Kafka has
+    nothing but illustrations.
     """
     lab = running_lab()
     if not invariants:
@@ -66,8 +80,10 @@ def conclude(
         raise ValueError(
             f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
         )
+    _require_kafka_where_kafka_is_meant(findings)
     path = lab.out_dir / CONCLUSION_FILE
     path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
+    lab.save(concluded=True)
     for found in findings:
         _show(found)
     if figures:
@@ -76,6 +92,16 @@ def conclude(
     if broken:
         raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")
     box("plain", "Checked, whatever the machine's speed", invariants)
+
+
+def _require_kafka_where_kafka_is_meant(findings: Sequence[Finding]) -> None:
+    """Each claim about Kafka has a finding about a Kafka: live, recorded or cited."""
+    for claim_id in dict.fromkeys(found.claim_id for found in findings):
+        subjects = [found.about for found in findings if found.claim_id == claim_id]
+        if not claim(claim_id).is_about_kafka or None in subjects:
+            continue
+        if not any(subject and subject.speaks_of_kafka for subject in subjects):
+            raise CircularEvidence(f"{claim_id} is about Kafka, and nothing here speaks of a Kafka")
 
 
 def conclusion_of(
@@ -96,13 +122,17 @@ def conclusion_of(
         "invariants": dict(invariants),
         "findings": [_plain(found) for found in findings],
         "figures": [_plain_quantity(figure) for figure in figures],
+        "broker": lab.broker,
         "predictions": dict(lab.predictions),
         "exercises": dict(lab.exercises),
+        "parts": kept_sources(lab.parts_dir),
     }
 
 
 def _plain(found: Finding) -> dict[str, Any]:
-    return {**found._asdict(), "quantities": [_plain_quantity(q) for q in found.quantities]}
+    subject = found.about._asdict() if found.about else None
+    quantities = [_plain_quantity(q) for q in found.quantities]
+    return {**found._asdict(), "quantities": quantities, "about": subject}
 
 
 def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
@@ -119,6 +149,8 @@ def _show(found: Finding) -> None:
     label = f"{found.claim_id}{part}: {found.verdict}"
     if found.shows_evidence:
         label += f" · {found.evidence}"
+    if found.about:
+        label += f" · about {found.about.words}"
     figures = [f"{quantity.name}: {quantity.in_words()}" for quantity in found.quantities]
     source = [f"Source: {found.source}"] if found.source else []
     said = f"The claim: {claim(found.claim_id).says}"

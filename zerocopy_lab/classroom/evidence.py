@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from zerocopy_lab.classroom.claims import claim
+from zerocopy_lab.classroom.subject import Subject, SubjectKind, cited
 from zerocopy_lab.instruments.spread import Spread
 
 
@@ -21,6 +22,14 @@ class Verdict(StrEnum):
     CONTRADICTED = "contradicted"
     INCONCLUSIVE = "inconclusive"
     NOT_TESTABLE = "not testable here"
+
+
+class Likeness(StrEnum):
+    """What our own broker does beside a claim about Kafka: an illustration, never a verdict."""
+
+    DOES_SO = "does so"
+    DOES_OTHERWISE = "does otherwise"
+    UNCLEAR = "unclear"
 
 
 class Evidence(StrEnum):
@@ -38,6 +47,10 @@ class Evidence(StrEnum):
 
 class NoEvidence(ValueError):
     """A finding that claims something and shows nothing for it."""
+
+
+class CircularEvidence(NoEvidence):
+    """A claim about Kafka, judged by what this kit's own broker does."""
 
 
 class Quantity(NamedTuple):
@@ -64,12 +77,14 @@ class Finding(NamedTuple):
     """
 
     claim_id: str
-    verdict: Verdict
+    verdict: Verdict | Likeness
     evidence: Evidence
     words: str
     quantities: tuple[Quantity, ...]
     source: str
     part: str
+    about: Subject | None = None
+    """None only in labs that do not yet say what their verdicts are about."""
 
     @property
     def shows_evidence(self) -> bool:
@@ -85,23 +100,105 @@ def finding(
     *quantities: Quantity,
     source: str = "",
     part: str = "",
+    about: Subject | None = None,
 ) -> Finding:
     """A finding that has shown its evidence; NoEvidence says what is missing, KeyError an unknown
     claim.
 
     `words` is the conclusion for a reader, computed from the quantities. A claim that is not
     testable here needs no quantity but a reason in `words`; timed evidence needs a range over n
-    >= 3 runs; cited evidence a source.
+    >= 3 runs; cited evidence a source. Raises CircularEvidence for a verdict on what Kafka does
+    that is about our own broker: that is an `illustration`.
     """
-    claim(claim_id)
-    missing = _what_is_missing(verdict, evidence, words, quantities, source)
+    is_ours = about is not None and about.kind is SubjectKind.THIS_BROKER
+    if is_ours and claim(claim_id).is_about_kafka and verdict is not Verdict.NOT_TESTABLE:
+        raise CircularEvidence(
+            f"{claim_id} is about Kafka, and our own broker is no evidence for it: show it on a "
+            "Kafka, cite it, or call it an illustration"
+        )
+    return _shown(Finding(claim_id, verdict, evidence, words, quantities, source, part, about))
+
+
+def seen_on(
+    about: Subject,
+    claim_id: str,
+    verdict: Verdict,
+    evidence: Evidence,
+    words: str,
+    *quantities: Quantity,
+    source: str = "",
+    part: str = "",
+) -> Finding:
+    """What a measurement of `about` says of the claim: a verdict where that is evidence, and where
+    it is not (our own broker, a claim about Kafka) an illustration in the column beside it.
+    """
+    if about.kind is SubjectKind.THIS_BROKER and claim(claim_id).is_about_kafka:
+        shown = _LIKENESS.get(verdict, verdict)
+        return _shown(Finding(claim_id, shown, evidence, words, quantities, source, part, about))
+    return finding(
+        claim_id, verdict, evidence, words, *quantities, source=source, part=part, about=about
+    )
+
+
+def cited_finding(
+    claim_id: str, verdict: Verdict, words: str, source: str, part: str = ""
+) -> Finding:
+    """What a source says of the claim: file and version, or manual page and section."""
+    says = Quantity("by the source", words)
+    return finding(
+        claim_id,
+        verdict,
+        Evidence.CITED,
+        words,
+        *([] if verdict is Verdict.NOT_TESTABLE else [says]),
+        source=source,
+        part=part,
+        about=cited(source),
+    )
+
+
+def verdict_if(supported: bool | None) -> Verdict:
+    """Yes, no, or neither."""
+    if supported is None:
+        return Verdict.INCONCLUSIVE
+    return Verdict.SUPPORTED if supported else Verdict.CONTRADICTED
+
+
+def verdict_on_cheaper(comparison_verdict: str) -> Verdict:
+    """Of a claim that the first contestant is cheaper, by `Comparison.verdict`."""
+    return {
+        "cheaper": Verdict.SUPPORTED,
+        "dearer": Verdict.CONTRADICTED,
+        "inconclusive": Verdict.INCONCLUSIVE,
+    }[comparison_verdict]
+
+
+_LIKENESS: dict[Verdict, Verdict | Likeness] = {
+    Verdict.SUPPORTED: Likeness.DOES_SO,
+    Verdict.CONTRADICTED: Likeness.DOES_OTHERWISE,
+    Verdict.INCONCLUSIVE: Likeness.UNCLEAR,
+}
+
+
+def _shown(found: Finding) -> Finding:
+    claim(found.claim_id)
+    missing = _what_is_missing(
+        found.verdict, found.evidence, found.words, found.quantities, found.source
+    )
     if missing:
-        raise NoEvidence(f"the conclusion on {claim_id} ({verdict}, {evidence}) needs {missing}")
-    return Finding(claim_id, verdict, evidence, words, quantities, source, part)
+        raise NoEvidence(
+            f"the conclusion on {found.claim_id} ({found.verdict}, {found.evidence}) needs "
+            f"{missing}"
+        )
+    return found
 
 
 def _what_is_missing(
-    verdict: Verdict, evidence: Evidence, words: str, quantities: tuple[Quantity, ...], source: str
+    verdict: Verdict | Likeness,
+    evidence: Evidence,
+    words: str,
+    quantities: tuple[Quantity, ...],
+    source: str,
 ) -> str | None:
     if not words.strip():
         return "words that say what was found (or why it cannot be tested here)"

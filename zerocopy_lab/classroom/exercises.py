@@ -1,20 +1,24 @@
 """check(): what an answer to an exercise is worth, said in words that help.
 
     check("05.2", my_answer)
+    hint("05.2")                 one of three, each says more than the one before
 
-An exercise lives in its lab's lesson (`lessons/`) as a question and a grading function;
-the notebook holds only the id and the learner's answer. The states are those of `State`. A stub
-(None, or a function that returns None) is "not attempted", never an error, so that an untouched
-notebook runs through from top to bottom.
+An exercise lives in its lab's lesson (`lessons/`) as a question and a grading function, or as the
+name of a part, whose exam then decides; the notebook holds only the id and the learner's answer.
+The states are those of `State`. A stub (None, or a function that returns None) is "not
+attempted", never an error, so that an untouched notebook runs through from top to bottom.
 
-`check` does not raise: a learner's exception is a failed answer and is shown with its traceback.
-`raising=True`, for graders and tests, raises NotPassed for everything that has not passed.
+Grading happens in a child with a time limit (`conformance.child`): an answer that never ends, takes
+all memory, exits or raises whatever it likes is a failed answer and shown with its traceback. A
+value is made plain first (`conformance.plain_values`), so that nobody's `__eq__` is asked whether
+it is right. `check` does not raise; `raising=True`, for graders and tests, raises NotPassed for
+everything that has not passed.
 """
 
 from __future__ import annotations
 
 import importlib
-import traceback
+import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -22,6 +26,13 @@ from typing import Any, NamedTuple
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.conformance.child import in_a_child
+from zerocopy_lab.conformance.part import NotBegun, examine
+from zerocopy_lab.conformance.parts import part
+from zerocopy_lab.conformance.plain_values import NotPlain, plain
+
+_LIMIT_S = 10.0
+_LONGEST_ANSWER = 4000
 
 
 class State(StrEnum):
@@ -42,11 +53,36 @@ class Grade(NamedTuple):
 
 
 class Exercise(NamedTuple):
-    """An exercise: its id ("05.2"), what it asks, and what an answer (never None) is worth."""
+    """An exercise: its id ("05.2"), what it asks, and what an answer (never None) is worth.
+
+    `grade` is given the answer in plain builtin types, with `takes_code` a function as it is.
+    """
 
     id: str
     asks: str
     grade: Callable[[Any, Lab], Grade]
+    hints: tuple[str, ...] = ()
+    takes_code: bool = False
+    part: str = ""
+    """The name of the part that the answer is to become; its exam is the grade then."""
+
+
+def building(exercise_id: str, part_name: str, asks: str, hints: tuple[str, ...] = ()) -> Exercise:
+    """The exercise to write a part: graded by the exam that our own part passes."""
+    wanted = part(part_name)
+
+    def grade(answer: Any, lab: Lab) -> Grade:
+        if not callable(answer):
+            return failed(f"The answer is a function: {wanted.shape}.")
+        found = examine(wanted, lambda: answer)
+        if found.passed is None:
+            return NOT_ATTEMPTED
+        words = "\n".join([found.words, *found.trace])
+        if not found.passed:
+            return failed(words)
+        return passed(f'{words} keep("{part_name}", ...) stores it for your broker.')
+
+    return Exercise(exercise_id, asks, grade, hints, takes_code=True, part=part_name)
 
 
 class NotPassed(AssertionError):
@@ -71,9 +107,10 @@ def check(exercise_id: str, answer: object, *, raising: bool = False) -> State:
     lab = running_lab()
     exercise = exercise_of(exercise_id)
     grade, trace = grade_of(exercise, answer, lab)
-    lab.exercises[exercise_id] = str(grade.state)
+    lab.record_answer(exercise_id, str(grade.state), _as_given(answer))
     label = f"Exercise {exercise_id}: {grade.state}"
-    box(_TONES[grade.state], label, [grade.words, *trace])
+    more = [f'Stuck? hint("{exercise_id}")'] if grade.state is State.FAILED else []
+    box(_TONES[grade.state], label, [*grade.words.splitlines(), *trace, *more])
     if raising and grade.state is not State.PASSED:
         raise NotPassed(f"{label}: {grade.words}")
     return grade.state
@@ -83,11 +120,48 @@ def grade_of(exercise: Exercise, answer: object, lab: Lab) -> tuple[Grade, list[
     """The grade, and the lines of the traceback if the learner's own code raised."""
     if answer is None or answer is Ellipsis:
         return NOT_ATTEMPTED, []
-    try:
+    if not (exercise.takes_code and callable(answer)):
+        try:
+            answer = plain(answer)
+        except NotPlain as reason:
+            return failed(f"Nobody can tell whether this is right: {reason}."), []
+    if exercise.part:  # its exam has a child of its own
         return exercise.grade(answer, lab), []
-    except Exception as error:  # the learner's code or a value of an unexpected type
-        words = f"Checking your answer ended in {type(error).__name__}: {error}"
-        return failed(words), traceback.format_exc().splitlines()[-6:]
+    told = in_a_child(lambda: _graded(exercise, answer, lab), _LIMIT_S)
+    if told.problem is not None:
+        verb = "ended in" if told.trace else "had no end:"
+        return failed(f"Checking your answer {verb} {told.problem}"), list(told.trace[-6:])
+    state, words = told.value
+    return Grade(State(state), words), []
+
+
+def _graded(exercise: Exercise, answer: object, lab: Lab) -> tuple[str, str]:
+    try:
+        grade = exercise.grade(answer, lab)
+    except NotBegun:
+        grade = NOT_ATTEMPTED
+    return str(grade.state), grade.words
+
+
+def hint(exercise_id: str) -> None:
+    """Shows the next hint: where to look, how to go about it, nearly the answer."""
+    lab, exercise = running_lab(), exercise_of(exercise_id)
+    taken = lab.take_hint(exercise_id, len(exercise.hints))
+    if not exercise.hints:
+        box("plain", f"Exercise {exercise_id}", ["A wrong answer is told what is wrong with it."])
+        return
+    label = f"Exercise {exercise_id}: hint {taken} of {len(exercise.hints)}"
+    box("question", label, exercise.hints[:taken])
+
+
+def _as_given(answer: object) -> str:
+    """The answer in words, for whoever examines it again: a value's repr, a function's source."""
+    try:
+        is_code = inspect.isfunction(answer)
+        text = inspect.getsource(answer) if is_code else repr(plain(answer))  # type: ignore[arg-type]
+    except (NotPlain, OSError, TypeError):
+        return f"an object of type {type(answer).__name__}"
+    return text[:_LONGEST_ANSWER]
 
 
 def exercise_of(exercise_id: str) -> Exercise:

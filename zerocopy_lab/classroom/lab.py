@@ -1,12 +1,13 @@
 """The lab that a notebook is running: its parameters, its random seed, its directory for results.
 
-A notebook has three parameters and no more:
+A notebook has four parameters and no more:
 
 | name | type | meaning |
 |---|---|---|
 | FAST | bool | less data and fewer repeats: a lab in at most 30 s |
 | SEED | int | what the learner's numbers are drawn from, so that answers are personal |
-| OUT_DIR | str | where pictures and conclusions go; relative paths start at the repository |
+| OUT_DIR | str | where results and kept parts go; relative paths start at the repository |
+| BROKER | str | "zerocopy_lab", "kafka" (a real one, started here), "HOST:PORT" (one there is) |
 
 They are checked here, because a runner will not: `papermill -p FAST false` passes the *string*
 "false", which is true, and `-p FSAT True` sets a name that nobody reads.
@@ -16,15 +17,18 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.manifest import LABS_DIR, LabEntry, lab_entry
-from zerocopy_lab.classroom.notebook_output import show_picture
+from zerocopy_lab.classroom.notebook_output import box, show_picture
+from zerocopy_lab.classroom.progress import load_progress, progress_rows, save_progress
 
 if TYPE_CHECKING:
     from zerocopy_lab.pictures.theme import Picture
@@ -32,7 +36,16 @@ if TYPE_CHECKING:
 HEADLESS_VARIABLE = "ZEROCOPY_LAB_HEADLESS"
 """Set in the environment of a kernel that nobody is watching: no widgets, only ordinary figures."""
 
-PARAMETERS: Mapping[str, type] = {"FAST": bool, "SEED": int, "OUT_DIR": str}
+PARAMETERS: Mapping[str, type] = {
+    "FAST": bool,
+    "SEED": int,
+    "OUT_DIR": str,
+    "BROKER": str,
+}
+
+
+OURS, KAFKA = "zerocopy_lab", "kafka"
+_ADDRESS = re.compile(r"[^:\s]+:\d{1,5}")
 
 
 class BadParameter(ValueError):
@@ -41,17 +54,75 @@ class BadParameter(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Lab:
-    """One run of one lab."""
+    """One run of one lab.
+
+    What was answered and guessed can be read here and is written by `check` and by predictions
+    alone.
+    """
 
     entry: LabEntry
     fast: bool
     seed: int
     out_dir: Path
     headless: bool
+    broker: str = OURS
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     began_monotonic_s: float = field(default_factory=time.monotonic)
-    predictions: dict[str, dict[str, str]] = field(default_factory=dict)
-    exercises: dict[str, str] = field(default_factory=dict)
+    _predictions: dict[str, dict[str, str]] = field(default_factory=dict)
+    _exercises: dict[str, str] = field(default_factory=dict)
+    _answers: dict[str, str] = field(default_factory=dict)
+    _hints: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def out_root(self) -> Path:
+        """The directory of all labs' results: OUT_DIR."""
+        return self.out_dir.parent
+
+    @property
+    def parts_dir(self) -> Path:
+        """Where the learner's parts are kept, for all labs together."""
+        return self.out_root / "parts"
+
+    @property
+    def predictions(self) -> Mapping[str, Mapping[str, str]]:
+        """Question -> guess, measured, how."""
+        return MappingProxyType(self._predictions)
+
+    @property
+    def exercises(self) -> Mapping[str, str]:
+        """Exercise id -> state."""
+        return MappingProxyType(self._exercises)
+
+    @property
+    def answers(self) -> Mapping[str, str]:
+        """Exercise id -> the answer as it was given, so that it can be examined again."""
+        return MappingProxyType(self._answers)
+
+    def record_answer(self, exercise_id: str, state: str, answer: str) -> None:
+        """For `check`: how an answer stands."""
+        self._exercises[exercise_id], self._answers[exercise_id] = state, answer
+        self.save()
+
+    def take_hint(self, exercise_id: str, most: int) -> int:
+        """For `hint`: how many of them the learner has seen with this one."""
+        self._hints[exercise_id] = min(self._hints.get(exercise_id, 0) + 1, most)
+        return self._hints[exercise_id]
+
+    def record_prediction(self, question: str, guess: str, measured: str, how: str) -> None:
+        """For predictions: what was guessed and what came out."""
+        self._predictions[question] = {"guess": guess, "measured": measured, "how": how}
+        self.save()
+
+    def save(self, *, concluded: bool = False) -> None:
+        """Writes the learner's progress in this lab, adding to what earlier runs left."""
+        before = load_progress(self.out_root, self.entry.id)
+        state = {
+            "exercises": {**before.get("exercises", {}), **self._exercises},
+            "answers": {**before.get("answers", {}), **self._answers},
+            "predictions": {**before.get("predictions", {}), **self._predictions},
+            "concluded": concluded or before.get("concluded", False),
+        }
+        save_progress(self.out_root, self.entry.id, state)
 
     def random(self, purpose: str) -> random.Random:
         """A generator of its own for each purpose, so that cells may run in any order."""
@@ -80,13 +151,40 @@ def start_lab(lab_id: str, notebook_globals: Mapping[str, object]) -> Lab:
     if _running is None:  # later, a learner's own names in capitals are nobody's business
         check_for_unknown_parameters(notebook_globals)
     entry = lab_entry(lab_id)
-    out_dir = LABS_DIR.parent / str(notebook_globals["OUT_DIR"]) / entry.name
-    out_dir.mkdir(parents=True, exist_ok=True)
-    seed = notebook_globals["SEED"]
+    seed, broker = notebook_globals["SEED"], notebook_globals["BROKER"]
     assert isinstance(seed, int)
+    assert isinstance(broker, str)
+    out_dir = _writable(str(notebook_globals["OUT_DIR"])) / entry.name
+    out_dir.mkdir(parents=True, exist_ok=True)
     fast = bool(notebook_globals["FAST"])
-    _running = Lab(entry, fast, seed, out_dir, nobody_is_watching())
+    _running = Lab(entry, fast, seed, out_dir, nobody_is_watching(), broker)
+    _show_head(_running)
     return _running
+
+
+def _writable(out_dir: str) -> Path:
+    """OUT_DIR, below the repository; in the user's own data where that cannot be written."""
+    chosen = LABS_DIR.parent / out_dir
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+        if os.access(chosen, os.W_OK):
+            return chosen
+    except OSError:
+        if Path(out_dir).is_absolute():
+            raise
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "zerocopy_lab" / out_dir
+
+
+def _show_head(lab: Lab) -> None:
+    """What the learner has built, and where they are."""
+    from zerocopy_lab.classroom.kept_parts import parts_in_words
+
+    rows = progress_rows(lab.out_root)
+    passed = ", ".join(f"{title.split()[0]}: {count}" for title, count, *_ in rows)
+    where = f"Results and parts: {lab.out_root}. Broker: {lab.broker}."
+    words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}.", where]
+    box("plain", f"Lab {lab.entry.id} has begun", words)
 
 
 def nobody_is_watching() -> bool:
@@ -113,6 +211,9 @@ def check_parameters(notebook_globals: Mapping[str, object]) -> None:
                 f"{name} is {value!r}, of type {found}, and must be {wanted.__name__}"
                 + (". Write True or False, with a capital letter." if wanted is bool else ".")
             )
+    broker = str(notebook_globals["BROKER"])
+    if broker not in (OURS, KAFKA) and not _ADDRESS.fullmatch(broker):
+        raise BadParameter(f'BROKER is {broker!r}; write "{OURS}", "{KAFKA}" or "HOST:PORT"')
 
 
 def check_for_unknown_parameters(notebook_globals: Mapping[str, object]) -> None:

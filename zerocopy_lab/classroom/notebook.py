@@ -1,12 +1,13 @@
-"""What a notebook imports: the six verbs of a lab, the broker, and the values of a conclusion."""
+"""What a notebook imports: the verbs of a lab, its brokers, and the values of a conclusion."""
 
 from __future__ import annotations
 
 from zerocopy_lab.classroom.conclusion import conclude
-from zerocopy_lab.classroom.exercises import check
+from zerocopy_lab.classroom.exercises import check, hint
 from zerocopy_lab.classroom.explore import Choice, Slider, explore, play
+from zerocopy_lab.classroom.kept_parts import keep, take_out
 from zerocopy_lab.classroom.lab import start_lab
-from zerocopy_lab.classroom.prediction import predict
+from zerocopy_lab.classroom.prediction import Seen, predict
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -14,11 +15,15 @@ __all__ = [
     "Choice",
     "RunningBroker",
     "ScratchDirectory",
+    "Seen",
     "Slider",
     "check",
     "conclude",
     "explore",
+    "hint",
+    "keep",
     "play",
     "predict",
     "start_lab",
+    "take_out",
 ]

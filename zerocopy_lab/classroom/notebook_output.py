@@ -17,7 +17,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display as _untyped_display
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PICTURE_KEY = "zerocopy_lab_picture"
 WORDS_KEY = "zerocopy_lab_words"
 
-display: Callable[..., None] = _untyped_display
+display: Callable[..., Any] = _untyped_display
 
 TONES = {
     "question": ("#eef3fb", "#31609f"),

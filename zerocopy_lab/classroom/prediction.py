@@ -1,73 +1,249 @@
-"""Predict first, measure then, compare at last.
+"""Predict first, measure then, compare at last; and who has not guessed is not told.
 
-A prediction is a plain variable that the learner sets before the measurement. Nothing happens
-when it was left out, except that the lab says what was missed: a number that surprises nobody
-teaches nobody.
+    what_arrives = predict(
+        "The file is overwritten, and only then does the consumer read. What does it get?",
+        {
+            "the old bytes": "sendfile copied them before it returned.",
+            "the new bytes": "The socket holds the page itself: nobody copied.",
+        },
+    )
+    with what_arrives.fold():
+        ... pictures and tables that give it away ...
+        what_arrives.compare("the new bytes")
+
+The choices stand in the cell, each with what it would mean if it were so: of these reasons the one
+is printed that belongs to what was measured, and no other. Where somebody is watching, a button for
+each choice commits (or `guess=2` in the call). Until then whatever is shown inside `fold()` is
+folded, with Run All too, and opens by itself with the guess; "show me" opens it without one.
+Folding is plain HTML, so it also works in a saved notebook that is opened again, where nothing
+runs. A guess outlives the kernel: it is kept with the learner's progress, and the first is the one
+that counts. Headless, nothing is folded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import base64
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
 
-from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import box
+from IPython.core.getipython import get_ipython
+from IPython.utils.capture import capture_output
+
+from zerocopy_lab.classroom.lab import Lab, running_lab
+from zerocopy_lab.classroom.notebook_output import box, display
+from zerocopy_lab.classroom.progress import load_progress
 
 
-class Prediction(NamedTuple):
-    """What the learner expects of one question: one of the choices, or None for "not yet"."""
+class Seen(StrEnum):
+    """Where the outcome beside a guess comes from."""
 
-    question: str
-    guess: str | None
-    choices: tuple[str, ...]
+    MEASURED = "Measured here"
+    COMPUTED = "Computed"
+    CITED = "Cited"
 
-    def compare(self, measured: str | None, because: str) -> bool | None:
-        """Shows guess and measurement side by side and says why; None when nothing was predicted.
 
-        `measured` is one of the choices (ValueError otherwise: the lab and its question disagree),
-        or None where this machine could not measure it.
+class Prediction:
+    """A question, its choices with what each would mean, and the learner's guess, if there is one.
+
+    Made by `predict`.
+    """
+
+    def __init__(
+        self, question: str, choices: Mapping[str, str], guess: str | None, lab: Lab
+    ) -> None:
+        self.question = question
+        self.choices = tuple(choices)
+        self.guess = guess
+        self._meaning = choices
+        self._lab = lab
+        self._folded: list[_Folded] = []
+        self._folding = False
+        self._outcome: tuple[str, Seen] | None = None
+
+    def commit(self, choice: str) -> None:
+        """The learner's guess, by a button; opens what was folded. Only the first counts."""
+        if self.guess is None:
+            self.guess = choice
+            self._keep()
+            for folded in self._folded:
+                folded.open(self._said() if folded.holds_outcome else [])
+
+    @contextmanager
+    def fold(self) -> Iterator[None]:
+        """Keeps folded, until there is a guess, what is shown inside. No widgets in here."""
+        watched = not self._lab.headless and get_ipython() is not None
+        if self.guess is not None or not watched or self._folding:
+            yield
+            return
+        outcome_before, self._folding = self._outcome, True
+        try:
+            with capture_output(stderr=False) as shown:
+                yield
+        finally:
+            self._folding = False
+        holds_outcome = self._outcome is not outcome_before
+        self._folded.append(_Folded(_as_html(shown), holds_outcome))
+
+    def compare(
+        self, measured: str | int | None, because: str = "", how: Seen = Seen.MEASURED
+    ) -> bool | None:
+        """Guess and outcome side by side, and what the outcome means; None without a guess.
+
+        `measured` is one of the choices or its number from 1 on (ValueError otherwise: the lab and
+        its question disagree), or None where this machine could not tell; `because` then says
+        why, and otherwise adds to the meaning of the choice.
         """
-        if measured is None:
-            return self._leave_open(because)
-        if measured not in self.choices:
-            raise ValueError(f"{measured!r} is no answer to {self.question!r}: {self.choices}")
-        right = None if self.guess is None else self.guess == measured
-        running_lab().predictions[self.question] = {
-            "guess": self.guess or "",
-            "measured": measured,
-        }
+        outcome = self._choice_of(measured)
+        if outcome is None:
+            self._outcome = None
+            self._lab.record_prediction(self.question, self.guess or "", "", "")
+            said = [self.question, *self._guessed(), because]
+            box("plain", "Not measured on this machine", said)
+            return None
+        self._outcome = outcome, how
+        self._keep()
+        right = None if self.guess is None else self.guess == outcome
         label = {None: "You did not predict", True: "As you predicted", False: "Not as predicted"}
         tone = {None: "plain", True: "good", False: "unsure"}[right]
-        guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
-        box(tone, label[right], [self.question, *guessed, f"Measured here: {measured}", because])
+        meaning = [self._meaning[outcome]] if self._meaning[outcome] else []
+        more = [because] if because else []
+        said = [self.question, *self._guessed(), f"{how}: {outcome}", *meaning, *more]
+        with self.fold():
+            box(tone, label[right], said)
         return right
 
-    def _leave_open(self, because: str) -> None:
-        running_lab().predictions[self.question] = {"guess": self.guess or "", "measured": ""}
-        guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
-        box("plain", "Not measured on this machine", [self.question, *guessed, because])
+    def _choice_of(self, measured: str | int | None) -> str | None:
+        if measured is None:
+            return None
+        if isinstance(measured, int) and 1 <= measured <= len(self.choices):
+            return self.choices[measured - 1]
+        if measured not in self.choices:
+            raise ValueError(f"{measured!r} is no answer to {self.question!r}: {self.choices}")
+        return str(measured)
+
+    def _guessed(self) -> list[str]:
+        return [] if self.guess is None else [f"Your prediction: {self.guess}"]
+
+    def _said(self) -> list[str]:
+        if self._outcome is None or self.guess is None:
+            return []
+        right = self.guess == self._outcome[0]
+        return [f"{'As you predicted' if right else 'Not as predicted'}: {self.guess}"]
+
+    def _keep(self) -> None:
+        outcome, how = self._outcome or ("", "")
+        self._lab.record_prediction(self.question, self.guess or "", outcome, str(how))
 
 
-def predict(question: str, guess: str | None, choices: Sequence[str]) -> Prediction:
-    """Takes a prediction down. `guess` is one of the choices, its number from 1 on, or None.
+def predict(
+    question: str,
+    choices: Mapping[str, str] | Sequence[str] | str | int | None,
+    guess: str | int | Sequence[str] | None = None,
+) -> Prediction:
+    """Asks for a prediction. `choices` maps each choice to what it would mean if it were so;
+    `guess` is one of them, its number from 1 on, or None.
 
     Never raises for a guess: a slip of the pen is answered in words and counts as none.
     """
-    taken = _choice(guess, choices)
-    numbered = [f"{number}. {choice}" for number, choice in enumerate(choices, 1)]
+    if not isinstance(choices, Mapping):  # labs not yet rewritten: question, guess, choices
+        assert isinstance(guess, Sequence)
+        choices, guess = dict.fromkeys(guess, ""), choices  # type: ignore[assignment]
+    assert isinstance(choices, Mapping)
+    lab = running_lab()
+    names = tuple(choices)
+    taken = _choice(guess, names) or _guessed_before(lab, question, names)
+    prediction = Prediction(question, choices, taken, lab)
+    numbered = [f"{number}. {choice}" for number, choice in enumerate(names, 1)]
     if taken is not None:
+        prediction._keep()
         box("question", "Your prediction is noted", [question, taken])
-    elif guess is None:
+    elif guess is not None:
+        box("unsure", f"{guess!r} is not one of the choices", [question, *numbered, _HOW])
+    elif lab.headless:
         box("question", "Predict before you go on", [question, *numbered, _HOW])
     else:
-        box("unsure", f"{guess!r} is not one of the choices", [question, *numbered, _HOW])
-    return Prediction(question, taken, tuple(choices))
+        box("question", "Predict before you go on", [question, *numbered, _HOW])
+        display(_buttons(prediction))
+    return prediction
 
 
-_HOW = "Put the number of your choice into the variable above and run the cell again."
+_HOW = "Press a button, or put guess= and the number of your choice into the call above and run it."
 
 
 def _choice(guess: object, choices: Sequence[str]) -> str | None:
-    if isinstance(guess, int) and not isinstance(guess, bool) and 1 <= guess <= len(choices):
+    if type(guess) is int and 1 <= guess <= len(choices):
         return choices[guess - 1]
     return guess if isinstance(guess, str) and guess in choices else None
+
+
+def _guessed_before(lab: Lab, question: str, choices: Sequence[str]) -> str | None:
+    """The guess of an earlier kernel; headless runs have no memory."""
+    if lab.headless:
+        return None
+    kept = load_progress(lab.out_root, lab.entry.id).get("predictions", {}).get(question, {})
+    return _choice(kept.get("guess"), choices)
+
+
+def _buttons(prediction: Prediction) -> Any:
+    import ipywidgets
+
+    buttons = [
+        ipywidgets.Button(
+            description=f"{number}. {choice}", tooltip=choice, layout={"width": "auto"}
+        )
+        for number, choice in enumerate(prediction.choices, 1)
+    ]
+    said = ipywidgets.HTML()
+
+    def commit(choice: str) -> None:
+        prediction.commit(choice)
+        for button in buttons:
+            button.disabled = True
+        said.value = f"Your prediction is noted: <b>{html.escape(prediction.guess or '')}</b>"
+
+    for button, choice in zip(buttons, prediction.choices, strict=True):
+        button.on_click(lambda _, choice=choice: commit(choice))
+    row = ipywidgets.HBox(buttons, layout={"flex_flow": "row wrap"})
+    return ipywidgets.VBox([row, said])
+
+
+class _Folded:
+    """One result that waits for a guess: HTML that is exchanged for the same, opened."""
+
+    def __init__(self, content: str, holds_outcome: bool) -> None:
+        self._content, self.holds_outcome = content, holds_outcome
+        summary = "A result is folded here until you have guessed. <u>Show me</u> without a guess."
+        self._handle = display(
+            _bundle(f"<details><summary>{summary}</summary>{content}</details>", summary),
+            raw=True,
+            display_id=True,
+        )
+
+    def open(self, said: Sequence[str]) -> None:
+        words = "".join(f"<p><b>{html.escape(line)}</b></p>" for line in said)
+        self._handle.update(_bundle(f"<div>{words}{self._content}</div>", ""), raw=True)
+
+
+def _bundle(markup: str, plain: str) -> dict[str, str]:
+    return {"text/html": markup, "text/plain": plain}
+
+
+def _as_html(shown: Any) -> str:
+    """What was captured, as one piece of HTML."""
+    pieces = [f"<pre>{html.escape(shown.stdout)}</pre>"] if shown.stdout else []
+    for output in shown.outputs:
+        if "text/html" in output.data:
+            pieces.append(output.data["text/html"])
+        elif "image/png" in output.data:
+            png = output.data["image/png"]
+            encoded = base64.b64encode(png).decode() if isinstance(png, bytes) else png
+            alt = html.escape(output.data.get("text/plain", ""))
+            pieces.append(
+                f"<img style='max-width:100%' alt='{alt}' src='data:image/png;base64,{encoded}'>"
+            )
+        else:
+            pieces.append(f"<pre>{html.escape(output.data.get('text/plain', ''))}</pre>")
+    return "".join(pieces)

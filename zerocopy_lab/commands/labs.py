@@ -2,6 +2,8 @@
 
 python -m zerocopy_lab labs list
 python -m zerocopy_lab labs run --fast --out out 00 05
+python -m zerocopy_lab labs run --broker kafka 05
+python -m zerocopy_lab labs progress      how far you are, over all labs
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
 python -m zerocopy_lab labs solve 05      for authors: run the solved notebook and store it executed
 python -m zerocopy_lab labs record        for authors: renew what labs show without an instrument
@@ -31,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="results (default: out)"
     )
+    run_parser.add_argument(
+        "--broker",
+        default="zerocopy_lab",
+        metavar="WHICH",
+        help="zerocopy_lab, kafka (a real one, started here) or HOST:PORT (default: %(default)s)",
+    )
+    progress_parser = actions.add_parser("progress", help="how far you are, over all labs")
+    progress_parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
     tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
     solve_parser = actions.add_parser("solve", help="for authors: store the solutions executed")
     actions.add_parser("record", help="for authors: make data/reference_run.json again, here")
@@ -50,11 +60,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "record":
         return _record()
     if arguments.action == "run":
-        return _run(chosen, arguments.out, fast=arguments.fast, seed=arguments.seed)
+        return _run(
+            chosen,
+            arguments.out,
+            fast=arguments.fast,
+            seed=arguments.seed,
+            broker=arguments.broker,
+        )
+    if arguments.action == "progress":
+        return _progress(arguments.out)
     return {"list": _list, "tidy": _tidy, "solve": _solve}[arguments.action](chosen)
 
 
-def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) -> int:
+def _progress(out_dir: Path) -> int:
+    from zerocopy_lab.classroom.kept_parts import parts_in_words
+    from zerocopy_lab.classroom.progress import PROGRESS_HEADINGS, progress_rows
+
+    rows = [list(PROGRESS_HEADINGS), *progress_rows(out_dir)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        told = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print("  ".join(told).rstrip())
+    print(parts_in_words(out_dir / "parts"))
+    return 0
+
+
+def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int, broker: str) -> int:
     import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
     from zerocopy_lab.publishing.headless import run_lab
@@ -64,7 +95,7 @@ def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int) ->
     runs: list[LabRun] = []
     for number, entry in enumerate(chosen, 1):
         print(f"[{number}/{len(chosen)}] {entry.id} {entry.title} ...", end=" ", flush=True)
-        runs.append(run_lab(entry, out_dir, fast=fast, seed=seed))
+        runs.append(run_lab(entry, out_dir, fast=fast, seed=seed, broker=broker))
         print(_in_words(runs[-1]), flush=True)
     print(f"report: {write_report(runs, out_dir, fast=fast)}")
     return 1 if any(lab_run.problems for lab_run in runs) else 0

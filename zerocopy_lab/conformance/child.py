@@ -2,8 +2,8 @@
 
 A child shares nothing with whoever asked: what the code changes, prints or opens is gone with it.
 It has a time limit (then its whole process group is killed) and a limit on the memory that it may
-take beyond what it began with. It tells its result as JSON through a pipe; a child that ends without
-a word has not answered, so `sys.exit()` and `os._exit()` count as no answer, never as a good one.
+take beyond what it began with. It tells its result as JSON through a pipe; a child that ends
+without a word has not answered, so `sys.exit()` and `os._exit()` are never a good answer.
 
 Left out: what only a container can do. The code runs with the rights of the one who asks.
 """
@@ -27,6 +27,7 @@ from zerocopy_lab.transfer.connections import is_ready
 
 MEMORY_LIMIT_BYTES = 1 << 30
 _TRACE_LINES = 12
+_this_is_a_child = False
 
 
 class Told(NamedTuple):
@@ -79,7 +80,10 @@ def in_words(error: BaseException) -> str:
 
 
 def _stand_alone(memory_bytes: int) -> None:
-    os.setpgid(0, 0)
+    global _this_is_a_child
+    if not _this_is_a_child:  # a child's children stay in its group, and end with it
+        os.setpgid(0, 0)
+    _this_is_a_child = True
     faulthandler.disable()  # a death is told in one line, by the parent
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     silence = os.open(os.devnull, os.O_RDWR)

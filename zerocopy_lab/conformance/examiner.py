@@ -1,26 +1,23 @@
-"""The tools of the conformance checks: connections, files, careful sending, and a child to try it
-in.
+"""The tools of the transfer strategies' checks: connections, files, careful sending.
 
-Every check runs in a forked child of its own. A strategy that maps a file that shrinks may die of
-SIGBUS, one that loops may never come back: that must not happen to the notebook that asks. The
-child says in words what it found, or dies; its parent waits at most `CHECK_LIMIT_S`.
+Every check runs in a forked child of its own (`child`). A strategy that maps a file that shrinks
+may die of SIGBUS, one that loops may never come back: that must not happen to the notebook that
+asks.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import random
-import signal
 import socket
 import ssl
 import tempfile
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from zerocopy_lab.conformance.child import in_a_child
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer.connections import Family, Pair, is_ready, pair_for
 from zerocopy_lab.transfer.strategy import Transfer
@@ -29,10 +26,11 @@ PATIENCE_S = 10.0
 """How long a connection may stand still before the strategy is said to hang."""
 
 CHECK_LIMIT_S = 100.0
+_MEMORY_BYTES = 16 << 30  # address space: a strategy may map a large file
 
 
 class NotConforming(Exception):
-    """A strategy broke a promise of `Transfer`; the message says which, with figures."""
+    """A part broke a promise of its kind; the message says which, with figures."""
 
 
 class Trial(NamedTuple):
@@ -54,48 +52,21 @@ class Trial(NamedTuple):
         return OpenFile(fd, Path(path))
 
 
-def in_a_child(check: Callable[[Trial], None], trial: Trial) -> str | None:
+def what_is_wrong(
+    check: Callable[[Trial], None], trial: Trial, limit_s: float = CHECK_LIMIT_S
+) -> str | None:
     """Run the check in a forked child: None, or what is wrong, in words."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        faulthandler.disable()  # a death is told in one line, by the parent
-        try:
-            _speak(write_end, check, trial)
-        finally:
-            os._exit(0)  # not sys.exit: the parent's clean-up is none of the child's business
-    os.close(write_end)
-    try:
-        words = _words_before_the_end(read_end)
-        if words is None:
-            os.kill(child, signal.SIGKILL)
-    finally:
-        os.close(read_end)
-        _, status = os.waitpid(child, 0)
-    if words is None:
-        return f"did not come back within {CHECK_LIMIT_S} s"
-    if os.WIFSIGNALED(status):
-        return f"died of {signal.Signals(os.WTERMSIG(status)).name}"
-    return words or None
+    told = in_a_child(lambda: _finding(check, trial), limit_s, _MEMORY_BYTES)
+    if told.problem is not None:
+        return "\n".join([told.problem, *told.trace])
+    return None if told.value is None else str(told.value)
 
 
-def _speak(write_end: int, check: Callable[[Trial], None], trial: Trial) -> None:
+def _finding(check: Callable[[Trial], None], trial: Trial) -> str | None:
     try:
         check(trial)
     except NotConforming as broken:
-        os.write(write_end, str(broken).encode())
-    except BaseException:  # whatever a strategy raises is a finding, KeyboardInterrupt included
-        os.write(write_end, traceback.format_exc(limit=-3).encode())
-
-
-def _words_before_the_end(read_end: int) -> str | None:
-    """All that the child writes until it ends; None when it takes too long."""
-    words = b""
-    while is_ready(CHECK_LIMIT_S, read=[read_end]):
-        more = os.read(read_end, 65_536)
-        if not more:
-            return words.decode(errors="replace")
-        words += more
+        return str(broken)
     return None
 
 

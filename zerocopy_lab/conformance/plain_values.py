@@ -12,6 +12,7 @@ from typing import Any
 
 MOST_ITEMS = 10_000
 _MOST_DEPTH = 6
+_ITERATE: dict[type, Any] = {each: each.__iter__ for each in (list, tuple, set, frozenset)}
 
 
 class NotPlain(TypeError):
@@ -41,11 +42,11 @@ def _plain(value: object, budget: Iterator[int], depth: int) -> Any:
     if kind is range:
         return [_plain(each, budget, depth - 1) for each in value]  # type: ignore[attr-defined]
     if issubclass(kind, dict):
-        items = dict.items(value)  # type: ignore[arg-type]
+        items: Any = dict.items(value)  # type: ignore[arg-type]
         return {_key(k, budget, depth): _plain(v, budget, depth - 1) for k, v in items}
-    for builtin in (list, tuple, set, frozenset):
+    for builtin in _ITERATE:
         if issubclass(kind, builtin):
-            each = builtin.__iter__(value)  # type: ignore[attr-defined]
+            each: Any = _ITERATE[builtin](value)
             if builtin in (set, frozenset):
                 return {_key(one, budget, depth) for one in each}
             copied = [_plain(one, budget, depth - 1) for one in each]

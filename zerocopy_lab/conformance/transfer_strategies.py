@@ -11,12 +11,12 @@ that a strategy that hangs is reported. `LARGE_CHECKS` take seconds and are run 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.conformance import promises_in_trouble, promises_of_bytes
-from zerocopy_lab.conformance.examiner import Trial, in_a_child
+from zerocopy_lab.conformance.examiner import CHECK_LIMIT_S, Trial, what_is_wrong
 from zerocopy_lab.transfer.connections import Family
 from zerocopy_lab.transfer.strategy import Transfer
 
@@ -61,11 +61,22 @@ def check_conformance(
 
     Raises ValueError when this machine cannot run the strategy at all.
     """
+    return list(_findings(strategy, directory, checks, CHECK_LIMIT_S))
+
+
+def first_problem(strategy: type[Transfer], limit_s: float) -> Finding | None:
+    """The first promise that is broken, each check having `limit_s` seconds; None: all kept."""
+    found = _findings(strategy, None, CHECKS, limit_s)
+    return next((each for each in found if each.problem is not None), None)
+
+
+def _findings(
+    strategy: type[Transfer], directory: Path | None, checks: Sequence[Check], limit_s: float
+) -> Iterator[Finding]:
     if reason := strategy.unavailable():
         raise ValueError(f"{strategy.name} is not available here: {reason}")
     with tempfile.TemporaryDirectory(dir=directory) as files:
-        return [
-            Finding(check.__name__, family, in_a_child(check, Trial(strategy, family, Path(files))))
-            for family in families_of(strategy)
-            for check in checks
-        ]
+        for family in families_of(strategy):
+            trial = Trial(strategy, family, Path(files))
+            for check in checks:
+                yield Finding(check.__name__, family, what_is_wrong(check, trial, limit_s))

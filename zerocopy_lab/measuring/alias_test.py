@@ -68,34 +68,49 @@ class AliasVerdict:
 
 
 def alias_test(
-    strategy: str | type[Transfer], family: Family = "tcp", directory: Path | None = None
+    strategy: str | type[Transfer],
+    family: Family = "tcp",
+    directory: Path | None = None,
+    *,
+    probe_bytes: int = PROBE_BYTES,
+    before_bytes: int = 0,
 ) -> AliasVerdict:
     """Try one strategy, by name or class, with a file in `directory` (None: the temporary one).
 
+    The piece has `probe_bytes` and lies behind `before_bytes` others; of a large one as much is
+    judged as the socket takes at once.
     Raises ValueError when this machine or this kind of socket does not have the strategy.
     """
     chosen = _strategy_for(strategy, family)
     with tempfile.TemporaryDirectory(dir=directory) as files, pair_for(chosen, family) as pair:
-        return alias_test_between(pair, chosen, family, Path(files))
+        return alias_test_between(
+            pair, chosen, family, Path(files), probe_bytes=probe_bytes, before_bytes=before_bytes
+        )
 
 
 def alias_test_between(
-    pair: Pair, chosen: type[Transfer], family: Family, directory: Path
+    pair: Pair,
+    chosen: type[Transfer],
+    family: Family,
+    directory: Path,
+    *,
+    probe_bytes: int = PROBE_BYTES,
+    before_bytes: int = 0,
 ) -> AliasVerdict:
     """Try a strategy on a connection that is there already, with a file in `directory`."""
-    path, old = directory / "overwritten-while-sent", os.urandom(PROBE_BYTES)
-    path.write_bytes(old)
-    piece = FileSlice(OpenFile.open(path), 0, PROBE_BYTES)
+    path, old = directory / "overwritten-while-sent", os.urandom(probe_bytes)
+    path.write_bytes(bytes(before_bytes) + old)
+    piece = FileSlice(OpenFile.open(path), before_bytes, probe_bytes)
     transfer = chosen()
     pair.sender.setblocking(False)
     sent_bytes = _send_at_once(transfer, pair.sender, piece)
-    _overwrite(path, 0, old.translate(_COMPLEMENT))
-    if os.pread(piece.file.fd, PROBE_BYTES, 0) == old:
+    _overwrite(path, before_bytes, old.translate(_COMPLEMENT))
+    if os.pread(piece.file.fd, probe_bytes, before_bytes) == old:
         raise OSError(f"{path} could not be overwritten under the file that is being sent")
     received = _receive(pair.receiver, sent_bytes)
     remark = _reports(transfer, pair.sender)
     transfer.close()
-    pages = _judge(received, old)
+    pages = _judge(received, old[:sent_bytes])
     verdict, detail = _in_words(pages, sent_bytes)
     return AliasVerdict(chosen.name, family, verdict, detail + remark, pages)
 
@@ -248,5 +263,12 @@ def _in_words(pages: tuple[PageAnswer, ...], sent_bytes: int) -> tuple[Answer, s
         return "alias", f"{in_socket}; the new ones arrived: the socket held the pages themselves"
     return (
         "inconclusive",
-        f"{in_socket}; page by page there arrived: {', '.join(pages) or 'nothing'}",
+        f"{in_socket}; page by page there arrived: {_counted(pages) or 'nothing'}",
     )
+
+
+def _counted(pages: tuple[PageAnswer, ...]) -> str:
+    """`old, new, mixed` for a few pages, `3 old, 150 new` for many."""
+    if len(pages) <= 8:
+        return ", ".join(pages)
+    return ", ".join(f"{pages.count(kind)} {kind}" for kind in dict.fromkeys(pages))

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import (
     HEADLESS_VARIABLE,
+    OURS,
     check_for_unknown_parameters,
     check_parameters,
 )
@@ -51,7 +52,7 @@ class LabRun(NamedTuple):
         return self.results / f"{self.entry.name}.ipynb"
 
 
-def run_lab(entry: LabEntry, out_dir: Path, *, fast: bool, seed: int) -> LabRun:
+def run_lab(entry: LabEntry, out_dir: Path, *, fast: bool, seed: int, broker: str = OURS) -> LabRun:
     """Runs one lab into `out_dir/<its name>/`, which is emptied first, and scans what it left."""
     results = out_dir.resolve() / entry.name
     unsupported = entry.unsupported_here()
@@ -60,7 +61,12 @@ def run_lab(entry: LabEntry, out_dir: Path, *, fast: bool, seed: int) -> LabRun:
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     began = time.monotonic()
-    parameters = {"FAST": fast, "SEED": seed, "OUT_DIR": str(out_dir.resolve())}
+    parameters = {
+        "FAST": fast,
+        "SEED": seed,
+        "OUT_DIR": str(out_dir.resolve()),
+        "BROKER": broker,
+    }
     executed = results / f"{entry.name}.ipynb"
     failure = execute(entry.notebook, executed, parameters, timeout_s=entry.timeout_s)
     problems = [] if failure is None else [failure]

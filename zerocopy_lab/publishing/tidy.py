@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from zerocopy_lab.classroom.lab import OURS
 from zerocopy_lab.classroom.manifest import LabEntry
 from zerocopy_lab.classroom.navigation import HEADING_CELL_ID, NEXT_CELL_ID, heading, way_on
 from zerocopy_lab.publishing.headless import execute, read_notebook
@@ -64,7 +65,12 @@ def solve(entry: LabEntry, *, fast: bool, seed: int) -> str | None:
         unsolved, solved = read_notebook(entry.notebook), read_notebook(entry.solution)
         merged, executed = scratch.path / "merged.ipynb", scratch.path / "executed.ipynb"
         store(with_answers(unsolved, answers_of(solved), entry), merged)
-        parameters = {"FAST": fast, "SEED": seed, "OUT_DIR": str(scratch.path)}
+        parameters = {
+            "FAST": fast,
+            "SEED": seed,
+            "OUT_DIR": str(scratch.path),
+            "BROKER": OURS,
+        }
         failure = execute(merged, executed, parameters, timeout_s=entry.timeout_s)
         if failure is None:
             store(readable(read_notebook(executed)), entry.solution)

@@ -1,11 +1,12 @@
-"""A mini broker in a process of its own, for as long as a `with` block lasts.
+"""A broker in a process of its own, this kit's or a real Kafka, while a `with` block lasts.
 
 Labs and experiments never run the broker inside the notebook's kernel: only a process of its own
 has a CPU time, a number of system calls and a memory that belong to the broker alone, and all of
 them are read by its pid.
 
 Bytes reach it as any client's do, through TCP on the loopback interface. Its files are in
-`data_dir`, a temporary directory unless one is given. Left out compared with a deployment: there
+`data_dir`, a temporary directory unless one is given, and lie there alike in both kinds:
+`data_dir/flights-0/00000000000000000000.log`. Left out compared with a deployment: there
 is one broker and no supervisor; if it dies, the next use says so and shows the end of its log.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,28 +23,39 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
+import zerocopy_lab
+from zerocopy_lab.running import apache_kafka
 from zerocopy_lab.running.scratch import ScratchDirectory
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _TETHER = Path(__file__).with_name("tether.py")  # by path: a broker need not import this room
-_STOP_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = {"zerocopy_lab": 15.0, "kafka": 60.0}
 _LOG_TAIL_LINES = 20
+_ANNOUNCEMENT = re.compile(r"(?:pid (\d+) )?listening on (\S+):(\d+)")
 
 
 class BrokerNotRunning(RuntimeError):
     """The broker did not start, or is no longer there; the message holds the end of its log."""
 
 
-class RunningBroker:
-    """`python -m zerocopy_lab serve` on a free port of 127.0.0.1, stopped and cleaned up at the
-    end.
+Kind = Literal["zerocopy_lab", "kafka"]
+_START_TIMEOUT_S = {"zerocopy_lab": 20.0, "kafka": 120.0}
 
-    `port` 0 takes a free one; `transfer` names the strategy that sends files (None: the broker's
-    default); `options` are further words of its command line; `environment` is added to this
-    process's own. A given `data_dir` is kept. Raises BrokerNotRunning when it does not announce
-    itself within `start_timeout_s` seconds.
+
+class RunningBroker:
+    """A broker on a free port of 127.0.0.1, stopped and cleaned up at the end.
+
+    `kind` "zerocopy_lab" is `python -m zerocopy_lab serve`, "kafka" a real Apache Kafka (see
+    `apache_kafka`). `port` 0 takes a free one; `settings` are Kafka's, by name; `options` are
+    further words of the command line; `environment` is added to this process's own. A given
+    `data_dir` is kept. Raises BrokerNotRunning when it does not announce itself within
+    `start_timeout_s` seconds.
+
+    Of ours alone: `transfer` names the strategy that sends files (None: the broker's default),
+    `parts` is a directory of parts that take the place of the broker's own. ValueError where a
+    Kafka is given them.
     """
 
     host: str
@@ -52,29 +65,39 @@ class RunningBroker:
         self,
         data_dir: Path | None = None,
         *,
+        kind: Kind = "zerocopy_lab",
         port: int = 0,
         transfer: str | None = None,
+        parts: Path | None = None,
+        settings: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        start_timeout_s: float = 20.0,
+        start_timeout_s: float | None = None,
     ) -> None:
+        if kind == "kafka" and (transfer is not None or parts is not None):
+            raise ValueError("a real Kafka has its own way of sending, and its own parts")
+        self.kind = kind
         self._workspace = ScratchDirectory("broker")  # goes with us, if nobody closes us
         self.data_dir = data_dir if data_dir is not None else self._workspace.path / "data"
         self.log_path = self._workspace.path / "broker.log"
-        words = [
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--data-dir",
-            str(self.data_dir),
-        ]
+        words = ["serve", "--host", "127.0.0.1"] if kind == "zerocopy_lab" else ["kafka"]
+        words += ["--port", str(port), "--data-dir", str(self.data_dir)]
         words += ["--transfer", transfer] if transfer is not None else []
+        words += ["--parts", str(parts)] if parts is not None else []
+        for name, value in (settings or {}).items():
+            words += ["--set", f"{name}={value}"]
         self._command = [sys.executable, "-P", str(_TETHER), *words, *options]
         self._environment = importable_here(environment or {})
-        self._start_timeout_s = start_timeout_s
+        self._start_timeout_s = start_timeout_s or _START_TIMEOUT_S[kind]
         self._process: subprocess.Popen[bytes] | None = None
+        self._measured_pid: int | None = None
+
+    @property
+    def version(self) -> str:
+        """The kit's, or Kafka's."""
+        if self.kind == "kafka":
+            return apache_kafka.default_version()
+        return zerocopy_lab.__version__
 
     @property
     def bootstrap(self) -> str:
@@ -86,7 +109,7 @@ class RunningBroker:
         """The broker's process id; BrokerNotRunning when the process has ended."""
         if self._process is None or self._process.poll() is not None:
             raise BrokerNotRunning(f"the broker is not running.\n{self.log_tail()}")
-        return self._process.pid
+        return self._measured_pid or self._process.pid
 
     def start(self) -> Self:
         """Starts the process and returns when it listens."""
@@ -105,16 +128,17 @@ class RunningBroker:
         self._reader = threading.Thread(target=self._follow_output, args=(announced,), daemon=True)
         self._reader.start()
         in_time = announced.wait(self._start_timeout_s)
-        announcement, _, address = self._first_line.strip().rpartition(" ")
-        if announcement != "listening on":
+        announced_as = _ANNOUNCEMENT.fullmatch(self._first_line.strip())
+        if announced_as is None:
             self._end(signal.SIGTERM)
             why = _why_not_started(
                 self._first_line, in_time, self._start_timeout_s, self.log_tail()
             )
             self.close()
             raise BrokerNotRunning(why)
-        self.host, port = address.rsplit(":", 1)
+        pid, self.host, port = announced_as.groups()
         self.port = int(port)
+        self._measured_pid = int(pid) if pid else None  # a JVM is a child of what we started
         return self
 
     def _follow_output(self, announced: threading.Event) -> None:
@@ -148,9 +172,9 @@ class RunningBroker:
         if self._process is None:
             raise BrokerNotRunning("the broker was never started: use a `with` block or start()")
         if self._process.poll() is None:
-            self._process.send_signal(ending)
+            os.kill(self._measured_pid or self._process.pid, ending)
         try:
-            code = self._process.wait(_STOP_TIMEOUT_S)
+            code = self._process.wait(_STOP_TIMEOUT_S[self.kind])
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()

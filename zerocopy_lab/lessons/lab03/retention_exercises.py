@@ -174,7 +174,7 @@ def _grade_disk(answer: Any, lab: Lab) -> Grade:
 
 
 EXERCISES = (
-    Exercise("03.1", "Which segments does Kafka delete?", _grade_rule),
+    Exercise("03.1", "Which segments does Kafka delete?", _grade_rule, takes_code=True),
     Exercise("03.2", "How old can a message become?", _grade_oldest),
     Exercise("03.3", "How much disk does the topic take at most?", _grade_disk),
 )

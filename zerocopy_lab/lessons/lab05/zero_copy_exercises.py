@@ -3,62 +3,11 @@
 from __future__ import annotations
 
 import math
-import socket
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from zerocopy_lab.classroom.exercises import NOT_ATTEMPTED, Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.promises_of_bytes import exact_bytes, many_slices
-from zerocopy_lab.conformance.transfer_strategies import check_conformance
-from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.measuring.alias_test import alias_test
-from zerocopy_lab.transfer.connections import connected_pair
-from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL, Transfer
-
-Send = Callable[[socket.socket, FileSlice, int], Any]
-
-
-def transfer_of(send: Send) -> type[Transfer]:
-    """A transfer strategy whose `send` is a learner's function."""
-
-    class Learners(Transfer):
-        name = "yours"
-
-        def send(self, sock: socket.socket, piece: FileSlice, sent_bytes: int) -> int:
-            moved_bytes: int = send(sock, piece, sent_bytes)
-            return moved_bytes
-
-    return Learners
-
-
-def _grade_transfer(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: my_send(sock, piece, sent_bytes).")
-    if _does_nothing(answer):
-        return NOT_ATTEMPTED
-    strategy = transfer_of(answer)
-    for found in check_conformance(strategy, checks=(exact_bytes, many_slices)):
-        if found.problem is not None:
-            return failed(f"Wrong bytes ({found.check}, {found.family}): {found.problem}")
-    verdict = alias_test(strategy)
-    if verdict.verdict == "alias":
-        return passed(f"The right bytes, and nobody copied: {verdict.detail}.")
-    return failed(
-        f"The right bytes, but copied: {verdict.detail}. Reading them makes them yours; which "
-        "system call names the file and the socket at once?"
-    )
-
-
-def _does_nothing(send: Send) -> bool:
-    """Whether it is still the stub, which returns None whatever it is given."""
-    with tempfile.NamedTemporaryFile() as file, connected_pair("tcp") as pair:
-        file.write(b"a few bytes")
-        file.flush()
-        piece = FileSlice(OpenFile.open(Path(file.name)), 0, 11)
-        return send(pair.sender, piece, 0) is None
+from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
 
 
 def bytes_to_send(lab: Lab) -> int:
@@ -84,6 +33,8 @@ _WHY_NOT = {
 
 
 def _grade_safe(answer: Any, lab: Lab) -> Grade:
+    if not isinstance(answer, set | list | tuple):
+        return failed('Answer with a set of words, for example {"append", "overwrite"}.')
     chosen = {str(each).strip().lower() for each in answer}
     if chosen == _SAFE:
         return passed("A log only ever does these two, so it may hand out references to its pages.")
@@ -99,7 +50,18 @@ def _grade_safe(answer: Any, lab: Lab) -> Grade:
 
 
 EXERCISES = (
-    Exercise("05.1", "Send a slice of a file without copying it.", _grade_transfer),
+    building(
+        "05.1",
+        "transfer",
+        "Send a slice of a file without copying it.",
+        (
+            "One system call names the file, the socket, where in the file, and how much.",
+            "Where in the file: the slice's own position, and what of it has gone already. How "
+            "much: what is left. When nothing is left, return 0 without asking.",
+            "os.sendfile(out_fd, in_fd, offset, count) returns how many bytes it moved: just what "
+            "is asked of you.",
+        ),
+    ),
     Exercise("05.2", "How many calls does your file need at least?", _grade_calls),
     Exercise("05.3", "What may happen to a file while it is sent?", _grade_safe),
 )
