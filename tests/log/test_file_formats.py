@@ -250,3 +250,52 @@ def test_settings_by_kafkas_names() -> None:
 def test_illegal_settings(name: str, text: str) -> None:
     with pytest.raises(InvalidConfig, match=name):
         TopicSettings.from_kafka({name: text})
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_legal"),
+    [
+        ("unclean.leader.election.enable=false", True),
+        ("unclean.leader.election.enable=true", True),
+        ("max.compaction.lag.ms=1", True),
+        ("max.compaction.lag.ms=0", False),
+        ("segment.jitter.ms=0", True),
+        ("segment.jitter.ms=1000", False),
+        ("preallocate=False", True),
+        ("preallocate=true", False),
+        ("message.timestamp.after.max.ms=3600000", True),
+        ("message.timestamp.before.max.ms=9223372036854775807", True),
+        ("message.timestamp.before.max.ms=-1", False),
+        ("message.downconversion.enable=false", False),
+        ("message.format.version=3.0", False),
+        ("compression.gzip.level=-1", True),
+        ("compression.lz4.level=9", True),
+        ("compression.zstd.level=3", True),
+        ("compression.zstd.level=4", False),
+        ("remote.storage.enable=false", True),
+        ("remote.storage.enable=true", False),
+        ("local.retention.ms=-2", True),
+        ("local.retention.bytes=-2", True),
+        ("leader.replication.throttled.replicas=", True),
+        ("follower.replication.throttled.replicas=*", True),
+        ("follower.replication.throttled.replicas=0:1", False),
+        ("no.such.setting=1", False),
+    ],
+)
+def test_settings_that_tools_give_every_topic(setting: str, is_legal: bool) -> None:
+    """Kafka's answers, but for what it would do and we would not: that is refused by name."""
+    name, _, value = setting.partition("=")
+    if is_legal:
+        assert TopicSettings.from_kafka({name: value}).to_kafka()[name].lower() == value.lower()
+    else:
+        with pytest.raises(InvalidConfig, match=name.replace(".", r"\.")):
+            TopicSettings.from_kafka({name: value})
+
+
+def test_compaction_lags_that_exclude_each_other() -> None:
+    with pytest.raises(InvalidConfig, match=r"min\.compaction\.lag\.ms=5 is more than"):
+        TopicSettings.from_kafka({"min.compaction.lag.ms": "5", "max.compaction.lag.ms": "4"})
+    compacted = TopicSettings.from_kafka(
+        {"cleanup.policy": "compact", "max.compaction.lag.ms": "4", "segment.ms": "5"}
+    )
+    assert (compacted.roll_ms, TopicSettings().roll_ms) == (4, 604_800_000)

@@ -35,7 +35,7 @@ def must_roll(
     fullest_bytes = max(len(indexes.offsets) * ENTRY_BYTES, len(indexes.times) * TIME_ENTRY.size)
     if fullest_bytes + TIME_ENTRY.size > settings.segment_index_bytes:
         return True
-    return _age_ms(segment, timestamp_ms, clock_ms) > settings.segment_ms
+    return _age_ms(segment, timestamp_ms, clock_ms) > settings.roll_ms
 
 
 def _age_ms(segment: Segment, timestamp_ms: int, clock_ms: Callable[[], int]) -> int:

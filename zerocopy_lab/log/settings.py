@@ -10,18 +10,20 @@ defaults. The name of an attribute is the Kafka name with dots for underscores: 
 | index.interval.bytes | how sparse the indexes are |
 | retention.ms, retention.bytes | when old segments go (-1: never), under cleanup.policy=delete |
 | cleanup.policy | delete, compact, or both |
-| min.cleanable.dirty.ratio, min.compaction.lag.ms | when compaction runs |
+| min.cleanable.dirty.ratio, min.compaction.lag.ms, max.compaction.lag.ms | when compaction runs |
 | delete.retention.ms | how long it keeps tombstones |
 | flush.messages, flush.ms | when the log is forced to disk; by default the system decides |
 | file.delete.delay.ms | how long the files of a deleted segment stay |
 | max.message.bytes | the largest batch that may be appended |
 | message.timestamp.type | CreateTime (the producer's clock) or LogAppendTime (the broker's) |
+| message.timestamp.before.max.ms, .after.max.ms | how far a record's time may be from now |
 | compression.type | producer: batches stay as they came; else the broker repacks them |
 | min.insync.replicas | kept for the clients that ask: with one broker a partition has one replica |
 
-Source: Kafka's `TopicConfig` and `LogConfig`. Left out: settings of features that are not here
-(replication quotas, remote storage, message down-conversion); they are refused by name, so that
-nobody believes in a setting without effect.
+Settings of features that are not here (replication quotas, remote storage, levels of compression,
+preallocated files) have one value that says what this broker does anyway (`AS_IT_IS`). It is
+accepted, for the tools that set it on every topic; others are refused by name, so that nobody
+believes in a setting without effect. Source: Kafka's `TopicConfig` and `LogConfig`.
 """
 
 from __future__ import annotations
@@ -55,12 +57,15 @@ class TopicSettings:
     cleanup_policy: str = "delete"
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = MAX_INT64
     delete_retention_ms: int = _DAY_MS
     file_delete_delay_ms: int = 60_000
     flush_messages: int = MAX_INT64
     flush_ms: int = MAX_INT64
     max_message_bytes: int = (1 << 20) + 12
     message_timestamp_type: str = "CreateTime"
+    message_timestamp_before_max_ms: int = MAX_INT64
+    message_timestamp_after_max_ms: int = 3_600_000
     compression_type: str = "producer"
     min_insync_replicas: int = 1
     overrides: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -73,15 +78,33 @@ class TopicSettings:
 
         Raises InvalidConfig, naming the setting, its value and what is legal.
         """
-        values = {_attribute(name): _parse(name, text) for name, text in overrides.items()}
-        kept = MappingProxyType(dict(overrides))
-        return replace(defaults or cls(), overrides=kept, **values)
+        values = {
+            _attribute(name): _parse(name, text)
+            for name, text in overrides.items()
+            if not _says_what_is(name, text)
+        }
+        settings = replace(defaults or cls(), overrides=MappingProxyType(dict(overrides)), **values)
+        if settings.min_compaction_lag_ms > settings.max_compaction_lag_ms:
+            raise InvalidConfig(
+                f"min.compaction.lag.ms={settings.min_compaction_lag_ms} is more than "
+                f"max.compaction.lag.ms={settings.max_compaction_lag_ms}"
+            )
+        return settings
 
     def to_kafka(self) -> dict[str, str]:
         """Every setting by its Kafka name, as text; with `overrides` one sees which were set for
         the topic.
         """
-        return {name: str(getattr(self, _attribute(name))) for name in _LEGAL}
+        given = {name: str(getattr(self, _attribute(name))) for name in _LEGAL}
+        as_it_is = {name: self.overrides.get(name, words[0]) for name, words in AS_IT_IS.items()}
+        return given | as_it_is
+
+    @property
+    def roll_ms(self) -> int:
+        """How old a segment may become: what must be compacted by then must not be active."""
+        return (
+            min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
+        )
 
     @property
     def deletes(self) -> bool:
@@ -110,23 +133,51 @@ _LEGAL: dict[str, tuple[int, int] | tuple[float, float] | tuple[str, ...]] = {
     "cleanup.policy": CLEANUP_POLICIES,
     "min.cleanable.dirty.ratio": (0.0, 1.0),
     "min.compaction.lag.ms": (0, MAX_INT64),
+    "max.compaction.lag.ms": (1, MAX_INT64),
     "delete.retention.ms": (0, MAX_INT64),
     "file.delete.delay.ms": (0, MAX_INT64),
     "flush.messages": (1, MAX_INT64),
     "flush.ms": (0, MAX_INT64),
     "max.message.bytes": (0, MAX_INT32),
     "message.timestamp.type": TIMESTAMP_TYPES,
+    "message.timestamp.before.max.ms": (0, MAX_INT64),
+    "message.timestamp.after.max.ms": (0, MAX_INT64),
     "compression.type": COMPRESSION_TYPES,
     "min.insync.replicas": (1, MAX_INT32),
+}
+#: What may be said of what is not here; the first is Kafka's default.
+AS_IT_IS: dict[str, tuple[str, ...]] = {
+    "segment.jitter.ms": ("0",),
+    "preallocate": ("false",),
+    "unclean.leader.election.enable": ("false", "true"),  # one replica: there is no election
+    "compression.gzip.level": ("-1",),
+    "compression.lz4.level": ("9",),
+    "compression.zstd.level": ("3",),
+    "remote.storage.enable": ("false",),
+    "local.retention.ms": ("-2",),  # as retention.ms
+    "local.retention.bytes": ("-2",),
+    "leader.replication.throttled.replicas": ("", "none", "*"),  # nothing is replicated
+    "follower.replication.throttled.replicas": ("", "none", "*"),
 }
 assert {_.name for _ in fields(TopicSettings)} - {"overrides"} == {
     name.replace(".", "_") for name in _LEGAL
 }
 
 
+def _says_what_is(name: str, text: str) -> bool:
+    words = AS_IT_IS.get(name)
+    if words is None:
+        return False
+    if text.strip().lower() not in words:
+        raise InvalidConfig(f"{name}={text}: this broker has no such feature, only {words[0]!r}")
+    return True
+
+
 def _attribute(name: str) -> str:
     if name not in _LEGAL:
-        raise InvalidConfig(f"no topic setting is called {name!r}; there are: {', '.join(_LEGAL)}")
+        raise InvalidConfig(
+            f"no topic setting is called {name!r}; there are: {', '.join((*_LEGAL, *AS_IT_IS))}"
+        )
     return name.replace(".", "_")
 
 

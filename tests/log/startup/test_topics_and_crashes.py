@@ -292,3 +292,72 @@ def test_no_directory_is_special_when_one_cannot_be_written(
     logs.close()
     monkeypatch.undo()
     assert sorted(open_logs(*disks).topics()) == ["before"]
+
+
+@pytest.mark.parametrize("number", [23, 28, 12])  # ENFILE, ENOSPC, ENOMEM: they pass
+@pytest.mark.parametrize("operation", ["rename", "mkdir", "replace"])
+@pytest.mark.usefixtures("no_fsync")
+def test_what_was_refused_is_not_there_and_what_was_deleted_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, number: int
+) -> None:
+    """While file operations fail, from any one of them on, for a reason that passes."""
+    owner = os if operation == "replace" else Path
+    works = getattr(owner, operation)
+    for first in range(6):
+        disk = tmp_path / str(first)
+        logs = open_logs(disk)
+        logs.create_topic("goes", 3, COMPACTED)
+        count = 0
+
+        def fails(*arguments: object, first: int = first, **named: object) -> object:
+            nonlocal count
+            count += 1
+            if count > first:
+                raise OSError(number, os.strerror(number))
+            return works(*arguments, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, operation, fails)
+            outcomes = {}
+            for name, change in (
+                ("comes", lambda logs=logs: logs.create_topic("comes", 3, COMPACTED)),
+                ("goes", lambda logs=logs: logs.delete_topic("goes")),
+            ):
+                try:
+                    change()
+                    outcomes[name] = True
+                except KafkaStorageError:
+                    outcomes[name] = False
+        assert dict(logs.offline) == {}
+        expected = sorted(
+            (["comes"] if outcomes["comes"] else []) + ([] if outcomes["goes"] else ["goes"])
+        )
+        assert sorted(logs.topics()) == expected
+        logs.housekeeping(1 << 45)
+        kill(logs)
+        logs = open_logs(disk)
+        assert sorted(logs.topics()) == expected
+        for name in ("comes", "goes"):
+            if name not in expected:
+                logs.create_topic(name, 4, COMPACTED)
+            logs.find(name, 0).append(batch(keys=(b"k",)))
+        kill(logs)
+
+
+def test_a_name_is_free_although_its_directory_could_not_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = open_logs(tmp_path)
+    log_in(logs).append(batch(b"old"))
+    with monkeypatch.context() as patched:
+
+        def no_memory(*_: object) -> None:
+            raise OSError(12, "Cannot allocate memory")
+
+        patched.setattr(Path, "rename", no_memory)
+        logs.delete_topic(TOPIC)
+    assert (tmp_path / f"{TOPIC}-0").is_dir()
+    assert log_in(logs).append(batch(b"new")).base_offset == 0
+    logs.close()
+    (record,) = read_all(log_in(open_logs(tmp_path)))
+    assert record.value == b"new"

@@ -25,7 +25,7 @@ from tests.log.power_off import PowerOff, before_operation
 from zerocopy_lab.errors import InvalidRecord
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.log import PartitionLog
-from zerocopy_lab.log.upkeep.compaction import cleanable, compact, dirty_ratio
+from zerocopy_lab.log.upkeep.compaction import cleanable, compact, dirty_ratio, is_overdue
 from zerocopy_lab.records.compression import Codec
 
 SETTINGS: dict[str, Any] = {
@@ -275,3 +275,51 @@ def crash_during_start(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None
         except PowerOff:
             shutil.rmtree(directory / ".lock", ignore_errors=True)
             (directory / ".lock").unlink()  # the process that held it would be gone
+
+
+def test_records_without_a_key_go_when_a_topic_becomes_compacted(tmp_path: Path) -> None:
+    """Nothing could ever replace them; a batch that has both kinds keeps the others."""
+    logs = open_logs(tmp_path, segment_bytes="300", file_delete_delay_ms="0")
+    log = log_in(logs)
+    for number in range(6):
+        log.append(batch(b"no key %d" % number))
+        log.append(batch(b"%d" % number, keys=(b"k",)))
+    logs.alter_settings(TOPIC, {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"})
+    log.roll()
+    log.append(batch(b"active", keys=(b"k",)))
+    log.flush()
+    end = log.log_end_offset
+    compact(log, NOW_MS)
+    assert [(r.key, r.value) for r in read_all(log)] == [(b"k", b"5"), (b"k", b"active")]
+    assert log.log_end_offset == end
+    with pytest.raises(InvalidRecord):
+        log.append(batch(b"no key"))
+
+
+def test_no_record_waits_longer_than_max_compaction_lag_ms(tmp_path: Path) -> None:
+    """However little of the log is dirty: an old value may have to be gone by a certain day."""
+    clock = Clock()
+    logs = open_logs(
+        tmp_path,
+        clock=clock,
+        cleanup_policy="compact",
+        min_cleanable_dirty_ratio="1.0",
+        max_compaction_lag_ms="1000",
+        file_delete_delay_ms="0",
+    )
+    log = log_in(logs)
+    for number in range(10):
+        log.append(batch(b"%d" % number * 50, keys=(b"k",), timestamps_ms=(NOW_MS,)))
+    log.append(batch(b"later", keys=(b"k",), timestamps_ms=(NOW_MS + 1001,)))
+    assert len(log.inactive_segments()) == 1, "what must be compacted by then must not be active"
+    log.flush()
+    compact(log, NOW_MS)
+    log.append(batch(b"even later", keys=(b"k",), timestamps_ms=(NOW_MS + 3000,)))
+    log.flush()
+    assert 0 < dirty_ratio(log, NOW_MS) < 1
+    assert not is_overdue(log, NOW_MS + 2000)
+    logs.housekeeping(NOW_MS + 2000)
+    assert len(read_all(log)) == 3
+    assert is_overdue(log, NOW_MS + 2002)
+    logs.housekeeping(NOW_MS + 2002)
+    assert [r.value for r in read_all(log)] == [b"later", b"even later"]

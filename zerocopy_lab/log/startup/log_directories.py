@@ -17,7 +17,7 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +73,7 @@ class LogDirectories(Partitions):
         self._directories: dict[Path, LogDirectory] = {}
         self._offline: dict[Path, str] = {}
         self._revision, self._registry = 0, Registry()
+        self._is_written = True  # else topics.json says what was taken back
         self._leftovers = Leftovers()
         self._last_checkpoint_ms = clock_ms()
         self._rounds = Rounds(self.open_files, clock_ms())
@@ -203,8 +204,11 @@ class LogDirectories(Partitions):
         with self._lock:
             now = self._registry
             done = now._replace(deleting=now.deleting - gone, forgetting=now.forgetting - {topic})
-            if done != now:
+            if now.forgetting != done.forgetting:
                 self._change(done, f"finish the deletion of {topic}")
+            elif done != now:
+                with logged(f"writing down that {topic} is gone"):
+                    self._write(done)
 
     def _clear_away(self, topic: str, known: TopicInfo) -> bool:
         """Put the directories aside; whether all of them are, so that its id can be forgotten."""
@@ -229,7 +233,7 @@ class LogDirectories(Partitions):
                     key, log.directory, delay_ms, lambda aside: log.move_aside(aside, gone)
                 )
             for path in [path / str(key) for path in self._directories]:
-                if _is_of(path, info):  # what was refused may lie in any of them
+                if _is_of(path, (None, info.topic_id)):  # what was refused may lie in any of them
                     self._put_aside(key, path, delay_ms, path.rename)
         except OSError as error:
             _LOGGER.error("removing %s: %s", key, error)
@@ -248,25 +252,33 @@ class LogDirectories(Partitions):
                 made.append(self._create_partition(key, registry.topics[key.topic], made))
             self._sync_directories()
         except OSError as error:
+            stays = {log.topic_id for log in made if not self._take_back(log)}
+            stays -= {info.topic_id for info in before.topics.values()}
+            before = before._replace(deleting=before.deleting | stays)
             with logged(f"taking back: {action}"):
-                for log in made:
-                    self._take_back(log)
                 self._write(before)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
         self._add(made)
         self._know(registry)
 
-    def _take_back(self, log: PartitionLog) -> None:
+    def _take_back(self, log: PartitionLog) -> bool:
         """Nobody has seen it yet. It goes at once: a full disk needs the room to say so."""
-        aside = log.directory.with_name(name_of_deleted(TopicPartition(log.topic, log.partition)))
-        log.move_aside(aside, UnknownTopicOrPartition(f"{log.topic} could not be made"))
+        key = TopicPartition(log.topic, log.partition)
+        aside = log.directory.with_name(name_of_deleted(key))
+        try:
+            log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
+        except OSError as error:
+            _LOGGER.error("removing %s: %s", log.directory, error)
+            return False
         remove(aside)
+        return True
 
     def _add(self, logs: Iterable[PartitionLog]) -> None:
         self._logs.update({(log.topic, log.partition): log for log in logs})
 
     def _write(self, registry: Registry, *, publish: bool = True) -> None:
         self._revision += 1
+        self._is_written = False
         for path in list(self._directories):
             try:
                 with self._failing(path):
@@ -276,6 +288,7 @@ class LogDirectories(Partitions):
                     raise
         if not self._directories:
             raise KafkaStorageError("every log directory is offline")
+        self._is_written = True
         if publish:
             self._know(registry)
 
@@ -299,10 +312,7 @@ class LogDirectories(Partitions):
                 raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
             topic_id = load_topic_id(path)
             if topic_id in self._registry.deleting:
-                _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
-                aside = path.with_name(name_of_deleted(key))  # half of it must not keep its name
-                path.rename(aside)
-                remove(aside)
+                self._finish_deletion(path, key)
                 return
             known = self._registry.topics.get(key.topic)
             if known is not None and topic_id is not None and topic_id != known.topic_id:
@@ -323,6 +333,13 @@ class LogDirectories(Partitions):
             self._add([self._open_partition(directory, key, info, checkpoints)])
         except (DamagedLog, ValueError, OSError) as error:
             self._refuse(key, str(error))
+
+    @staticmethod
+    def _finish_deletion(path: Path, key: TopicPartition) -> None:
+        _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
+        aside = path.with_name(name_of_deleted(key))  # half of it must not keep its name
+        path.rename(aside)
+        remove(aside)
 
     def _refuse(self, key: TopicPartition, why: str) -> None:
         _LOGGER.error("%s stays offline: %s", key, why)
@@ -388,6 +405,8 @@ class LogDirectories(Partitions):
             counts[log.directory.parent] += 1
         directory = self._directories[min(counts, key=lambda path: counts[path])]
         path = directory.path / str(key)
+        if _is_of(path, self._registry.deleting):
+            self._finish_deletion(path, key)
         path.mkdir()
         try:
             save_topic_id(path, info.topic_id)
@@ -442,6 +461,9 @@ class LogDirectories(Partitions):
         self._rounds.look_after(self.logs(), now_ms)
         self._write_checkpoints(now_ms)
         with self._lock:
+            if not self._is_written:
+                with logged("writing down what was taken back"):
+                    self._write(self._registry)
             due = self._leftovers.due(now_ms)
         for path in due:  # may take long: nobody need wait for it
             if not remove(path):
@@ -498,12 +520,12 @@ class LogDirectories(Partitions):
         return [key for key in self._refused if (directory.path / str(key)).is_dir()]
 
 
-def _is_of(path: Path, info: TopicInfo) -> bool:
-    """Whether there is a directory, and it is the topic's (or does not say whose it is)."""
+def _is_of(path: Path, topic_ids: Container[UUID | None]) -> bool:
+    """Whether there is a directory, and it is one of these topics'; None is "it does not say"."""
     try:
-        return path.is_dir() and load_topic_id(path) in (None, info.topic_id)
+        return path.is_dir() and load_topic_id(path) in topic_ids
     except (ValueError, OSError):
-        return True
+        return None in topic_ids
 
 
 def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:

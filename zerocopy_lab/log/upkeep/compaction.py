@@ -52,6 +52,7 @@ from zerocopy_lab.log.segment_indexes import SegmentIndexes
 from zerocopy_lab.log.settings import MAX_INT32
 from zerocopy_lab.records.batch import (
     DELETE_HORIZON_FLAG,
+    NO_TIMESTAMP,
     BatchHeader,
     read_header,
 )
@@ -75,6 +76,18 @@ def dirty_ratio(log: PartitionLog, now_ms: int) -> float:
         segment.size_bytes for segment in segments if log.end_of(segment) > log.cleaned_offset
     )
     return dirty_bytes / total_bytes if total_bytes else 0.0
+
+
+def is_overdue(log: PartitionLog, now_ms: int) -> bool:
+    """Whether a record waits for its compaction longer than max.compaction.lag.ms."""
+    oldest_ms = now_ms - log.settings.max_compaction_lag_ms
+    if oldest_ms < 0:
+        return False
+    for segment in cleanable(log, now_ms):
+        if log.end_of(segment) > log.cleaned_offset:
+            first_ms = segment.first_timestamp_ms()
+            return (segment.last_change_ms() if first_ms == NO_TIMESTAMP else first_ms) < oldest_ms
+    return False
 
 
 def cleanable(log: PartitionLog, now_ms: int) -> list[Segment]:
@@ -206,8 +219,10 @@ class _Cleaning:
         return rebuilt, read_header(memoryview(rebuilt))
 
     def _stays(self, record: Record, horizon_ms: int | None) -> bool:
-        if record.key is None or record.offset >= self.end:
+        if record.offset >= self.end:
             return True
+        if record.key is None:  # from before the topic was compacted: nothing can replace it
+            return False
         if self.last_offsets.get(record.key, -1) > record.offset:
             return False
         return record.value is not None or horizon_ms is None or self.now_ms <= horizon_ms

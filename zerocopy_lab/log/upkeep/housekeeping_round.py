@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog
-from zerocopy_lab.log.upkeep.compaction import compact, dirty_ratio
+from zerocopy_lab.log.upkeep.compaction import compact, dirty_ratio, is_overdue
 
 _LOGGER = logging.getLogger(__name__)
 IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
@@ -54,7 +54,9 @@ def _compact_dirtiest(logs: list[PartitionLog], now_ms: int) -> None:
     for log in logs:
         with logged(f"looking at {log.topic}-{log.partition}"), log.storage_errors("look at"):
             ratio = dirty_ratio(log, now_ms)
-            if ratio > 0 and ratio >= log.settings.min_cleanable_dirty_ratio:
+            if ratio > 0 and (
+                ratio >= log.settings.min_cleanable_dirty_ratio or is_overdue(log, now_ms)
+            ):
                 due.append((ratio, log))
     if due:
         log = max(due, key=lambda candidate: candidate[0])[1]
