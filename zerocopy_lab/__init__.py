@@ -51,7 +51,6 @@ JOURNEY = (
     "log/time_index.py",
     "broker/waiting.py",
     "broker/fetch.py",
-    "protocol/fetch_request.py",
     "log/availability.py",
     "protocol/fetch.py",
     "network/outbox.py",

@@ -258,6 +258,10 @@ class UnknownTopicId(KafkaError):
     code = 100
 
 
+class InconsistentTopicId(KafkaError):
+    code = 103
+
+
 class MismatchedEndpointType(KafkaError):
     code = 114
 

@@ -4,13 +4,14 @@ thread does it.
 
 from __future__ import annotations
 
-import time
+import os
+import threading
 from typing import Any
 
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Later, Now
+from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Later, Now, Piece
 from zerocopy_lab.protocol.versions import ApiKey
 
 ANSWER_WITHIN_S = 10
@@ -24,6 +25,7 @@ class Caller:
         self.client_id = client_id
         self.client = Client(1, "127.0.0.1", 4711)
         self._correlation_id = 0
+        self._arrived = threading.Condition()
 
     def types(self, key: ApiKey, version: int) -> Any:
         """The classes that a request of this version is made of."""
@@ -31,35 +33,46 @@ class Caller:
 
     def call(self, key: ApiKey, version: int, /, **values: object) -> Any:
         """The response, which must not wait for anything but other threads of the broker."""
-        answers = self.start(key, version, **values)
-        deadline_s = time.monotonic() + ANSWER_WITHIN_S
-        while not answers:
-            assert time.monotonic() < deadline_s, f"{key.name} waits for something"
-            time.sleep(0.0005)
+        return self.wait_for(self.start(key, version, **values))
+
+    def wait_for(self, answers: list[Any]) -> Any:
+        """The response that `start` promised. Raises CloseConnection when there is none."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: answers, ANSWER_WITHIN_S), "nothing was answered"
+        if isinstance(answers[0], HangUp):
+            raise CloseConnection(answers[0].reason)
         return answers[0]
 
     def start(self, key: ApiKey, version: int, /, **values: object) -> list[Any]:
         """A list that the response is put in, now or later."""
         self._correlation_id += 1
+        expected = self._correlation_id
         entity = messages.make(messages.request_type(key, version), **values)
-        frame = messages.encode_request(version, self._correlation_id, self.client_id, entity)
+        frame = messages.encode_request(version, expected, self.client_id, entity)
         reply = self.broker.handle(memoryview(bytearray(frame))[4:], self.client)
         answers: list[Any] = []
 
         def take(answer: Answer) -> None:
-            if isinstance(answer, HangUp):
-                raise CloseConnection(answer.reason)
-            assert isinstance(answer, Now), answer
-            pieces = [p for p in answer.pieces if isinstance(p, bytes)]
-            assert len(pieces) == len(answer.pieces), "records in files: read them yourself"
-            whole = b"".join(pieces)
-            assert int.from_bytes(whole[:4], "big") == len(whole) - 4
-            number, response = messages.decode_response(key, version, memoryview(whole)[4:])
-            assert number == self._correlation_id
-            answers.append(response)
+            found: Any = answer
+            if isinstance(answer, Now):
+                whole = b"".join(map(_bytes_of, answer.pieces))
+                assert int.from_bytes(whole[:4], "big") == len(whole) - 4
+                number, found = messages.decode_response(key, version, memoryview(whole)[4:])
+                assert number == expected
+            with self._arrived:
+                answers.append(found)
+                self._arrived.notify_all()
 
+        if isinstance(reply, HangUp):
+            raise CloseConnection(reply.reason)
         if isinstance(reply, Later):
             reply.on_complete(take)
         else:
             take(reply)
         return answers
+
+
+def _bytes_of(piece: Piece) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    return os.pread(piece.file.fd, piece.length, piece.position)

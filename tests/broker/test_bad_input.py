@@ -134,7 +134,7 @@ def test_a_newer_api_versions_is_answered_in_version_0(witness: Witness) -> None
     offered = {key: (low, high) for key, low, high in struct.iter_unpack(">hhh", body[4:])}
     assert len(offered) == count
     assert offered[ApiKey.produce] == (0, 9)
-    assert offered[ApiKey.fetch] == (4, 11)
+    assert offered[ApiKey.fetch] == (4, 18)
     assert offered.keys() <= VERSIONS.keys()
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.served import VERSIONS
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.fetch import FetchedPartition, FetchedTopic, fetch_response
+from zerocopy_lab.protocol.fetch import (
+    TOPIC_IDS_FROM,
+    FetchedPartition,
+    FetchedTopic,
+    fetch_response,
+)
 from zerocopy_lab.protocol.framing import Pieces, total_bytes
 from zerocopy_lab.protocol.versions import ApiKey
 
-VERSIONS = range(4, 12)
+SERVED = range(VERSIONS[ApiKey.fetch].lowest, VERSIONS[ApiKey.fetch].highest + 1)
 
 
 @pytest.fixture
@@ -34,16 +41,20 @@ def on_the_wire(pieces: Pieces) -> bytes:
     )
 
 
-def by_kio(version: int, correlation_id: int, topics: list[FetchedTopic], code: int = 0) -> bytes:
+def by_kio(version: int, correlation_id: int, topics: list[FetchedTopic]) -> bytes:
     types = messages.response_types(ApiKey.fetch, version)
     entity = messages.make(
         types.FetchResponse,
-        error_code=messages.error_code(code),
+        error_code=messages.error_code(0),
         session_id=0,
         responses=tuple(
             messages.make(
                 types.FetchableTopicResponse,
-                topic=topic.topic,
+                **(
+                    {"topic": topic.key.decode()}
+                    if version < TOPIC_IDS_FROM
+                    else {"topic_id": UUID(bytes=topic.key)}
+                ),
                 partitions=tuple(
                     messages.make(
                         types.PartitionData,
@@ -65,19 +76,19 @@ def by_kio(version: int, correlation_id: int, topics: list[FetchedTopic], code: 
     return messages.encode_response(ApiKey.fetch, version, correlation_id, entity)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", SERVED)
 def test_every_version_is_what_kio_writes(version: int, segment: OpenFile) -> None:
     topics = [
         FetchedTopic(
-            "flights",
+            key(version, "flights"),
             [
                 FetchedPartition(0, 0, 900, 100, FileSlice(segment, 4096, 300)),
                 FetchedPartition(3, 1, -1, -1, None),
                 FetchedPartition(4, 0, 12, 0, FileSlice(segment, 0, 20_000)),
             ],
         ),
-        FetchedTopic("empty", []),
-        FetchedTopic("größe", [FetchedPartition(0, 0, 5, 5, None)]),
+        FetchedTopic(key(version, "empty"), []),
+        FetchedTopic(key(version, "größe"), [FetchedPartition(0, 0, 5, 5, None)]),
     ]
     pieces = fetch_response(42, version, topics)
     assert on_the_wire(pieces) == by_kio(version, 42, topics)
@@ -85,13 +96,28 @@ def test_every_version_is_what_kio_writes(version: int, segment: OpenFile) -> No
     assert sum(isinstance(p, FileSlice) for p in pieces) == 2
 
 
-@pytest.mark.parametrize("version", range(7, 12))
-def test_a_session_nobody_knows(version: int) -> None:
-    assert on_the_wire(fetch_response(1, version, (), 70)) == by_kio(version, 1, [], 70)
+def key(version: int, name: str) -> bytes:
+    """What a topic is called: by its name, or an id made of it."""
+    return name.encode() if version < TOPIC_IDS_FROM else name.encode().ljust(16, b"\1")[:16]
+
+
+def test_a_topic_without_partitions_and_a_response_without_topics(segment: OpenFile) -> None:
+    for version in SERVED:
+        for topics in ([], [FetchedTopic(key(version, "t"), [])]):
+            assert on_the_wire(fetch_response(1, version, topics)) == by_kio(version, 1, topics)
+
+
+@pytest.mark.parametrize(("version", "pieces"), [(11, 2 * 1000), (12, 2 * 1000 + 1)])
+def test_tagged_fields_cost_a_piece_and_not_one_for_each_partition(
+    version: int, pieces: int, segment: OpenFile
+) -> None:
+    partitions = [FetchedPartition(i, 0, 9, 0, FileSlice(segment, 0, 9)) for i in range(1000)]
+    topics = [FetchedTopic(b"t", partitions)]
+    assert len(fetch_response(1, version, topics)) == pieces
 
 
 @given(
-    version=st.sampled_from(list(VERSIONS)),
+    version=st.sampled_from(list(SERVED)),
     counts=st.lists(st.lists(st.integers(0, 200), max_size=4), max_size=4),
 )
 def test_any_shape(
@@ -103,7 +129,7 @@ def test_any_shape(
     file = OpenFile.open(path)
     topics = [
         FetchedTopic(
-            f"topic-{number}",
+            key(version, f"topic-{number}"),
             [
                 FetchedPartition(i, 0, 9, 0, FileSlice(file, 0, length) if length else None)
                 for i, length in enumerate(lengths)

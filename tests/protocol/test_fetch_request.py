@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,12 @@ from hypothesis import strategies as st
 from tests.served import VERSIONS, request_in
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.fetch_request import FetchRequest, read_fetch_request
+from zerocopy_lab.protocol.fetch import (
+    FLEXIBLE_FROM,
+    TOPIC_IDS_FROM,
+    FetchRequest,
+    read_fetch_request,
+)
 from zerocopy_lab.protocol.versions import ApiKey
 
 RANGE = VERSIONS[ApiKey.fetch]
@@ -28,6 +34,13 @@ wanted = st.lists(
     max_size=4,
 )
 forgotten = st.lists(st.tuples(names, st.lists(int32, max_size=3)), max_size=2)
+
+
+def called(version: int, topic: str) -> dict[str, Any]:
+    """A name, or an id made of it."""
+    if version < TOPIC_IDS_FROM:
+        return {"topic": topic}
+    return {"topic_id": UUID(int=sum(topic.encode()) + 1)}
 
 
 def frame_of(version: int, topics: Any, gone: Any = (), rack_id: str = "", **head: Any) -> bytes:
@@ -47,7 +60,7 @@ def frame_of(version: int, topics: Any, gone: Any = (), rack_id: str = "", **hea
             "topics": tuple(
                 messages.make(
                     types.FetchTopic,
-                    topic=topic,
+                    **called(version, topic),
                     partitions=tuple(
                         messages.make(
                             types.FetchPartition,
@@ -63,7 +76,9 @@ def frame_of(version: int, topics: Any, gone: Any = (), rack_id: str = "", **hea
                 for topic, partitions in topics
             ),
             "forgotten_topics_data": tuple(
-                messages.make(types.ForgottenTopic, topic=topic, partitions=tuple(partitions))
+                messages.make(
+                    types.ForgottenTopic, **called(version, topic), partitions=tuple(partitions)
+                )
                 for topic, partitions in gone
             )
             if version >= 7
@@ -89,6 +104,7 @@ def read(frame: bytes | memoryview) -> FetchRequest:
     min_bytes=int32,
     max_bytes=int32,
     session_id=int32,
+    session_epoch=int32,
 )
 def test_every_version_is_read_as_it_was_written(
     version: int,
@@ -99,6 +115,7 @@ def test_every_version_is_read_as_it_was_written(
     min_bytes: int,
     max_bytes: int,
     session_id: int,
+    session_epoch: int,
 ) -> None:
     frame = frame_of(
         version,
@@ -109,12 +126,20 @@ def test_every_version_is_read_as_it_was_written(
         min_bytes=min_bytes,
         max_bytes=max_bytes,
         session_id=session_id,
+        session_epoch=session_epoch,
     )
     request = read(frame)
     assert request[:3] == (wait_ms, min_bytes, max_bytes)
-    assert request.session_id == (session_id if version >= 7 else 0)
-    expected = [(topic, [part[:3] for part in partitions]) for topic, partitions in topics]
-    assert [(t.topic, [tuple(p) for p in t.partitions]) for t in request.topics] == expected
+    session = (request.session_id, request.session_epoch)
+    assert session == ((session_id, session_epoch) if version >= 7 else (0, -1))
+    expected = [
+        (called(version, topic), [part[:3] for part in partitions]) for topic, partitions in topics
+    ]
+    read_back: list[Any] = [
+        ({"topic": t.name} if t.name is not None else {"topic_id": UUID(bytes=t.key)}, t.partitions)
+        for t in request.topics
+    ]
+    assert read_back == expected
 
 
 @pytest.mark.parametrize("version", SERVED)
@@ -134,10 +159,17 @@ def test_a_request_cut_anywhere_is_none(version: int, gone: Any) -> None:
 def test_what_is_announced_must_fit(version: int, announced: bytes) -> None:
     """Two thousand million topics or partitions in a few bytes, and fewer than none."""
     frame = bytearray(frame_of(version, [("flights", [(0, 5, 100, 0, 0)])]))
-    count_at = request_in(frame).body_at + (17 if version < 7 else 25)
-    for at in (count_at, count_at + 4 + 2 + len("flights")):
+    if version < FLEXIBLE_FROM:
+        count_at = request_in(frame).body_at + (17 if version < 7 else 25)
+        places, length = (count_at, count_at + 4 + 2 + len("flights")), 4
+    else:
+        count_at = request_in(frame).body_at + (25 if version < 15 else 21)
+        key_bytes = 1 + len("flights") if version < TOPIC_IDS_FROM else 16
+        places, length = (count_at, count_at + 1 + key_bytes), 1
+        announced = b"\xff\xff\xff\xff\x07" if announced[0] == 0x7F else b"\x00"
+    for at in places:
         wrong = frame.copy()
-        wrong[at : at + 4] = announced
+        wrong[at : at + length] = announced
         with pytest.raises(FrameError):
             read(bytes(wrong))
 

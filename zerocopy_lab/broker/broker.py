@@ -47,8 +47,8 @@ class Broker:
             settings.log_dirs, settings.topic_defaults, node_id=settings.node_id
         )
         self.timers = TimerThread()
-        self.waiting = WaitingFetches(self.timers)
         self.aside = Aside()
+        self.waiting = WaitingFetches(self.timers, self.aside.call_soon)
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         self.logs.finish_deletions(self.groups.offsets.forget_topic)

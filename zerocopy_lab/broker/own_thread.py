@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
 
 from zerocopy_lab.errors import CloseConnection
@@ -45,6 +46,11 @@ class Aside:
         self._thread.submit(self._run, work, kept_bytes, later)
         return later
 
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Make a call that concerns no request, or one that was counted before."""
+        with suppress(RuntimeError):  # closed: nobody waits for it any more
+            self._thread.submit(_logged, call)
+
     def _take(self, kept_bytes: int) -> bool:
         with self._lock:
             if (
@@ -71,6 +77,13 @@ class Aside:
                 _hand_over(_reply_of(work), later)
         finally:
             self._give_back(kept_bytes)
+
+
+def _logged(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        log.exception("a costly call failed")
 
 
 def _reply_of(work: Callable[[], Reply]) -> Reply:

@@ -18,12 +18,18 @@ from zerocopy_lab.protocol.framing import Later, Now
 
 PartitionKey = tuple[str, int]
 
+#: To look again at one more partition takes microseconds, and whoever appends to one of them has to
+#: wait for it: beyond so many it is done elsewhere, once for all appends until then.
+MANY_PARTITIONS = 500
+
 
 class WaitingFetches:
     """Who waits for which partition. Safe to use from every network thread."""
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, elsewhere: Callable[[Callable[[], None]], object]) -> None:
+        """`elsewhere` has a call made soon, in a thread that may be busy for long."""
         self._timers = timers
+        self._elsewhere = elsewhere
         self._lock = Lock()
         self._by_partition: dict[PartitionKey, set[_WaitingFetch]] = defaultdict(set)
 
@@ -46,22 +52,33 @@ class WaitingFetches:
         with self._lock:
             for partition in partitions:
                 self._by_partition[partition].add(fetch)
-        fetch.timer = self._timers.call_later(max_wait_s, lambda: fetch.look_again(whatever))
+        fetch.timer = self._timers.call_later(max_wait_s, lambda: self._give_up(fetch, whatever))
         # Another thread may have appended after the caller looked and before we were on the list;
         # or it has answered before there was a timer to cancel.
-        fetch.look_again(if_enough)
+        fetch.look()
         if fetch.later.done:
             fetch.timer.cancel()
         return fetch.later
 
     def appended(self, partition: PartitionKey) -> None:
-        """There is more in `partition` than before."""
+        """There is more in `partition` than before, or it has another beginning, or is gone."""
         waiters = self._by_partition.get(partition)
         if waiters:
             with self._lock:
                 candidates = list(waiters)
             for fetch in candidates:
-                fetch.look_again(fetch.if_enough)
+                if len(fetch.partitions) <= MANY_PARTITIONS:
+                    fetch.look()
+                elif not fetch.will_look:
+                    fetch.will_look = True
+                    self._elsewhere(fetch.look)
+
+    def _give_up(self, fetch: _WaitingFetch, whatever: Callable[[], Now]) -> None:
+        """Its time is up."""
+        if len(fetch.partitions) <= MANY_PARTITIONS:
+            fetch.answer(whatever)
+        else:
+            self._elsewhere(lambda: fetch.answer(whatever))
 
     def forget(self, fetch: _WaitingFetch) -> None:
         """It waits no longer."""
@@ -88,13 +105,19 @@ class _WaitingFetch:
         self.partitions = partitions
         self.later = Later(on_abandon=self.leave)
         self.timer: TimerHandle | None = None
+        self.will_look = False
         self._waiting = waiting
-        self.if_enough = if_enough
+        self._if_enough = if_enough
 
-    def look_again(self, look: Callable[[], Now | None]) -> None:
-        """Hand over what `look` finds, unless it is nothing or somebody was faster."""
+    def look(self) -> None:
+        """Answer if there is enough."""
+        self.will_look = False  # first: an append from now on may be one that this look misses
+        self.answer(self._if_enough)
+
+    def answer(self, read: Callable[[], Now | None]) -> None:
+        """Hand over what `read` finds, unless that is nothing or somebody was faster."""
         if not self.later.done:
-            found = look()
+            found = read()
             if found is not None and self.later.complete(found):
                 self.leave()
 

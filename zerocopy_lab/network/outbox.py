@@ -6,7 +6,10 @@ the selector says so. What waits here is a file slice, a few dozen bytes whateve
 slow consumer costs no memory.
 
 Bytes are sent with MSG_MORE while anything follows: the kernel then puts a response's head and the
-first of its records into one packet instead of two.
+first of its records into one packet instead of two. sendfile has no such flag, so where something
+follows a file (the next partition; since version 12 of Fetch, three zeros), the socket is corked,
+and once all is gone, one setsockopt has the rest sent. On loopback, 4 KiB cost a tenth more of the
+processor's time that way; a packet of their own for three zeros costs half as much again.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from zerocopy_lab.transfer import Transfer
 #: macOS has no MSG_MORE; there the head goes out on its own.
 _MORE = getattr(socket, "MSG_MORE", 0)
 
+#: Only Linux has it. A corked socket sends full packets alone, until it is told TCP_NODELAY.
+_CORK = getattr(socket, "TCP_CORK", None)
+
 #: After so many bytes the other connections of the thread get their turn.
 TURN_BYTES = 8 << 20
 
@@ -33,6 +39,10 @@ class Outbox:
         self._transfer = transfer
         self._pieces: deque[Piece] = deque()
         self._sent_bytes = 0  # of the first piece
+        # Under TLS, what follows a file is a record of its own in any case.
+        is_plain_tcp = type(sock) is socket.socket and sock.family != socket.AF_UNIX
+        self._cork = _CORK if is_plain_tcp else None
+        self._is_corked = False
         self.would_blocks = 0
         self.sent_bytes = 0
         self.file_bytes = 0
@@ -62,12 +72,17 @@ class Outbox:
                 return False
             turn_bytes -= sent
             self.sent_bytes += sent
+        if self._is_corked and not pieces:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return not pieces
 
     def _send_some(self, piece: Piece, *, more: bool) -> int:
         """Send what the socket takes of the first piece, and drop the piece when it is sent."""
         if isinstance(piece, FileSlice):
             length = piece.length
+            if more and self._cork is not None:
+                self._sock.setsockopt(socket.IPPROTO_TCP, self._cork, 1)
+                self._cork, self._is_corked = None, True
             sent = self._transfer.send(self._sock, piece, self._sent_bytes)
             assert sent or not length, f"{self._transfer.name} neither moved a byte nor raised"
             self.file_bytes += sent
