@@ -10,7 +10,6 @@ A failing part does not keep the others from running. The exit code is 0 when al
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
@@ -79,7 +78,8 @@ def run(part: str, python: str) -> PartResult:
     """Runs one part with its output as it comes; Ctrl-C waits for it to clean up."""
     print(f"\n=== {part}: {shlex.join(PARTS[part])}", flush=True)
     began = time.monotonic()
-    variables = {**os.environ, "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
+    own = {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
+    variables = {**environment.variables(), **own}
     with subprocess.Popen([python, *PARTS[part]], cwd=ROOT, env=variables) as running:
         try:
             exit_code = running.wait()

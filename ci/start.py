@@ -33,11 +33,24 @@ def main() -> None:
     arguments = parse_arguments()
     python = environment.ready("requirements.txt")
     os.chdir(ROOT)
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # our kernel, not one of the same name at home
-    os.environ["JUPYTER_CONFIG_PATH"] = str(JUPYTERLAB_SETTINGS)
+    refuse_read_only_directory(arguments)
+    variables = environment.variables()
+    variables["JUPYTER_PREFER_ENV_PATH"] = "1"  # our kernel, not one of the same name at home
+    variables["JUPYTER_CONFIG_PATH"] = str(JUPYTERLAB_SETTINGS)
     if arguments.headless:
-        become(python, "-m", "zerocopy_lab", "labs", "run", *runner_options(arguments))
-    become(python, "-m", "jupyterlab", *jupyterlab_options(arguments))
+        words = ["-m", "zerocopy_lab", "labs", "run", *runner_options(arguments)]
+    else:
+        words = ["-m", "jupyterlab", *jupyterlab_options(arguments)]
+    become(variables, python, *words)
+
+
+def refuse_read_only_directory(arguments: argparse.Namespace) -> None:
+    """Labs are worked on in place; only a headless run can leave what it makes elsewhere."""
+    if not os.access(ROOT, os.W_OK) and not arguments.out:
+        environment.fail(
+            f"{ROOT} cannot be written to, and the labs are saved there. Copy all of it to a "
+            "directory of your own and start there; or add --headless --out DIR."
+        )
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -83,11 +96,11 @@ def jupyterlab_options(arguments: argparse.Namespace) -> list[str]:
     return options
 
 
-def become(*command: str) -> NoReturn:
-    """Replaces this process."""
+def become(variables: dict[str, str], *command: str) -> NoReturn:
+    """Replaces this process, and its environment variables."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(command[0], command)
+    os.execve(command[0], command, variables)
 
 
 START_DIRECTORY = os.getcwd()
