@@ -16,13 +16,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from zerocopy_lab.broker.admin.config_entries import BROKER_NAMES
+from zerocopy_lab.broker.admin.config_entries import TOPIC_NAMES
 from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.tls import TlsSettings
 
-_TOPIC_NAMES = {of_broker: of_topic for of_topic, of_broker in BROKER_NAMES.items()}
 _TOPIC_SETTINGS = set(TopicSettings().to_kafka())
 #: Those that have options of their own.
 _ELSEWHERE = {"log.dirs", "num.partitions", "node.id", "topic.defaults", "groups", "sasl.users"}
@@ -97,7 +96,7 @@ def read_users(path: Path) -> dict[str, str]:
 
 
 def _topic_setting(name: str) -> str:
-    of_topic = _TOPIC_NAMES.get(name, name)
+    of_topic = TOPIC_NAMES.get(name, name)
     if of_topic not in _TOPIC_SETTINGS:
         raise ValueError(f"--set {name}: neither the broker nor its topics have such a setting")
     return of_topic
@@ -105,7 +104,7 @@ def _topic_setting(name: str) -> str:
 
 def _room_of(name: str) -> type[Any] | None:
     """The settings class that has this name; None for a topic's setting, which is checked there."""
-    if name in _TOPIC_SETTINGS or name in _TOPIC_NAMES or name in _ELSEWHERE:
+    if name in _TOPIC_SETTINGS or name in TOPIC_NAMES or name in _ELSEWHERE:
         return None
     for room in (Limits, GroupSettings, BrokerSettings, TlsSettings):
         if name.replace(".", "_") in {field.name for field in fields(room)}:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.broker.caller import Caller
 from tests.served import every_version
+from zerocopy_lab.broker.admin.config_entries import TOPIC_NAMES
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.log import TopicSettings
@@ -223,7 +224,8 @@ def test_describe_configs(caller: Caller, key: ApiKey, version: int) -> None:
     assert broker["num.partitions"].value == "1"
     assert broker["log.segment.bytes"].value == "1048576"
     assert broker["auto.create.topics.enable"].value == "true"
-    assert all(entry.read_only for entry in broker.values())
+    assert {name for name, entry in broker.items() if not entry.read_only} == set(TOPIC_NAMES)
+    assert ask(BROKER, "").configs == (), "nothing was altered for all brokers"
     assert codes([ask(TOPIC, "x"), ask(BROKER, "7"), ask(8, "0")]) == [3, 42, 42]
 
 
@@ -250,7 +252,7 @@ def test_alter_configs(broker: Broker, caller: Caller, key: ApiKey, version: int
     assert broker.logs.topics()["t"].settings.overrides == {"retention.ms": "5"}
     assert alter("t", flush_ms="7") == 0
     assert broker.logs.topics()["t"].settings.overrides == {"flush.ms": "7"}
-    assert [alter("t", flush_ms="x"), alter("x"), alter("0", BROKER)] == [40, 3, 42]
+    assert [alter("t", flush_ms="x"), alter("x"), alter("1", BROKER)] == [40, 3, 42]
     assert broker.logs.topics()["t"].settings.flush_ms == 7
 
 
@@ -438,3 +440,66 @@ def test_a_broker_s_own_topics_are_closed_to_clients(broker: Broker, caller: Cal
             ApiKey.incremental_alter_configs, 1, resources=(resource,), validate_only=False
         )
         assert codes(answer.responses) == [code]
+
+
+def test_what_topics_are_given_is_altered_while_the_broker_runs(tmp_path: Path) -> None:
+    """For one broker or for all (""), in force at once, and after a restart."""
+    given = TopicSettings.from_kafka({"retention.ms": "1000", "segment.bytes": "4096"})
+    settings = BrokerSettings(log_dirs=(tmp_path,), topic_defaults=given)
+
+    def alter(broker: Broker, name: str, *changes: tuple[str, int, str | None]) -> int:
+        caller = Caller(broker)
+        types = caller.types(ApiKey.incremental_alter_configs, 1)
+        configs = tuple(
+            types.AlterableConfig(name=name, config_operation=operation, value=value)
+            for name, operation, value in changes
+        )
+        resource = types.AlterConfigsResource(
+            resource_type=BROKER, resource_name=name, configs=configs
+        )
+        answer = caller.call(
+            ApiKey.incremental_alter_configs, 1, resources=(resource,), validate_only=False
+        )
+        return codes(answer.responses)[0]
+
+    def told(broker: Broker, kind: int, name: str) -> dict[str, tuple[str, int]]:
+        caller = Caller(broker)
+        types = caller.types(ApiKey.describe_configs, 4)
+        wanted = types.DescribeConfigsResource(
+            resource_type=kind, resource_name=name, configuration_keys=None
+        )
+        (result,) = caller.call(
+            ApiKey.describe_configs,
+            4,
+            resources=(wanted,),
+            include_synonyms=True,
+            include_documentation=False,
+        ).results
+        return {entry.name: (entry.value, entry.config_source) for entry in result.configs}
+
+    with Broker(settings) as broker:
+        broker.logs.create_topic("plain", 1)
+        broker.logs.create_topic("own", 1, {"retention.ms": "7"})
+        assert alter(broker, "", ("log.retention.ms", SET, "2000")) == 0
+        assert broker.logs.find("plain", 0).settings.retention_ms == 2000
+        assert broker.logs.find("plain", 0).settings.segment_bytes == 4096
+        assert alter(broker, "0", ("log.retention.ms", SET, "3000")) == 0
+        assert broker.logs.find("plain", 0).settings.retention_ms == 3000
+        assert broker.logs.find("own", 0).settings.retention_ms == 7
+        assert told(broker, BROKER, "") == {"log.retention.ms": ("2000", 3)}
+        assert told(broker, BROKER, "0")["log.retention.ms"] == ("3000", 2)
+        assert told(broker, TOPIC, "plain")["retention.ms"] == ("3000", 2)
+        assert told(broker, TOPIC, "plain")["segment.bytes"] == ("4096", 4)
+        assert told(broker, TOPIC, "own")["retention.ms"] == ("7", 1)
+        for refused in ("num.partitions", "retention.ms", "no.such.setting"):
+            assert alter(broker, "0", (refused, SET, "1")) == 42
+        assert alter(broker, "0", ("log.retention.ms", SET, "soon")) == 40
+    with Broker(settings) as broker:
+        assert broker.logs.find("plain", 0).settings.retention_ms == 3000
+        broker.logs.create_topic("new", 1)
+        assert broker.logs.find("new", 0).settings.retention_ms == 3000
+        assert alter(broker, "0", ("log.retention.ms", DELETE, None)) == 0
+        assert broker.logs.find("new", 0).settings.retention_ms == 2000
+        assert alter(broker, "", ("log.retention.ms", DELETE, None)) == 0
+        assert broker.logs.find("new", 0).settings.retention_ms == 1000
+        assert broker.logs.find("own", 0).settings.retention_ms == 7

@@ -1,6 +1,7 @@
 """Settings as Kafka's tools see them: name, value, and where the value comes from.
 
-A topic's value is its own (DYNAMIC_TOPIC_CONFIG), or the broker's, which was given at its start
+A topic's value is its own (DYNAMIC_TOPIC_CONFIG), or the broker's, which was altered while it ran
+(DYNAMIC_BROKER_CONFIG; for all brokers: DYNAMIC_DEFAULT_BROKER_CONFIG), was given at its start
 (STATIC_BROKER_CONFIG) or is Kafka's default (DEFAULT_CONFIG). The broker's name for the same thing
 often differs: `segment.ms` of a topic is `log.roll.ms` of the broker. Source: Kafka's
 `DescribeConfigsResponse` and `ServerTopicConfigSynonyms`.
@@ -8,19 +9,21 @@ often differs: `segment.ms` of a topic is `log.roll.ms` of the broker. Source: K
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import IntEnum
 from typing import NamedTuple
 
 from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.log import TopicSettings
+from zerocopy_lab.log import LogDirectories, TopicSettings
 
 
 class Source(IntEnum):
     """Where a value comes from."""
 
     DYNAMIC_TOPIC_CONFIG = 1
+    DYNAMIC_BROKER_CONFIG = 2
+    DYNAMIC_DEFAULT_BROKER_CONFIG = 3
     STATIC_BROKER_CONFIG = 4
     DEFAULT_CONFIG = 5
 
@@ -44,6 +47,11 @@ class ConfigEntry(NamedTuple):
     source: Source
     config_type: ConfigType
     synonyms: tuple[tuple[str, str, Source], ...]  # name, value, source
+    read_only: bool = False
+
+
+#: What was set for all topics, by their names, the strongest first.
+Layers = Sequence[tuple[Source, Mapping[str, str]]]
 
 
 #: What the broker calls the default of a topic setting.
@@ -73,25 +81,52 @@ BROKER_NAMES = {
 }
 
 
-def topic_entries(
-    settings: TopicSettings, defaults: TopicSettings | None = None
-) -> list[ConfigEntry]:
-    """Every setting of a topic; `defaults` are the broker's."""
-    defaults = defaults or TopicSettings()
-    in_force, of_broker, of_kafka = (s.to_kafka() for s in (settings, defaults, TopicSettings()))
+#: And the other way round: what of the broker's can be altered while it runs.
+TOPIC_NAMES = {BROKER_NAMES.get(name, name): name for name in TopicSettings().to_kafka()}
+
+
+def layers_of(logs: LogDirectories, settings: BrokerSettings) -> Layers:
+    """What `settings` give all topics, and what was altered since."""
+    altered = logs.of_brokers
+    return (
+        (Source.DYNAMIC_BROKER_CONFIG, altered.get(str(settings.node_id), {})),
+        (Source.DYNAMIC_DEFAULT_BROKER_CONFIG, altered.get("", {})),
+        (Source.STATIC_BROKER_CONFIG, settings.topic_defaults.overrides),
+    )
+
+
+def topic_entries(settings: TopicSettings, layers: Layers) -> list[ConfigEntry]:
+    """Every setting of a topic."""
     entries = []
-    for name, value in in_force.items():
-        broker_name = BROKER_NAMES.get(name, name)
-        chain = [(broker_name, of_kafka[name], Source.DEFAULT_CONFIG)]
-        if name in defaults.overrides:
-            chain.insert(0, (broker_name, of_broker[name], Source.STATIC_BROKER_CONFIG))
+    for name, value in settings.to_kafka().items():
+        chain = _chain(name, layers)
         if name in settings.overrides:
             chain.insert(0, (name, value, Source.DYNAMIC_TOPIC_CONFIG))
         entries.append(ConfigEntry(name, value, chain[0][2], _type_of(name, value), tuple(chain)))
     return entries
 
 
-def broker_entries(settings: BrokerSettings, more: Mapping[str, str]) -> list[ConfigEntry]:
+def _chain(topic_name: str, layers: Layers) -> list[tuple[str, str, Source]]:
+    name = BROKER_NAMES.get(topic_name, topic_name)
+    given = [(name, each[topic_name], source) for source, each in layers if topic_name in each]
+    return [*given, (name, TopicSettings().to_kafka()[topic_name], Source.DEFAULT_CONFIG)]
+
+
+def default_entries(altered: Mapping[str, str]) -> list[ConfigEntry]:
+    """What was altered for all brokers, which is what a broker without a name has."""
+    layers = ((Source.DYNAMIC_DEFAULT_BROKER_CONFIG, altered),)
+    return [_of_topics(name, layers) for name in altered]
+
+
+def _of_topics(topic_name: str, layers: Layers) -> ConfigEntry:
+    chain = _chain(topic_name, layers)
+    name, value, source = chain[0]
+    return ConfigEntry(name, value, source, _type_of(topic_name, value), tuple(chain))
+
+
+def broker_entries(
+    settings: BrokerSettings, layers: Layers, more: Mapping[str, str]
+) -> list[ConfigEntry]:
     """Every setting of the broker; `more` are those of rooms it does not know (the network)."""
     defaults = BrokerSettings(log_dirs=settings.log_dirs)
     values = {**_as_text(settings), **_as_text(settings.groups), **more}
@@ -101,15 +136,10 @@ def broker_entries(settings: BrokerSettings, more: Mapping[str, str]) -> list[Co
         by_default = of_kafka.get(name) == value and name != "log.dirs"
         source = Source.DEFAULT_CONFIG if by_default else Source.STATIC_BROKER_CONFIG
         chain = ((name, value, source),)
-        entries.append(ConfigEntry(name, value, source, _type_of(name, value), chain))
-    for entry in topic_entries(settings.topic_defaults):
-        value, source = entry.value, Source.DEFAULT_CONFIG
-        if entry.name in settings.topic_defaults.overrides:
-            source = Source.STATIC_BROKER_CONFIG
-        name = BROKER_NAMES.get(entry.name, entry.name)
-        chain = ((name, value, source),)
-        entries.append(ConfigEntry(name, value, source, entry.config_type, chain))
-    return entries
+        entries.append(
+            ConfigEntry(name, value, source, _type_of(name, value), chain, read_only=True)
+        )
+    return entries + [_of_topics(name, layers) for name in TOPIC_NAMES.values()]
 
 
 def _as_text(settings: object) -> dict[str, str]:

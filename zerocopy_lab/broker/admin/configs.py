@@ -1,8 +1,9 @@
 """DescribeConfigs, AlterConfigs and IncrementalAlterConfigs: settings, read and changed while the
 broker runs.
 
-A topic's settings can be changed and are in force at once. The broker's own are given at its start
-and only shown; Kafka changes some of them at run time, which nothing in a lab needs.
+A topic's settings can be altered, and what the broker gives to topics that say nothing
+(`log.retention.ms`); both are in force at once, and written down. The rest of the broker's are
+given at its start and only shown; Kafka alters some more at run time (threads, certificates).
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from zerocopy_lab.broker.admin.config_entries import ConfigEntry, broker_entries, topic_entries
+from zerocopy_lab.broker.admin.config_entries import (
+    TOPIC_NAMES,
+    ConfigEntry,
+    broker_entries,
+    default_entries,
+    layers_of,
+    topic_entries,
+)
 from zerocopy_lab.broker.admin.topic_changes import check_settings
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.broker.settings import BrokerSettings
@@ -76,19 +84,21 @@ class ConfigsHandler:
             types.DescribeConfigsResult,
             **_outcome(resource, error),
             configs=tuple(
-                _described(types, entry, resource.resource_type, include_synonyms)
+                _described(types, entry, include_synonyms)
                 for entry in entries
                 if not wanted or entry.name in wanted
             ),
         )
 
     def _entries(self, resource_type: int, name: str) -> list[ConfigEntry]:
+        layers = layers_of(self._logs, self._settings)
         if resource_type == ResourceType.TOPIC:
-            return topic_entries(self._topic(name).settings, self._settings.topic_defaults)
+            return topic_entries(self._topic(name).settings, layers)
         if resource_type == ResourceType.BROKER:
-            if name not in ("", str(self._settings.node_id)):
-                raise InvalidRequest(f"there is no broker {name}, only {self._settings.node_id}")
-            return broker_entries(self._settings, self._more)
+            self._check_broker(name)
+            if not name:
+                return default_entries(self._logs.of_brokers.get("", {}))
+            return broker_entries(self._settings, layers, self._more)
         raise InvalidRequest(f"resources of type {resource_type} have no settings here")
 
     def _topic(self, name: str) -> TopicInfo:
@@ -97,30 +107,22 @@ class ConfigsHandler:
             raise UnknownTopicOrPartition(f"there is no topic {name}")
         return topic
 
+    def _check_broker(self, name: str) -> None:
+        if name not in ("", str(self._settings.node_id)):
+            raise InvalidRequest(f"there is no broker {name}, only {self._settings.node_id}")
+
     @answers(ApiKey.alter_configs, 0, 2, "the same in all of them")
     def alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """Exactly these settings, and the default for all others."""
-
-        def replaced(resource: Any, _topic: TopicInfo) -> dict[str, str]:
-            return {config.name: _present(config) for config in resource.configs}
-
-        return self._alter(request, context, "AlterConfigsResponse", replaced)
+        return self._alter(request, context, "AlterConfigsResponse", keeps_others=False)
 
     @answers(ApiKey.incremental_alter_configs, 0, 1, "the same in all of them")
     def incremental_alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """One setting at a time; the others stay (KIP-339)."""
-
-        def changed(resource: Any, topic: TopicInfo) -> dict[str, str]:
-            overrides = dict(topic.settings.overrides)
-            in_force = topic.settings.to_kafka()
-            for config in resource.configs:
-                _change(overrides, in_force, config)
-            return overrides
-
-        return self._alter(request, context, "IncrementalAlterConfigsResponse", changed)
+        return self._alter(request, context, "IncrementalAlterConfigsResponse", keeps_others=True)
 
     def _alter(
-        self, request: Any, context: Request, response_name: str, wanted: Any
+        self, request: Any, context: Request, response_name: str, *, keeps_others: bool
     ) -> messages.Entity:
         types = messages.response_types(context.api_key, context.api_version)
         mentions = Counter((r.resource_type, r.resource_name) for r in request.resources)
@@ -130,25 +132,52 @@ class ConfigsHandler:
             try:
                 if mentions[resource.resource_type, resource.resource_name] > 1:
                     raise InvalidRequest(f"{resource.resource_name} is named more than once")
-                self._alter_topic(resource, wanted, request.validate_only)
+                self._alter_one(resource, keeps_others, request.validate_only)
             except KafkaError as refusal:
                 error = refusal
             response_type = types.AlterConfigsResourceResponse
             responses.append(messages.make(response_type, **_outcome(resource, error)))
         return messages.make(getattr(types, response_name), responses=tuple(responses))
 
-    def _alter_topic(self, resource: Any, wanted: Any, validate_only: bool) -> None:
-        if resource.resource_type != ResourceType.TOPIC:
-            raise InvalidRequest("only topics can be changed; the broker is set up when it starts")
+    def _alter_one(self, resource: Any, keeps_others: bool, validate_only: bool) -> None:
         name = resource.resource_name
-        overrides = wanted(resource, self._topic(name))
-        check_settings(name, TopicSettings.from_kafka(overrides, self._settings.topic_defaults))
+        if resource.resource_type == ResourceType.TOPIC:
+            settings = self._topic(name).settings
+            present, defaults = settings.overrides, self._logs.defaults
+        elif resource.resource_type == ResourceType.BROKER:
+            self._check_broker(name)
+            settings, defaults = self._logs.defaults, self._settings.topic_defaults
+            present = self._logs.of_brokers.get(name, {})
+        else:
+            raise InvalidRequest("only the settings of topics and brokers can be altered")
+        overrides = dict(present) if keeps_others else {}
+        in_force = settings.to_kafka()
+        for config in resource.configs:
+            _change(overrides, in_force, config, _name_in(resource.resource_type, config.name))
+        wanted = TopicSettings.from_kafka(overrides, defaults)
+        if resource.resource_type == ResourceType.BROKER:
+            if not validate_only:
+                self._logs.alter_defaults(name, overrides)
+            return
+        check_settings(name, wanted)
         if not validate_only:
             self._logs.alter_settings(name, overrides)
 
 
-def _change(overrides: dict[str, str], in_force: Mapping[str, str], config: Any) -> None:
-    name, operation = config.name, config.config_operation
+def _name_in(resource_type: int, name: str) -> str:
+    """What a topic calls the setting."""
+    if resource_type == ResourceType.TOPIC:
+        return name
+    if name not in TOPIC_NAMES:
+        raise InvalidRequest(
+            f"{name} cannot be altered while the broker runs, nor can others than "
+            f"those of topics: {', '.join(TOPIC_NAMES)}"
+        )
+    return TOPIC_NAMES[name]
+
+
+def _change(overrides: dict[str, str], in_force: Mapping[str, str], config: Any, name: str) -> None:
+    operation = getattr(config, "config_operation", Operation.SET)
     if operation == Operation.SET:
         overrides[name] = _present(config)
     elif operation == Operation.DELETE:
@@ -180,15 +209,13 @@ def _outcome(resource: Any, error: KafkaError | None) -> dict[str, Any]:
     }
 
 
-def _described(
-    types: Any, entry: ConfigEntry, resource_type: int, include_synonyms: bool
-) -> messages.Entity:
+def _described(types: Any, entry: ConfigEntry, include_synonyms: bool) -> messages.Entity:
     synonyms = entry.synonyms if include_synonyms else ()
     return messages.make(
         types.DescribeConfigsResourceResult,
         name=entry.name,
         value=entry.value,
-        read_only=resource_type == ResourceType.BROKER,
+        read_only=entry.read_only,
         config_source=entry.source,
         is_sensitive=False,
         synonyms=tuple(

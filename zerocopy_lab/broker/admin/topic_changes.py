@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from zerocopy_lab.broker.admin.config_entries import Layers, layers_of
 from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
@@ -49,6 +50,10 @@ class TopicChanges:
         self._settings = settings
         self._on_delete = on_delete
 
+    def layers(self) -> Layers:
+        """What a topic has that says nothing, and where that comes from."""
+        return layers_of(self._logs, self._settings)
+
     def create(
         self,
         name: str,
@@ -83,7 +88,7 @@ class TopicChanges:
             raise InvalidPartitions(f"{partition_count} partitions; a topic has at least one")
         self._check_room(partition_count)
         given = _without_nulls(overrides or {})
-        check_settings(name, TopicSettings.from_kafka(given, self._settings.topic_defaults))
+        check_settings(name, TopicSettings.from_kafka(given, self._logs.defaults))
         return None if validate_only else self._logs.create_topic(name, partition_count, given)
 
     def extend(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from zerocopy_lab.broker.admin.config_entries import topic_entries
+from zerocopy_lab.broker.admin.config_entries import Layers, topic_entries
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError
@@ -48,7 +48,7 @@ class TopicsHandler:
                 **_result(error),
                 num_partitions=topic.partitions if topic else -1,
                 replication_factor=1 if topic else -1,
-                configs=_settings_of(types, topic) if topic else (),
+                configs=_settings_of(types, topic, self._changes.layers()) if topic else (),
             )
             for name, topic, error in _each_for_itself(request.topics, create)
         )
@@ -128,7 +128,7 @@ def _result(error: KafkaError | None) -> dict[str, Any]:
     }
 
 
-def _settings_of(types: Any, topic: TopicInfo) -> tuple[Any, ...] | None:
+def _settings_of(types: Any, topic: TopicInfo, layers: Layers) -> tuple[Any, ...] | None:
     if not hasattr(types, "CreatableTopicConfigs"):
         return None  # before version 5
     return tuple(
@@ -140,5 +140,5 @@ def _settings_of(types: Any, topic: TopicInfo) -> tuple[Any, ...] | None:
             config_source=entry.source,
             is_sensitive=False,
         )
-        for entry in topic_entries(topic.settings)
+        for entry in topic_entries(topic.settings, layers)
     )

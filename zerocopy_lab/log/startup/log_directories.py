@@ -65,7 +65,7 @@ class LogDirectories(Partitions):
         clock_ms: Callable[[], int],
     ) -> None:
         super().__init__()
-        self.defaults = defaults
+        self._at_start = self.defaults = defaults
         self.cluster_id = ""
         self.open_files = OpenFiles(max_open_files)
         self._clock_ms = clock_ms
@@ -108,6 +108,7 @@ class LogDirectories(Partitions):
             )
         logs._revision, written_down = read_topics(logs._directories, logs.defaults)
         logs._registry = written_down
+        logs.defaults = written_down.defaults(logs.defaults)
         for directory in list(logs._directories.values()):
             logs._load_all(directory)
         logs._after_loading(written_down)
@@ -173,6 +174,30 @@ class LogDirectories(Partitions):
                 if log := self.get(topic, partition):
                     log.settings = settings
             return info
+
+    def alter_defaults(self, broker: str, overrides: Mapping[str, str]) -> None:
+        """Make these, by their topics' names, the defaults that were set for a broker ("": for all)
+        while it runs; in force at once. Raises InvalidConfig, KafkaStorageError.
+        """
+        with self._lock:
+            of_brokers = {**self._registry.of_brokers, broker: MappingProxyType(dict(overrides))}
+            defaults = self._registry._replace(of_brokers=of_brokers).defaults(self._at_start)
+            topics = {
+                topic: replace(
+                    info, settings=TopicSettings.from_kafka(info.settings.overrides, defaults)
+                )
+                for topic, info in self._registry.topics.items()
+            }
+            changed = self._registry._replace(topics=topics, of_brokers=of_brokers)
+            self._change(changed, "alter the broker's settings")
+            self.defaults = defaults
+            for log in self.logs():
+                log.settings = topics[log.topic].settings
+
+    @property
+    def of_brokers(self) -> Mapping[str, Mapping[str, str]]:
+        """The defaults that were altered, by broker ("" is all of them)."""
+        return self._registry.of_brokers
 
     def delete_topic(self, topic: str, forget: Callable[[str], None] | None = None) -> None:
         """Remove a topic: for clients at once, its files after `file.delete.delay.ms`. `forget`

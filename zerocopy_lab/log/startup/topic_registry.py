@@ -47,6 +47,16 @@ class Registry(NamedTuple):
     topics: Mapping[str, TopicInfo] = MappingProxyType({})
     deleting: frozenset[UUID] = frozenset()
     forgetting: frozenset[str] = frozenset()
+    #: What was set for topics while the broker ran: for every broker (""), and for one by its id.
+    of_brokers: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+    def defaults(self, at_start: TopicSettings) -> TopicSettings:
+        """What a topic has that says nothing, where `at_start` is what the broker was started with.
+        Raises InvalidConfig.
+        """
+        in_order = [self.of_brokers[broker] for broker in sorted(self.of_brokers)]
+        merged = {name: text for each in in_order for name, text in each.items()}
+        return TopicSettings.from_kafka(merged, at_start)
 
     def known(self, topic: str) -> TopicInfo:
         """The topic of this name. Raises UnknownTopicOrPartition."""
@@ -84,10 +94,10 @@ class Registry(NamedTuple):
         (`forgetting`).
         """
         rest = {name: info for name, info in self.topics.items() if name != topic}
-        return Registry(
-            rest,
-            self.deleting | {self.topics[topic].topic_id},
-            self.forgetting | {topic} if forgetting else self.forgetting,
+        return self._replace(
+            topics=rest,
+            deleting=self.deleting | {self.topics[topic].topic_id},
+            forgetting=self.forgetting | {topic} if forgetting else self.forgetting,
         )
 
 
@@ -106,6 +116,8 @@ def write_topics(directory: Path, revision: int, registry: Registry) -> None:
         whole["deleting"] = sorted(map(format_id, registry.deleting))
     if registry.forgetting:
         whole["forgetting"] = sorted(registry.forgetting)
+    if registry.of_brokers:
+        whole["brokers"] = {name: dict(each) for name, each in registry.of_brokers.items()}
     content = json.dumps(whole, indent=1)
     replace_file(directory / TOPICS_FILE, content.encode())
 
@@ -130,28 +142,33 @@ def read_topics(directories: Iterable[Path], defaults: TopicSettings) -> tuple[i
     return newest
 
 
-def _parse(content: bytes, defaults: TopicSettings) -> tuple[int, Registry]:
+def _parse(content: bytes, at_start: TopicSettings) -> tuple[int, Registry]:
     described: Any = json.loads(content)
+    of_brokers = {
+        name: _legal(f"broker {name!r}", overrides, at_start)
+        for name, overrides in described.get("brokers", {}).items()
+    }
+    defaults = Registry(of_brokers=of_brokers).defaults(at_start)
     topics = {
         name: TopicInfo(
             parse_id(topic["id"]),
             int(topic["partitions"]),
-            _settings(name, topic["overrides"], defaults),
+            TopicSettings.from_kafka(_legal(name, topic["overrides"], defaults), defaults),
         )
         for name, topic in described["topics"].items()
     }
     deleting = frozenset(map(parse_id, described.get("deleting", ())))
     forgetting = frozenset(described.get("forgetting", ()))
-    return int(described["revision"]), Registry(topics, deleting, forgetting)
+    return int(described["revision"]), Registry(topics, deleting, forgetting, of_brokers)
 
 
-def _settings(topic: str, overrides: Mapping[str, str], defaults: TopicSettings) -> TopicSettings:
+def _legal(whose: str, overrides: Mapping[str, str], defaults: TopicSettings) -> dict[str, str]:
     """One that another release knew, or somebody mistyped, does not cost the others."""
-    legal = {}
+    legal: dict[str, str] = {}
     for name, text in overrides.items():
         try:
-            TopicSettings.from_kafka({name: text}, defaults)
+            TopicSettings.from_kafka({**legal, name: text}, defaults)
             legal[name] = text
         except InvalidConfig as error:
-            _LOGGER.error("topic %s: %s; going on without it", topic, error)
-    return TopicSettings.from_kafka(legal, defaults)
+            _LOGGER.error("%s: %s; going on without it", whose, error)
+    return legal
