@@ -52,7 +52,7 @@ class Broker:
         self._addresses = Addresses(settings.node_id)
         self.groups = Groups(self.logs, self.timers, settings.groups, self._addresses)
         self.logs.finish_deletions(self.groups.offsets.forget_topic)
-        topic_changes = TopicChanges(self.logs, settings, self.groups.offsets.forget_topic)
+        topic_changes = TopicChanges(self.logs, settings, self._topic_is_gone)
         self._housekeeping = Housekeeping(self.logs, settings.log_retention_check_interval_ms)
         self._housekeeping.start()
         sasl = SaslHandler(
@@ -80,6 +80,10 @@ class Broker:
         self.faults = Faults(self.timers, self.dispatch)
         #: Answers one request (without its length). The frame may be reused once it returns.
         self.handle: FrameHandler = self.dispatch
+
+    def _topic_is_gone(self, topic: str) -> None:
+        self.waiting.topic_is_gone(topic)
+        self.groups.offsets.forget_topic(topic)
 
     def advertise(self, host: str, port: int, protocol: str = "PLAINTEXT") -> None:
         """Tell clients of this listener, from now on, to connect to `host` and `port`."""

@@ -134,6 +134,7 @@ class TimerThread:
                 callback()
             except Exception:
                 _log.exception("a timer's callback failed; the other timers go on")
+            del callback  # what it holds goes now, not with the next one
 
     def _wait_for_next(self) -> Callable[[], None] | None:
         with self._changed:

@@ -61,7 +61,7 @@ class WaitingFetches:
         return fetch.later
 
     def appended(self, partition: PartitionKey) -> None:
-        """There is more in `partition` than before, or it has another beginning, or is gone."""
+        """There is more in `partition` than before, or it begins elsewhere."""
         waiters = self._by_partition.get(partition)
         if waiters:
             with self._lock:
@@ -72,6 +72,13 @@ class WaitingFetches:
                 elif not fetch.will_look:
                     fetch.will_look = True
                     self._elsewhere(fetch.look)
+
+    def topic_is_gone(self, topic: str) -> None:
+        """Nobody will append to its partitions any more: let those who wait hear so."""
+        with self._lock:
+            partitions = [key for key in self._by_partition if key[0] == topic]
+        for partition in partitions:
+            self.appended(partition)
 
     def _give_up(self, fetch: _WaitingFetch, whatever: Callable[[], Now]) -> None:
         """Its time is up."""

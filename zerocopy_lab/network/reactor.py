@@ -105,6 +105,7 @@ class Reactor:
 
     def close(self) -> None:
         """Give the selector and the wake-up sockets back, after `run()` has returned."""
+        self._soon.clear()  # an answer that came too late may hold files
         self._selector.close()
         self._wake_receiver.close()
         self._wake_sender.close()
