@@ -25,13 +25,13 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "records": set(),
     "transfer": {"file_slice"},
     "protocol": {"file_slice"},
-    "log": {"records", "file_slice", "inspect"},
+    "log": {"records", "file_slice", "plain_words"},
     "network": {"protocol.framing", "file_slice", "transfer"},
     "broker": {"protocol", "log"},
     "client": {"protocol", "records"},
     "instruments": set(),
     "placement": set(),
-    "pictures": {"records", "log", "instruments", "inspect"},
+    "pictures": {"records", "log", "instruments", "inspect", "plain_words"},
 }
 # These wire everything together, and nothing else imports them.
 MAY_IMPORT_EVERYTHING = {

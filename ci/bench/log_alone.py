@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.log import LogDirectories, PartitionLog, TopicSettings
 from zerocopy_lab.records.record import Record, build_batch
@@ -80,7 +81,7 @@ def bench_append(directory: Path) -> None:
             while log.size_bytes < length_mib * MIB:
                 fill(log, one, 1000)
             timed = spread([cpu_seconds(lambda: fill(log, one, 1000)) / 1000 for _ in range(7)])
-            segments = len(log.segments())
+            segments = len(segments_of(log))
             print(
                 f"  log of {length_mib:5d} MiB, {segments:3d} segments: {shown(timed, 1e6, 'us')}"
             )
@@ -98,7 +99,7 @@ def bench_lookup(directory: Path) -> None:
         log = logs.find(TOPIC, 0)
         one = batch(1024 - 70)
         for segments in (10, 100, 1000, 4000):
-            while len(log.inactive_segments()) < segments:
+            while len(log.segments[:-1]) < segments:
                 fill(log, one, 97)
             read_all(
                 log, random_offsets(log, chance)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zerocopy_lab.inspect.plain_words import byte_count, duration
+from zerocopy_lab.plain_words import byte_count, duration
 
 DAY_MS = 86_400_000
 

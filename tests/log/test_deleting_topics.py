@@ -102,7 +102,7 @@ def test_a_reader_does_not_get_the_records_of_a_new_topic_of_the_same_name(
     logs = open_logs(tmp_path)
     log = log_in(logs)
     log.append(batch(b"old"))
-    for segment in log._row.segments:
+    for segment in log.segments:
         segment.let_go()
     open_file = OpenFile.open
 

@@ -16,8 +16,8 @@ from zerocopy_lab.log.file_names import (
     parse_segment_file,
     segment_file,
 )
+from zerocopy_lab.log.indexes import OffsetIndex, TimeIndex
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
-from zerocopy_lab.log.offset_index import OffsetIndex
 from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.startup.checkpoints import read_lines, read_offsets, write_offsets
@@ -27,7 +27,6 @@ from zerocopy_lab.log.startup.identity_files import (
     load_topic_id,
     parse_id,
 )
-from zerocopy_lab.log.time_index import TimeIndex
 
 INT32 = st.integers(0, 2**31 - 1)
 

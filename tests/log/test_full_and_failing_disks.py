@@ -16,6 +16,7 @@ import pytest
 
 from tests.log.making import NOW_MS, TOPIC, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import KafkaStorageError
+from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.log import PartitionLog
 
@@ -61,7 +62,7 @@ def a_full_disk(root: Path) -> None:
 
     # Nothing half-written is visible, neither through the log nor in the file.
     assert len(read_all(log)) == end
-    active = log.segments()[-1]
+    active = segments_of(log)[-1]
     path = log.directory / f"{active.base_offset:020d}.log"
     assert path.stat().st_size == active.size_bytes
     assert logs.offline == {}

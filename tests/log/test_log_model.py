@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.log.making import Clock, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import OffsetOutOfRange
+from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.records.compression import Codec
 
@@ -59,7 +60,7 @@ class LogAgainstList(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 5000))
     def housekeeping(self, steps: int) -> None:
         self.clock.now_ms += steps
-        before = [(s.base_offset, s.size_bytes, s.next_offset) for s in self.log.segments()]
+        before = [(s.base_offset, s.size_bytes, s.next_offset) for s in segments_of(self.log)]
         self.logs.housekeeping(self.clock.now_ms)
         self.start = max(self.start, self._start_after_retention(before))
 
@@ -126,7 +127,7 @@ class LogAgainstList(RuleBasedStateMachine):
     def bounds(self) -> None:
         assert self.log.log_end_offset == self.log.high_watermark == len(self.values)
         assert self.log.log_start_offset == self.start
-        for segment in self.log.segments():
+        for segment in segments_of(self.log):
             assert segment.size_bytes <= SEGMENT_BYTES
 
 

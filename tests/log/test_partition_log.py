@@ -34,6 +34,7 @@ from zerocopy_lab.errors import (
     OutOfOrderSequenceNumber,
     RecordListTooLarge,
 )
+from zerocopy_lab.inspect.segment_info import index_entries_of, segments_of, time_index_entries_of
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import read_records
@@ -77,7 +78,7 @@ def test_a_read_stays_within_its_segment(tmp_path: Path) -> None:
     log = open_log(tmp_path, segment_bytes="500")
     for _ in range(9):
         log.append(batch(b"x" * 100))
-    for segment in log.segments():
+    for segment in segments_of(log):
         piece = log.read(segment.base_offset, 1 << 20)
         assert piece is not None
         assert (piece.position, piece.length) == (0, segment.size_bytes)
@@ -115,7 +116,7 @@ def test_too_large_for_the_topic_or_for_a_segment(tmp_path: Path) -> None:
     with pytest.raises(RecordListTooLarge):  # also when there are records already
         log.append(batch(b"x" * 300))
     assert log.log_end_offset == 1
-    assert len(log.segments()) == 1
+    assert len(segments_of(log)) == 1
 
 
 def test_rolling_by_time_goes_by_the_records_clock(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_rolling_by_time_goes_by_the_records_clock(tmp_path: Path) -> None:
     log = open_log(tmp_path, clock=clock, segment_ms="1000")
     for late_ms in (0, 1000, 1001, 1500, 2002):
         log.append(batch(timestamps_ms=(NOW_MS + late_ms,)))
-    assert [segment.base_offset for segment in log.segments()] == [0, 2, 4]
+    assert [segment.base_offset for segment in segments_of(log)] == [0, 2, 4]
 
 
 def test_rolling_by_time_without_timestamps_goes_by_the_brokers_clock(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_rolling_by_time_without_timestamps_goes_by_the_brokers_clock(tmp_path: 
     log.append(batch(timestamps_ms=(-1,)))
     clock.now_ms += 1001
     log.append(batch(timestamps_ms=(-1,)))
-    assert [segment.base_offset for segment in log.segments()] == [0, 1, 2, 4]
+    assert [segment.base_offset for segment in segments_of(log)] == [0, 1, 2, 4]
 
 
 @pytest.mark.parametrize("stamp", [NOW_MS, -1])
@@ -147,18 +148,18 @@ def test_a_restart_alone_does_not_roll(tmp_path: Path, stamp: int) -> None:
         end(logs)
     log = open_log(tmp_path, segment_ms="1000")
     log.append(batch(timestamps_ms=(stamp,)))
-    assert [segment.base_offset for segment in log.segments()] == [0]
+    assert [segment.base_offset for segment in segments_of(log)] == [0]
     if stamp > 0:
         log.append(batch(timestamps_ms=(stamp + 1001,)))
-        assert [segment.base_offset for segment in log.segments()] == [0, 3]
+        assert [segment.base_offset for segment in segments_of(log)] == [0, 3]
 
 
 def test_rolling_when_an_index_is_full(tmp_path: Path) -> None:
     log = open_log(tmp_path, segment_index_bytes="36", index_interval_bytes="0")
     for number in range(9):
         log.append(batch(timestamps_ms=(NOW_MS + number,)))
-    assert all(segment.time_index_entries <= 3 for segment in log.segments())
-    assert len(log.segments()) > 2
+    assert all(segment.time_index_entries <= 3 for segment in segments_of(log))
+    assert len(segments_of(log)) > 2
 
 
 def test_index_entries_follow_kafkas_rule(tmp_path: Path) -> None:
@@ -167,8 +168,8 @@ def test_index_entries_follow_kafkas_rule(tmp_path: Path) -> None:
         log.append(batch(b"x" * 32, timestamps_ms=(NOW_MS + 100 - number,)))
     assert log.size_bytes == 8 * 100
     # Before batch 2 there are 200 bytes, more than 150; before batch 4 another 200; ...
-    assert log.index_entries(0) == [(2, 200), (4, 400), (6, 600)]
-    assert log.time_index_entries(0) == [(NOW_MS + 100, 0)]
+    assert index_entries_of(log, 0) == [(2, 200), (4, 400), (6, 600)]
+    assert time_index_entries_of(log, 0) == [(NOW_MS + 100, 0)]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-from zerocopy_lab.inspect.plain_words import byte_count, duration
 from zerocopy_lab.pictures.theme import DIRTY, INK, QUIET, RESIDENT, RULE
+from zerocopy_lab.plain_words import byte_count, duration
 from zerocopy_lab.running.broker_view import OnDisk, PartitionRow, View
 
 _COLUMNS = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.log.upkeep.retention import Verdict
+from zerocopy_lab.log.upkeep.retention import Verdict, judge
 from zerocopy_lab.records.batch import DELETE_HORIZON_FLAG
 
 
@@ -25,7 +26,40 @@ class SegmentInfo(NamedTuple):
     why: str  # it may go, or must stay
 
 
-def describe(verdict: Verdict, next_offset: int) -> SegmentInfo:
+def segments_of(log: PartitionLog, now_ms: int | None = None) -> list[SegmentInfo]:
+    """Every segment, with what retention would say of it at `now_ms` (default: now). Raises
+    KafkaStorageError, CorruptMessage.
+    """
+    now_ms = wall_clock_ms() if now_ms is None else now_ms
+    with log.storage_errors("look at"), log.staying():
+        verdicts = judge(log.segments, log.settings, log.log_start_offset, now_ms)
+        return [_describe(verdict, log.end_of(verdict.segment)) for verdict in verdicts]
+
+
+def index_entries_of(log: PartitionLog, base_offset: int) -> list[tuple[int, int]]:
+    """(offset, position in bytes) of every entry in the index of the segment with this base
+    offset.
+    """
+    indexes = _segment_at(log, base_offset).indexes()
+    return [(base_offset + offset, position) for offset, position in indexes.offsets]
+
+
+def time_index_entries_of(log: PartitionLog, base_offset: int) -> list[tuple[int, int]]:
+    """(timestamp in ms, offset) of every entry in the time index of the segment with this base
+    offset.
+    """
+    indexes = _segment_at(log, base_offset).indexes()
+    return [(timestamp_ms, base_offset + offset) for timestamp_ms, offset in indexes.times]
+
+
+def _segment_at(log: PartitionLog, base_offset: int) -> Segment:
+    for segment in log.segments:
+        if segment.base_offset == base_offset:
+            return segment
+    raise ValueError(f"no segment in {log.directory} begins at offset {base_offset}")
+
+
+def _describe(verdict: Verdict, next_offset: int) -> SegmentInfo:
     """The segment that retention has judged. Raises OSError, CorruptMessage."""
     segment = verdict.segment
     indexes = segment.indexes()

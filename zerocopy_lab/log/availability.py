@@ -34,6 +34,10 @@ class Availability:
         self._on_failure = on_failure
         self.why_not: KafkaError | None = None  # what everybody is told since it went offline
 
+    def go_offline(self, why: KafkaError) -> None:
+        """From now on everybody is told this."""
+        self.why_not = why
+
     def check(self) -> None:
         """Raises the error that the log went offline with, if it did."""
         why_not = self.why_not

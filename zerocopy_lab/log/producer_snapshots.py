@@ -13,6 +13,7 @@ from pathlib import Path
 from zerocopy_lab.log.atomic_file import replace_file
 from zerocopy_lab.log.file_names import SNAPSHOT_SUFFIX, segment_file
 from zerocopy_lab.log.producer_state import ProducerStates
+from zerocopy_lab.log.segment import Segment
 
 
 class ProducerSnapshots:
@@ -24,7 +25,7 @@ class ProducerSnapshots:
         self._directory = directory
         self._latest_offset = latest_offset
 
-    def save(self, producers: ProducerStates, offset: int, base_offsets: Iterable[int]) -> None:
+    def save(self, producers: ProducerStates, offset: int, segments: Iterable[Segment]) -> None:
         """Write what is known at `offset`. The one before goes, unless it is one of the segments'.
         Raises OSError.
         """
@@ -32,7 +33,7 @@ class ProducerSnapshots:
             return
         # Not forced to disk: it has a CRC, and an older one with the batches behind it will do.
         replace_file(self._path(offset), producers.to_snapshot(), sync=False)
-        if self._latest_offset not in base_offsets:
+        if all(segment.base_offset != self._latest_offset for segment in segments):
             self._path(self._latest_offset).unlink(missing_ok=True)
         self._latest_offset = offset
 

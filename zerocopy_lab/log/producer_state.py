@@ -38,6 +38,7 @@ from zerocopy_lab.records.batch import NO_PRODUCER_ID, BatchHeader
 
 REMEMBERED_BATCHES = 5  # a producer's max.in.flight.requests.per.connection may not be more
 EXPIRATION_MS = 86_400_000  # Kafka's producer.id.expiration.ms
+EXPIRY_INTERVAL_MS = 600_000  # Kafka's producer.id.expiration.check.interval.ms
 _MAX_SEQUENCE = (1 << 31) - 1
 _VERSION = 1
 _HEADER = struct.Struct(">hIi")
@@ -75,6 +76,7 @@ class ProducerStates:
 
     def __init__(self) -> None:
         self.producers: dict[int, Producer] = {}
+        self._last_expiry_ms = 0
 
     def duplicate_of(self, header: BatchHeader) -> WrittenBatch | None:
         """The batch in the log that this one repeats; None when it is the producer's next.
@@ -128,6 +130,9 @@ class ProducerStates:
         By our own clock. Kafka goes by the records' timestamps, and so forgets a producer at once
         that replays last year's events.
         """
+        if now_ms - self._last_expiry_ms < EXPIRY_INTERVAL_MS:
+            return
+        self._last_expiry_ms = now_ms
         for producer_id, producer in list(self.producers.items()):
             if producer.idle_since_ms is None:
                 producer.idle_since_ms = now_ms

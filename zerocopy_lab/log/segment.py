@@ -19,7 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.file_slice import OpenFile
@@ -34,12 +34,14 @@ from zerocopy_lab.log.file_names import (
     TIME_INDEX_SUFFIX,
     segment_file,
 )
+from zerocopy_lab.log.indexes import SegmentIndexes, read_last_timestamp
 from zerocopy_lab.log.open_files import OpenFiles
-from zerocopy_lab.log.segment_indexes import SegmentIndexes, read_last_timestamp
+from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
 from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_KNOWN_BATCHES = 4096  # some 600 KB of memory per busy segment
+_WHOLE_FILE_WINDOW_BYTES = 1 << 16
 
 
 class Found(NamedTuple):
@@ -53,7 +55,9 @@ class Segment:
     """A `.log` file and its indexes. One thread at a time may append; any may read meanwhile."""
 
     __slots__ = (
+        "_created_ms",
         "_first_timestamp_ms",
+        "_has_durable_name",
         "_indexes",
         "_known",
         "_largest_timestamp_ms",
@@ -61,9 +65,7 @@ class Segment:
         "_reader",
         "_writer",
         "base_offset",
-        "created_ms",
         "directory",
-        "has_durable_name",
         "index_interval_bytes",
         "is_flushed",
         "open_files",
@@ -79,25 +81,29 @@ class Segment:
         size_bytes: int,
         index_interval_bytes: int,
         open_files: OpenFiles,
+        *,
+        indexes: SegmentIndexes | None = None,
+        created_ms: int = 0,
     ) -> None:
+        """The files are there; without `indexes` they are read, or built anew, when needed."""
         self.directory = directory
         self.base_offset = base_offset
         self.size_bytes = size_bytes
         self.index_interval_bytes = index_interval_bytes
+        self.open_files = open_files
         self.suffix = ""  # ".deleted" once it is out of use
         self.used = False
         self.is_flushed = False  # meant for segments that are no longer active
-        self.has_durable_name = True
-        self.created_ms = 0  # for rolling by time, where records have no timestamps
+        self._has_durable_name = True
+        self._created_ms = created_ms  # for rolling by time, where records have no timestamps
         self._first_timestamp_ms: int | None = None
-        self.open_files = open_files
+        self._largest_timestamp_ms: int | None = None  # while the indexes are not in memory
         self._reader: OpenFile | None = None
         self._writer: OpenFile | None = None
         # The entries are loaded or rebuilt by whoever needs them first, maybe while another
         # thread appends.
         self._lock = threading.RLock()
-        self._indexes: SegmentIndexes | None = None
-        self._largest_timestamp_ms: int | None = None  # while the indexes are not in memory
+        self._indexes = indexes
         # Batches whose place is known by heart: what was just written, and where consumers just
         # were. A consumer that keeps up, or that asks again, costs neither a bisection nor a
         # system call.
@@ -105,20 +111,32 @@ class Segment:
 
     @classmethod
     def create(
-        cls, directory: Path, base_offset: int, index_interval_bytes: int, open_files: OpenFiles
-    ) -> Segment:
+        cls,
+        directory: Path,
+        base_offset: int,
+        index_interval_bytes: int,
+        open_files: OpenFiles,
+        now_ms: int,
+    ) -> Self:
         """A new, empty segment with its file. Raises OSError; FileExistsError when the file has
         content.
         """
-        segment = cls(directory, base_offset, 0, index_interval_bytes, open_files)
+        segment = cls(
+            directory,
+            base_offset,
+            0,
+            index_interval_bytes,
+            open_files,
+            indexes=SegmentIndexes(),
+            created_ms=now_ms,
+        )
         writer = OpenFile.open(segment.path, os.O_WRONLY | os.O_CREAT)
         if os.fstat(writer.fd).st_size:
             raise FileExistsError(
                 f"{segment.path} already holds records, so it cannot be a new segment"
             )
         segment._writer = writer
-        segment.has_durable_name = False
-        segment._indexes = SegmentIndexes()
+        segment._has_durable_name = False
         open_files.opened(segment)
         return segment
 
@@ -127,129 +145,35 @@ class Segment:
         """The `.log` file."""
         return self.directory / (segment_file(self.base_offset, LOG_SUFFIX) + self.suffix)
 
-    # Reading
-
-    def reader(self) -> OpenFile:
-        """The `.log` file, open for reading. Raises OSError."""
-        self.used = True
-        reader = self._reader
-        if reader is None:
-            reader = OpenFile.open(self.path)
-            if not self.suffix:  # of a deleted one only its reader keeps it open, not the log
-                self._reader = reader
-                self.open_files.opened(self)
-        return reader
-
-    def locate(self, offset: int) -> Found | None:
-        """The first batch that ends at or behind the offset; None when all end before it.
-
-        Raises OSError, and CorruptMessage where the log itself is damaged. A damaged index is
-        built anew.
-        """
-        found = self._known.get(offset)
-        if found is not None:
-            return found
-        position = self.indexes().offsets.position_before(offset - self.base_offset)
-        try:
-            found = self._walk_to(offset, position)
-        except CorruptMessage as error:
-            if position == 0:
-                raise
-            _LOGGER.warning("%s: the index led to position %d: %s", self.path, position, error)
-            self.rebuild_indexes()
-            found = self._walk_to(
-                offset, self.indexes().offsets.position_before(offset - self.base_offset)
-            )
-        if found is not None:
-            self._remember(offset, found)
-        return found
-
-    def _walk_to(self, offset: int, start: int) -> Found | None:
-        for position, header in scan_headers(self.reader(), start, self.size_bytes):
-            if position == start > 0 and header.base_offset > offset:
-                raise CorruptMessage(
-                    f"offset {header.base_offset} is there, {offset} must be behind"
-                )
-            if header.last_offset >= offset:
-                return Found(position, header.total_bytes)
-        return None
-
-    def headers(self) -> Iterator[BatchHeader]:
-        """The header of every batch. Raises CorruptMessage, OSError."""
-        if self.size_bytes:
-            for _, header in scan_headers(self.reader(), 0, self.size_bytes, 1 << 16):
-                yield header
-
-    def _remember(self, offset: int, found: Found) -> None:
-        if len(self._known) >= _MOST_KNOWN_BATCHES:
-            self._known = {}
-        self._known[offset] = found
-
-    def indexes(self) -> SegmentIndexes:
-        """The indexes, from their files if they are not in memory, from the log if the files are
-        no good.
-        """
-        indexes = self._indexes
-        if indexes is not None:
-            return indexes
-        with self._lock:
-            if self._indexes is None:
-                try:
-                    self._indexes = SegmentIndexes.load(
-                        self.directory, self.base_offset, self.size_bytes
-                    )
-                except (ValueError, FileNotFoundError) as error:
-                    _LOGGER.warning("%s; building the indexes anew from %s", error, self.path)
-                    return self.rebuild_indexes()
-            return self._indexes
-
-    def first_timestamp_ms(self) -> int:
-        """The largest timestamp of its first batch, -1 without one. Raises OSError,
-        CorruptMessage.
-        """
-        if self._first_timestamp_ms is None:
-            if not self.size_bytes:
-                return NO_TIMESTAMP
-            _, first = next(scan_headers(self.reader(), 0, self.size_bytes))
-            self._first_timestamp_ms = first.max_timestamp_ms
-        return self._first_timestamp_ms
-
-    def largest_timestamp_ms(self) -> int:
-        """The largest timestamp of all its records, -1 without any. Raises OSError."""
-        indexes = self._indexes
-        if indexes is not None:
-            return indexes.max_timestamp_ms
-        if self._largest_timestamp_ms is None:
-            last = read_last_timestamp(self.directory, self.base_offset, self.suffix)
-            self._largest_timestamp_ms = self.indexes().max_timestamp_ms if last is None else last
-        return self._largest_timestamp_ms
-
-    def last_change_ms(self) -> int:
-        """How young it is: its largest timestamp; without any, when the file changed."""
-        largest_ms = self.largest_timestamp_ms()
-        return largest_ms if largest_ms >= 0 else os.stat(self.path).st_mtime_ns // 1_000_000
-
-    def rebuild_indexes(self) -> SegmentIndexes:
-        """Build both indexes from the batch headers of the log. Raises CorruptMessage, OSError."""
-        with self._lock:
-            indexes = SegmentIndexes()
-            if self.size_bytes:
-                for position, header in scan_headers(self.reader(), 0, self.size_bytes, 1 << 16):
-                    self.index_batch(indexes, position, header)
-            self._indexes = indexes
-            return indexes
-
-    def index_batch(self, indexes: SegmentIndexes, position: int, header: BatchHeader) -> None:
-        """Account in `indexes` for a batch that is in this segment."""
-        indexes.add(
-            header.last_offset - self.base_offset,
-            position,
-            header.total_bytes,
-            header.max_timestamp_ms,
-            self.index_interval_bytes,
-        )
-
     # Writing
+
+    def is_full_for(
+        self,
+        settings: TopicSettings,
+        more_bytes: int,
+        last_offset: int,
+        timestamp_ms: int,
+        clock_ms: Callable[[], int],
+    ) -> bool:
+        """Whether a batch of `more_bytes`, up to `last_offset` and `timestamp_ms`, needs a new
+        segment: it would make this one too large, too wide for its indexes, or too old.
+
+        Raises OSError, CorruptMessage. Kafka: `LogSegment.shouldRoll`.
+        """
+        if (
+            self.size_bytes + more_bytes > settings.segment_bytes
+            or last_offset - self.base_offset > MAX_INT32  # the index could not say it
+            or not (self._indexes or self.indexes()).has_room(settings.segment_index_bytes)
+        ):
+            return True
+        # By the records' own clock where there is one, as in Kafka: then a replayed day fills one
+        # day's segment.
+        first_ms = self._first_timestamp_ms
+        if first_ms is None:
+            first_ms = self._read_first_timestamp()
+        if first_ms == NO_TIMESTAMP:
+            return clock_ms() - self._created_ms > settings.roll_ms
+        return timestamp_ms - first_ms > settings.roll_ms
 
     def append(
         self,
@@ -279,21 +203,7 @@ class Segment:
             self.size_bytes = position + total_bytes
         if position == 0:
             self._first_timestamp_ms = max_timestamp_ms
-        self.is_flushed = False
         self._remember(base_offset, Found(position, total_bytes))
-
-    def _open_writer(self) -> OpenFile:
-        writer = self._writer = OpenFile.open(self.path, os.O_WRONLY)
-        self.open_files.opened(self)
-        return writer
-
-    def _flush_unseen(self, writer: OpenFile, flush: Callable[[], None]) -> None:
-        try:
-            flush()
-        except BaseException:
-            # Not only never shown: the next start would find a whole batch behind the last one.
-            os.ftruncate(writer.fd, self.size_bytes)
-            raise
 
     def _write_again(self, writer: OpenFile, batch: memoryview, position: int) -> None:
         """After a short write: usually the disk is full, and the next attempt says so. No half
@@ -308,29 +218,146 @@ class Segment:
             os.ftruncate(writer.fd, end - len(batch))
             raise
 
-    def cut(self, position: int) -> None:
-        """Drop every byte from `position` on; the indexes must be rebuilt or replaced by the
-        caller. Raises OSError.
-        """
-        writer = self._writer or self._open_writer()
-        os.ftruncate(writer.fd, position)
-        self.size_bytes = position
-        self._known = {}
+    def _flush_unseen(self, writer: OpenFile, flush: Callable[[], None]) -> None:
+        try:
+            flush()
+        except BaseException:
+            # Not only never shown: the next start would find a whole batch behind the last one.
+            os.ftruncate(writer.fd, self.size_bytes)
+            raise
 
-    def adopt_indexes(self, indexes: SegmentIndexes) -> None:
-        """Use indexes that somebody built while scanning the log."""
-        self._indexes = indexes
+    def _open_writer(self) -> OpenFile:
+        writer = self._writer = OpenFile.open(self.path, os.O_WRONLY)
+        self.open_files.opened(self)
+        return writer
+
+    def seal(self) -> None:
+        """The log goes on in another segment: the largest timestamp becomes the time index's last
+        entry, and the index files get what they lack. Raises OSError.
+        """
+        with self._lock:
+            if self._indexes is not None:
+                self._indexes.finish()
+                self.save_indexes()
+
+    # Reading
+
+    def locate(self, offset: int) -> Found | None:
+        """The first batch that ends at or behind the offset; None when all end before it.
+
+        Raises OSError, and CorruptMessage where the log itself is damaged. A damaged index is
+        built anew.
+        """
+        found = self._known.get(offset)
+        if found is not None:
+            return found
+        position = self.indexes().offsets.position_before(offset - self.base_offset)
+        try:
+            found = self._walk_to(offset, position)
+        except CorruptMessage as error:
+            if position == 0:
+                raise
+            _LOGGER.warning("%s: the index led to position %d: %s", self.path, position, error)
+            indexes = self.rebuild_indexes()
+            position = indexes.offsets.position_before(offset - self.base_offset)
+            found = self._walk_to(offset, position)
+        if found is not None:
+            self._remember(offset, found)
+        return found
+
+    def _walk_to(self, offset: int, start: int) -> Found | None:
+        for position, header in scan_headers(self.reader(), start, self.size_bytes):
+            if position == start > 0 and header.base_offset > offset:
+                raise CorruptMessage(
+                    f"offset {header.base_offset} is there, {offset} must be behind"
+                )
+            if header.last_offset >= offset:
+                return Found(position, header.total_bytes)
+        return None
+
+    def _remember(self, offset: int, found: Found) -> None:
+        if len(self._known) >= _MOST_KNOWN_BATCHES:
+            self._known = {}
+        self._known[offset] = found
+
+    def reader(self) -> OpenFile:
+        """The `.log` file, open for reading. Raises OSError."""
+        self.used = True
+        reader = self._reader
+        if reader is None:
+            reader = OpenFile.open(self.path)
+            if not self.suffix:  # of a deleted one only its reader keeps it open, not the log
+                self._reader = reader
+                self.open_files.opened(self)
+        return reader
+
+    def headers(self) -> Iterator[tuple[int, BatchHeader]]:
+        """Position and header of every batch. Raises CorruptMessage, OSError."""
+        if self.size_bytes:
+            yield from scan_headers(self.reader(), 0, self.size_bytes, _WHOLE_FILE_WINDOW_BYTES)
+
+    # What is known without reading it
+
+    def indexes(self) -> SegmentIndexes:
+        """The indexes, from their files if they are not in memory, from the log if the files are
+        no good.
+        """
+        indexes = self._indexes
+        if indexes is not None:
+            return indexes
+        with self._lock:
+            if self._indexes is None:
+                try:
+                    self._indexes = SegmentIndexes.load(
+                        self.directory, self.base_offset, self.size_bytes
+                    )
+                except (ValueError, FileNotFoundError) as error:
+                    _LOGGER.warning("%s; building the indexes anew from %s", error, self.path)
+                    return self.rebuild_indexes()
+            return self._indexes
+
+    def rebuild_indexes(self) -> SegmentIndexes:
+        """Build both indexes from the batch headers of the log. Raises CorruptMessage, OSError."""
+        with self._lock:
+            indexes = SegmentIndexes()
+            for position, header in self.headers():
+                indexes.add_stored(header, position, self.base_offset, self.index_interval_bytes)
+            self._indexes = indexes
+            return indexes
+
+    def largest_timestamp_ms(self) -> int:
+        """The largest timestamp of all its records, -1 without any. Raises OSError."""
+        indexes = self._indexes
+        if indexes is not None:
+            return indexes.max_timestamp_ms
+        if self._largest_timestamp_ms is None:
+            last = read_last_timestamp(self.directory, self.base_offset, self.suffix)
+            self._largest_timestamp_ms = self.indexes().max_timestamp_ms if last is None else last
+        return self._largest_timestamp_ms
+
+    def last_change_ms(self) -> int:
+        """How young it is: its largest timestamp; without any, when the file changed."""
+        largest_ms = self.largest_timestamp_ms()
+        return largest_ms if largest_ms >= 0 else os.stat(self.path).st_mtime_ns // 1_000_000
+
+    def _read_first_timestamp(self) -> int:
+        """The largest timestamp of its first batch; there is one."""
+        _, first = next(scan_headers(self.reader(), 0, self.size_bytes))
+        self._first_timestamp_ms = first.max_timestamp_ms
+        return first.max_timestamp_ms
+
+    # To disk
 
     def flush(self) -> None:
         """Force the log's bytes to disk. Raises OSError."""
         writer = self._writer or self._open_writer()
         force(writer.fd, writer.path, data_only=True)
-        if not self.has_durable_name:
+        if not self._has_durable_name:
             sync_directory(self.directory)
-            self.has_durable_name = True
+            self._has_durable_name = True
 
     def flush_indexes(self) -> None:
-        """Force the index files to disk, once the segment is no longer active. Raises OSError.
+        """Of a sealed segment whose bytes are flushed: force the rest to disk, too. Raises OSError.
 
         A time index that lost its end would let retention take a segment for older than it is.
         """
@@ -338,21 +365,29 @@ class Segment:
         for suffix in (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX):
             file = OpenFile.open(self.directory / segment_file(self.base_offset, suffix))
             force(file.fd, file.path)
+        sync_directory(self.directory)  # the names of its indexes and its snapshot
+        self.is_flushed = True
 
-    def finish_indexes(self) -> None:
-        """Make the largest timestamp the time index's last entry, and write what the files lack.
-        Raises OSError.
-        """
-        with self._lock:
-            if self._indexes is not None:
-                self._indexes.finish()
-                self.save_indexes()
+    def mark_flushed(self) -> None:
+        """It was found to be on disk, with its indexes."""
+        self.is_flushed = True
 
     def save_indexes(self) -> None:
         """Write what the index files do not have yet. Raises OSError."""
         with self._lock:
             if self._indexes is not None and not self._indexes.is_saved():
                 self._indexes.save(self.directory, self.base_offset)
+
+    def cut(self, position: int, indexes: SegmentIndexes) -> None:
+        """Recovery: drop every byte from `position` on; `indexes` are those of what stays. Raises
+        OSError.
+        """
+        self._indexes = indexes
+        self._known = {}
+        if position < self.size_bytes:
+            writer = self._writer or self._open_writer()
+            os.ftruncate(writer.fd, position)
+            self.size_bytes = position
 
     # Letting go
 
@@ -377,7 +412,7 @@ class Segment:
 
     def close(self) -> None:
         """Write what the index files lack, then drop everything. Raises OSError."""
-        self.finish_indexes()
+        self.seal()
         self.rest()
         self.open_files.closed(self)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.log.time_index import NO_TIMESTAMP
+from zerocopy_lab.records.batch import NO_TIMESTAMP
 from zerocopy_lab.records.record import read_records
 
 

@@ -27,8 +27,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zerocopy_lab.inspect.plain_words import byte_count as byte_count  # for every picture
 from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.plain_words import byte_count as byte_count  # for every picture
 
 WIDTH_INCHES: Final = 9.0
 DOTS_PER_INCH: Final = 105

@@ -22,6 +22,7 @@ from tests.log.making import (
     read_batches,
 )
 from zerocopy_lab.errors import KafkaStorageError
+from zerocopy_lab.inspect.segment_info import index_entries_of, segments_of, time_index_entries_of
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.log.file_names import SEGMENT_SUFFIXES, segment_file
@@ -44,7 +45,7 @@ def killed_with(directory: Path, *batches: memoryview, **overrides: Any) -> list
     log = log_in(logs)
     for one in batches:
         log.append(one)
-    last = log.segments()[-1].base_offset
+    last = segments_of(log)[-1].base_offset
     sizes = [len(fetched) for _, fetched in read_batches(log, last)]
     kill(logs)
     return [sum(sizes[:number]) for number in range(len(sizes) + 1)]
@@ -192,8 +193,8 @@ def test_a_damaged_index_is_built_anew(
     log = log_in(logs)
     for number in range(40):
         log.append(batch(b"%d" % number * 40, timestamps_ms=(number * 10,)))
-    bases = [segment.base_offset for segment in log.segments()]
-    entries = [(log.index_entries(base), log.time_index_entries(base)) for base in bases]
+    bases = [segment.base_offset for segment in segments_of(log)]
+    entries = [(index_entries_of(log, base), time_index_entries_of(log, base)) for base in bases]
     logs.close() if is_clean else kill(logs)
     for base in bases:
         path = tmp_path / PARTITION / segment_file(base, suffix)
@@ -210,7 +211,9 @@ def test_a_damaged_index_is_built_anew(
     assert verify(tmp_path, deep=True).faults == []
     if content and any(content) and suffix == ".index":  # an empty one is legal, only slower
         log = open_logs(tmp_path, **overrides).find(TOPIC, 0)
-        assert [log.index_entries(base) for base in bases] == [offsets for offsets, _ in entries]
+        assert [index_entries_of(log, base) for base in bases] == [
+            offsets for offsets, _ in entries
+        ]
 
 
 def test_a_time_index_that_lost_its_end_does_not_make_a_segment_look_old(tmp_path: Path) -> None:
@@ -219,13 +222,13 @@ def test_a_time_index_that_lost_its_end_does_not_make_a_segment_look_old(tmp_pat
     log = log_in(logs)
     for number in range(40):
         log.append(batch(b"x" * 40, timestamps_ms=(NOW_MS + number,)))
-    expected = [segment.largest_ms for segment in log.segments()]
+    expected = [segment.largest_ms for segment in segments_of(log)]
     logs.close()
     for path in (tmp_path / PARTITION).glob("*.timeindex"):
         content = path.read_bytes()
         path.write_bytes(content[:-12] + bytes(12))  # a page that never reached the disk
     log = open_logs(tmp_path, **overrides).find(TOPIC, 0)
-    assert [segment.largest_ms for segment in log.segments()] == expected
+    assert [segment.largest_ms for segment in segments_of(log)] == expected
 
 
 def test_the_leader_epoch_grows_after_a_crash_only(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.log.making import (
 )
 from tests.log.power_off import PowerOff, before_operation
 from zerocopy_lab.errors import InvalidRecord
+from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.upkeep.compaction import cleanable, compact, dirty_ratio, is_overdue
@@ -75,7 +76,7 @@ def test_the_last_record_of_every_key_stays_where_it_was(
         reached = log.cleaned_offset
         compact(log, NOW_MS, most_keys)
         assert log.cleaned_offset > reached
-    active = log.segments()[-1].base_offset
+    active = segments_of(log)[-1].base_offset
     assert log.cleaned_offset == active
     last = {key: offset for offset, (key, _) in written.items() if offset < active}
     kept = {record.offset: (record.key, record.value) for record in read_all(log)}
@@ -137,7 +138,7 @@ def test_neither_the_active_segment_nor_young_or_unflushed_ones_are_touched(tmp_
         log.append(batch(b"x" * 200, keys=(b"key",), timestamps_ms=stamp))
     assert cleanable(log, NOW_MS + 10_000) == []
     log.flush()
-    bases = [segment.base_offset for segment in log.segments()]
+    bases = [segment.base_offset for segment in segments_of(log)]
     assert bases == [0, 2, 4, 6, 8, 10]
     assert [segment.base_offset for segment in cleanable(log, NOW_MS + 1_600)] == bases[:3]
     assert [segment.base_offset for segment in cleanable(log, NOW_MS + 10_000)] == bases[:-1]
@@ -179,7 +180,7 @@ def test_housekeeping_compacts_when_enough_is_dirty(tmp_path: Path) -> None:
     size_bytes = log.size_bytes
     logs.housekeeping(clock.now_ms)  # flushes what was rolled, then compacts it
     assert log.size_bytes < size_bytes
-    assert log.cleaned_offset == log.segments()[-1].base_offset
+    assert log.cleaned_offset == segments_of(log)[-1].base_offset
     logs.housekeeping(clock.now_ms)
     assert not list((tmp_path / f"{TOPIC}-0").glob("*.deleted"))
     assert (tmp_path / "cleaner-offset-checkpoint").read_text() == (

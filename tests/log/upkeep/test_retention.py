@@ -9,6 +9,7 @@ import pytest
 
 from tests.log.making import NOW_MS, TOPIC, Clock, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import OffsetOutOfRange
+from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.log import LogDirectories, PartitionLog
 
 BATCH_BYTES = len(batch(b"x" * 100))
@@ -21,7 +22,7 @@ def filled(directory: Path, clock: Clock, **overrides: str) -> tuple[LogDirector
     log = log_in(logs)
     for number in range(12):
         log.append(batch(b"x" * 100, timestamps_ms=(NOW_MS + 1000 * number,)))
-    assert [segment.base_offset for segment in log.segments()] == [0, 3, 6, 9]
+    assert [segment.base_offset for segment in segments_of(log)] == [0, 3, 6, 9]
     return logs, log
 
 
@@ -33,7 +34,7 @@ def test_by_time(tmp_path: Path, late_ms: int, start: int) -> None:
     logs, log = filled(tmp_path, clock, retention_ms="1000")
     logs.housekeeping(NOW_MS + late_ms)
     assert log.log_start_offset == start
-    assert log.segments()[0].base_offset == start
+    assert segments_of(log)[0].base_offset == start
     assert log.log_end_offset == 12
     assert log.append(batch()).base_offset == 12
 
@@ -68,7 +69,7 @@ def test_by_start_offset(tmp_path: Path, before: int, first_segment: int, policy
     with pytest.raises(OffsetOutOfRange):
         log.read(start - 1, 1000)
     logs.housekeeping(NOW_MS)
-    assert log.segments()[0].base_offset == first_segment
+    assert segments_of(log)[0].base_offset == first_segment
     assert log.log_start_offset == start
     assert log.delete_records_before(1) == start  # never back
     with pytest.raises(OffsetOutOfRange, match="high watermark is 12"):
@@ -85,7 +86,7 @@ def test_the_first_that_stays_keeps_all_behind_it(tmp_path: Path) -> None:
     log = log_in(logs)
     for age_ms in (5000, 0, 5000, 5000):  # producers' clocks differ
         log.append(batch(b"x" * 100, timestamps_ms=(NOW_MS - age_ms,)))
-    why = [(segment.deletable, segment.why) for segment in log.segments(NOW_MS)]
+    why = [(segment.deletable, segment.why) for segment in segments_of(log, NOW_MS)]
     assert why[0] == (True, "youngest record 5 s old, limit 1 s (retention.ms=1000)")
     assert why[1] == (False, "young enough, and the log is small enough")
     assert why[2] == (False, "behind a segment that stays")

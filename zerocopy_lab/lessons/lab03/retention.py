@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.inspect.segment_info import SegmentInfo
+from zerocopy_lab.inspect.segment_info import SegmentInfo, segments_of
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.lessons.lab03.retention_exercises import (
     EXERCISES,
@@ -126,7 +126,7 @@ def segments_under(log: FilledLog, retention_ms: int, retention_bytes: int) -> l
     try:
         limits = {"retention.ms": str(retention_ms), "retention.bytes": str(retention_bytes)}
         logs.alter_settings(TOPIC, limits)
-        return logs.find(TOPIC, 0).segments(log.now_ms)
+        return segments_of(logs.find(TOPIC, 0), log.now_ms)
     finally:
         logs.close()
 

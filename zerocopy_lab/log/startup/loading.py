@@ -39,6 +39,7 @@ from zerocopy_lab.log.file_names import (
     segment_file,
 )
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
+from zerocopy_lab.log.local_log import LogOnDisk
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.producer_state import ProducerStates
@@ -93,13 +94,24 @@ def load_partition(
             f"{error}. Remove the .swap files, and the suffix of the .deleted ones they replace"
         ) from None
     names = _tidy(directory)
+
+    def new_segment(base_offset: int) -> Segment:
+        interval_bytes = settings.index_interval_bytes
+        return Segment.create(directory, base_offset, interval_bytes, open_files, clock_ms())
+
     segments = [
-        Segment(directory, base_offset, size_bytes, settings.index_interval_bytes, open_files)
+        Segment(
+            directory,
+            base_offset,
+            size_bytes,
+            settings.index_interval_bytes,
+            open_files,
+            created_ms=clock_ms(),  # as far as this process knows
+        )
         for base_offset, size_bytes in sorted(names.logs.items())
     ]
     if not segments:
-        start = checkpoints.log_start_offset
-        segments = [Segment.create(directory, start, settings.index_interval_bytes, open_files)]
+        segments = [new_segment(checkpoints.log_start_offset)]
     may_have_gaps = settings.compacts or checkpoints.cleaned_offset is not None
     epochs = LeaderEpochs.load(directory)
     try:
@@ -113,31 +125,30 @@ def load_partition(
         raise DamagedLog(_advice(checkpoints, str(error))) from None
     log_start = max(checkpoints.log_start_offset, segments[0].base_offset)
     if log_start > end:
-        segments, end = _start_anew(segments, log_start, end, checkpoints, settings, open_files)
+        segments, end = _start_anew(segments, log_start, end, checkpoints, new_segment)
         log_start = segments[0].base_offset
     epochs.cut(log_start, end)
     producers, snapshot_offset = _load_producers(
         directory, names.snapshots, segments, end, check_all=not checkpoints.was_clean
     )
-    return PartitionLog(
+    recovery_point = end if checkpoints.was_clean else min(checkpoints.recovery_point, end)
+    for segment, later in pairwise(segments):
+        if later.base_offset <= recovery_point:
+            segment.mark_flushed()
+    found = LogOnDisk(
         directory,
-        key,
-        topic_id,
-        settings,
-        segments,
-        epochs=epochs,
+        tuple(segments),
+        epochs,
         # After a crash there may be less than somebody has read: the log goes on under a new epoch.
         leader_epoch=max(epochs.latest + (not checkpoints.was_clean), 0),
         producers=producers,
+        snapshot_offset=snapshot_offset,
         log_start_offset=log_start,
         log_end_offset=end,
-        recovery_point=end if checkpoints.was_clean else min(checkpoints.recovery_point, end),
-        snapshot_offset=snapshot_offset,
+        recovery_point=recovery_point,
         cleaned_offset=min(checkpoints.cleaned_offset or 0, end),
-        open_files=open_files,
-        on_failure=on_failure,
-        clock_ms=clock_ms,
     )
+    return PartitionLog(key, topic_id, settings, found, on_failure=on_failure, clock_ms=clock_ms)
 
 
 # What is in the directory
@@ -229,8 +240,7 @@ def _start_anew(
     log_start: int,
     end: int,
     checkpoints: Checkpoints,
-    settings: TopicSettings,
-    open_files: OpenFiles,
+    new_segment: Callable[[int], Segment],
 ) -> tuple[list[Segment], int]:
     """The log ends before the offset up to which its records were deleted."""
     directory = segments[0].directory
@@ -250,9 +260,7 @@ def _start_anew(
     for segment in segments:
         for path in segment.rename_files():
             path.unlink()
-    return [
-        Segment.create(directory, log_start, settings.index_interval_bytes, open_files)
-    ], log_start
+    return [new_segment(log_start)], log_start
 
 
 # Producers

@@ -28,9 +28,9 @@ import shutil
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.atomic_file import passes
 from zerocopy_lab.log.batch_scan import scan_batches
+from zerocopy_lab.log.indexes import SegmentIndexes
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.log.segment_indexes import SegmentIndexes
 from zerocopy_lab.records.batch import HEADER_BYTES, read_header
 
 _LOGGER = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ def _recover_segment(
                 )
             if unflushed is None and header.last_offset >= recovery_point:
                 unflushed = position
-            segment.index_batch(indexes, position, header)
+            interval_bytes = segment.index_interval_bytes
+            indexes.add_stored(header, position, segment.base_offset, interval_bytes)
             epochs.note_batch(header.leader_epoch, header.base_offset)
             end = header.last_offset + 1
             good_end = position + header.total_bytes
@@ -96,7 +97,6 @@ def _recover_segment(
             _keep_torn(segment, good_end)
     if not is_last:
         indexes.finish()
-    segment.adopt_indexes(indexes)
     if damage:
         _LOGGER.warning(
             "%s; the log is cut at offset %d, %d bytes go",
@@ -104,7 +104,7 @@ def _recover_segment(
             end,
             segment.size_bytes - good_end,
         )
-        segment.cut(good_end)
+    segment.cut(good_end, indexes)
     if unflushed is not None:
         _write_again(segment, unflushed, good_end)
     try:

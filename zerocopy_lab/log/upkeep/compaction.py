@@ -46,9 +46,9 @@ from zerocopy_lab.log.file_names import (
     parse_segment_file,
     segment_file,
 )
+from zerocopy_lab.log.indexes import SegmentIndexes
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.log.segment_indexes import SegmentIndexes
 from zerocopy_lab.log.settings import MAX_INT32
 from zerocopy_lab.records.batch import (
     DELETE_HORIZON_FLAG,
@@ -94,7 +94,7 @@ def cleanable(log: PartitionLog, now_ms: int) -> list[Segment]:
     """The segments that may be compacted: on disk, not active, older than min.compaction.lag.ms."""
     lag_ms = log.settings.min_compaction_lag_ms
     chosen = []
-    for segment in log.inactive_segments():
+    for segment in log.segments[:-1]:
         too_young = lag_ms > 0 and segment.last_change_ms() > now_ms - lag_ms
         if not segment.is_flushed or too_young:
             break
@@ -117,7 +117,7 @@ def compact(log: PartitionLog, now_ms: int, most_keys: int = MOST_KEYS) -> int:
             new = cleaning.rewrite(group)
             saved_bytes += sum(segment.size_bytes for segment in group) - new.size_bytes
             _swap(log, group, new, now_ms)
-        log.cleaned_offset = end
+        log.mark_cleaned(end)
         return saved_bytes
 
 
@@ -176,24 +176,31 @@ class _Cleaning:
         CorruptMessage.
         """
         first = group[0]
-        new = Segment(
-            first.directory, first.base_offset, 0, first.index_interval_bytes, first.open_files
-        )
-        indexes = SegmentIndexes()
+        interval_bytes = first.index_interval_bytes
+        indexes, size_bytes = SegmentIndexes(), 0
         path = _with_suffix(first, LOG_SUFFIX, CLEANED_SUFFIX)
         with open(path, "wb") as file:
             for segment in group:
                 for _, header, batch in scan_batches(segment.reader(), 0, segment.size_bytes):
                     kept, kept_header = self._keep(header, batch)
                     if kept_header is not None:
-                        new.index_batch(indexes, new.size_bytes, kept_header)
-                        new.size_bytes += file.write(kept)
+                        indexes.add_stored(
+                            kept_header, size_bytes, first.base_offset, interval_bytes
+                        )
+                        size_bytes += file.write(kept)
             file.flush()
             force(file.fileno(), path)
         indexes.finish()
         indexes.save(first.directory, first.base_offset, CLEANED_SUFFIX, sync=True)
-        new.adopt_indexes(indexes)
-        new.is_flushed = True
+        new = Segment(
+            first.directory,
+            first.base_offset,
+            size_bytes,
+            interval_bytes,
+            first.open_files,
+            indexes=indexes,
+        )
+        new.mark_flushed()
         return new
 
     def _keep(

@@ -14,6 +14,7 @@ from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.upkeep.compaction import compact, dirty_ratio, is_overdue
+from zerocopy_lab.log.upkeep.flushing import look_after
 
 _LOGGER = logging.getLogger(__name__)
 IDLE_INTERVAL_MS = 30_000  # who has not used a file for this long lets go of it
@@ -33,7 +34,7 @@ class Rounds:
         turn = self._turn(logs)
         for log in turn:
             with logged(f"looking after {log.topic}-{log.partition}"):
-                log.look_after(now_ms)
+                look_after(log, now_ms)
         _compact_dirtiest([log for log in turn if log.settings.compacts], now_ms)
         if now_ms - self._last_idle_ms >= IDLE_INTERVAL_MS:
             self._open_files.close_idle()

@@ -15,13 +15,19 @@ record is too old, the log is rolled first. Source: Kafka's `UnifiedLog.deleteOl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from operator import attrgetter
 from typing import NamedTuple
 
-from zerocopy_lab.inspect.plain_words import byte_count, duration
+from zerocopy_lab.log.atomic_file import passes
+from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.plain_words import byte_count, duration
 
+_LOGGER = logging.getLogger(__name__)
 _ACTIVE = "active: records are written to it"
 _BEHIND = "behind a segment that stays"
 
@@ -33,6 +39,25 @@ class Verdict(NamedTuple):
     active: bool
     deletable: bool
     why: str
+
+
+def retain(log: PartitionLog, now_ms: int) -> None:
+    """Delete the segments that may go. Raises OSError, and why the log is offline."""
+    with log.staying():
+        verdicts = judge(log.segments, log.settings, log.log_start_offset, now_ms)
+        old = list(takewhile(attrgetter("deletable"), verdicts))
+        for verdict in old:
+            _LOGGER.info("%s goes: %s", verdict.segment.path, verdict.why)
+        count = len(old)
+        if old and count == len(log.segments):
+            try:
+                log.roll()
+            except OSError as error:
+                if not passes(error) or count == 1:
+                    raise
+                count -= 1  # no room for a new segment: the active one stays until there is
+        if count:
+            log.drop_oldest(count, now_ms)
 
 
 def judge(
