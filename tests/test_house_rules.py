@@ -22,6 +22,7 @@ PACKAGE = ROOT / "zerocopy_lab"
 # Who may import whom. `errors` is open to every room but those in KNOW_NOTHING_OF_KAFKA.
 ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "file_slice": set(),
+    "plain_words": set(),
     "records": set(),
     "transfer": {"file_slice"},
     "protocol": {"file_slice"},

@@ -1,27 +1,26 @@
 """Disk: the log of every partition, from file names up to log directories.
 
-Read it bottom-up:
+On the way of a byte, in this order:
+
+    partitions       a name -> its log
+    partition_log    append, roll, read, flush
+    segment          a .log file: append a batch, locate an offset
+    indexes          offset -> position, timestamp -> offset; how they lie in their files
+    producer_state   what was sent twice is stored once
+    open_files       who may keep a descriptor
+    local_log        the segments as a whole, and what upkeep does to them
+
+What these stand on:
 
     file_names       what a name says: topic, partition, base offset
-    offset_index     offset -> position         time_index   timestamp -> offset
-    index_columns    entries of a file <-> arrays         segment_indexes  both, of one segment
+    atomic_file      what is on disk, what is not, and what nobody knows
     batch_scan       walking over the batches of a file
-    segment          a .log file and its indexes
-    producer_state, producer_snapshots, leader_epochs, checkpoints, identity_files, atomic_file
-                     the small files around them
-    admission        what a batch must be                 rolling     when a segment is full
+    admission        what a batch must be
     availability     whether a log may be used, and what is said when not
-    segment_row      segments in a row: which one has an offset, which ones are to be removed
-    partition_log    one partition: append, roll, read, flush
-    time_lookup, retention, compaction, segment_info
-                     what is asked of, taken from, and told about a log
-    wording          sizes and times as people say them
-    partitions       which log a topic's partition has
-    recovery, loading      opening a directory after a bad or a good end
-    log_directory, log_directories, topic_registry, leftovers
-                     one log.dir; all of them, the topics, and what is left of deleted ones
-    rounds           whose turn it is in housekeeping
-    inspection, verification, partition_verification  files as they are, and what is wrong with them
+    leader_epochs, producer_snapshots      the small files beside the segments
+    time_lookup      the first record of at least a time
+    startup/         opening a directory after a bad or a good end; all directories, and the topics
+    upkeep/          flushing, retention, compaction: what happens behind the requests' back
 
 `errors` go up from here; only recovery swallows a torn tail.
 """

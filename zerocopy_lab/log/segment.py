@@ -170,7 +170,7 @@ class Segment:
         # day's segment.
         first_ms = self._first_timestamp_ms
         if first_ms is None:
-            first_ms = self._read_first_timestamp()
+            first_ms = self.first_timestamp_ms()
         if first_ms == NO_TIMESTAMP:
             return clock_ms() - self._created_ms > settings.roll_ms
         return timestamp_ms - first_ms > settings.roll_ms
@@ -340,11 +340,16 @@ class Segment:
         largest_ms = self.largest_timestamp_ms()
         return largest_ms if largest_ms >= 0 else os.stat(self.path).st_mtime_ns // 1_000_000
 
-    def _read_first_timestamp(self) -> int:
-        """The largest timestamp of its first batch; there is one."""
-        _, first = next(scan_headers(self.reader(), 0, self.size_bytes))
-        self._first_timestamp_ms = first.max_timestamp_ms
-        return first.max_timestamp_ms
+    def first_timestamp_ms(self) -> int:
+        """The largest timestamp of its first batch, -1 without one. Raises OSError,
+        CorruptMessage.
+        """
+        if self._first_timestamp_ms is None:
+            if not self.size_bytes:
+                return NO_TIMESTAMP
+            _, first = next(scan_headers(self.reader(), 0, self.size_bytes))
+            self._first_timestamp_ms = first.max_timestamp_ms
+        return self._first_timestamp_ms
 
     # To disk
 
