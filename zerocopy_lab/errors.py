@@ -262,8 +262,28 @@ class InconsistentTopicId(KafkaError):
     code = 103
 
 
+class FencedMemberEpoch(KafkaError):
+    code = 110
+
+
+class UnreleasedInstanceId(KafkaError):
+    code = 111
+
+
+class UnsupportedAssignor(KafkaError):
+    code = 112
+
+
+class StaleMemberEpoch(KafkaError):
+    code = 113
+
+
 class MismatchedEndpointType(KafkaError):
     code = 114
+
+
+class InvalidRegularExpression(KafkaError):
+    code = 128
 
 
 class CloseConnection(Exception):

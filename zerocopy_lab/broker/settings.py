@@ -30,6 +30,10 @@ class GroupSettings:
     group_max_session_timeout_ms: int = 1_800_000
     group_max_size: int = 2**31 - 1
     group_initial_rebalance_delay_ms: int = 0
+    #: Of the new protocol, in which the broker says how often it wants to hear of a member.
+    group_consumer_session_timeout_ms: int = 45_000
+    group_consumer_heartbeat_interval_ms: int = 5_000
+    group_consumer_max_size: int = 2**31 - 1
     offset_metadata_max_bytes: int = 4096
     offsets_topic_num_partitions: int = 1
     offsets_topic_segment_bytes: int = 1 << 20

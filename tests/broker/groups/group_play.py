@@ -16,6 +16,7 @@ from zerocopy_lab.broker.groups.classic_group import (
     SyncResult,
 )
 from zerocopy_lab.broker.groups.records import decode_group_value, encode_group_value
+from zerocopy_lab.broker.groups.store import AnyGroup
 from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import KafkaError
@@ -41,11 +42,15 @@ class Stage:
 
     def restart(self) -> None:
         """A new coordinator that knows only what was written."""
-        groups = {name: decode_group_value(name, value) for name, value in self.written.items()}
+        groups: dict[str, AnyGroup] = {
+            name: decode_group_value(name, value) for name, value in self.written.items()
+        }
         self.coordinator = ClassicCoordinator(self.timers, self._save, groups, self.settings)
 
     def group(self, name: str = "g") -> ClassicGroup:
-        return self.coordinator.groups[name]
+        group = self.coordinator.groups[name]
+        assert isinstance(group, ClassicGroup)
+        return group
 
 
 @dataclass

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.broker.groups.group_play import REBALANCE_MS, SESSION_MS, Client, Stage
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
 from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.errors import KafkaStorageError
 
@@ -26,6 +27,10 @@ class GroupLife(RuleBasedStateMachine):
         self.last_generation = 0
         self.leaders: dict[int, str] = {}  # what was said, by generation
         self.restarted = False
+
+    def group(self) -> ClassicGroup | None:
+        """The group, once somebody has tried to join it."""
+        return self.stage.group() if self.stage.coordinator.groups else None
 
     @rule(who=WHO, version=st.sampled_from([3, 4, 9]))
     def join(self, who: int, version: int) -> None:
@@ -75,7 +80,7 @@ class GroupLife(RuleBasedStateMachine):
         self.stage.restart()
         self.restarted = True
         # A generation that was never written may be given out a second time, to other members.
-        self.last_generation = self.stage.coordinator.groups["g"].generation_id
+        self.last_generation = self.stage.group().generation_id
 
     @rule(broken=st.booleans())
     def disk(self, broken: bool) -> None:
@@ -83,7 +88,7 @@ class GroupLife(RuleBasedStateMachine):
 
     @invariant()
     def one_leader_who_is_a_member(self) -> None:
-        group = self.stage.coordinator.groups.get("g")
+        group = self.group()
         if group is None:
             return
         assert (group.leader_id in group.members) == bool(group.members)
@@ -94,7 +99,7 @@ class GroupLife(RuleBasedStateMachine):
 
     @invariant()
     def generations_grow(self) -> None:
-        group = self.stage.coordinator.groups.get("g")
+        group = self.group()
         generation = group.generation_id if group else 0
         assert generation >= self.last_generation
         self.last_generation = generation
@@ -112,7 +117,7 @@ class GroupLife(RuleBasedStateMachine):
 
     @invariant()
     def who_waits_has_a_reason(self) -> None:
-        group = self.stage.coordinator.groups.get("g")
+        group = self.group()
         for member in group.members.values() if group else ():
             if member.join_reply is not None:
                 assert group is not None
@@ -125,7 +130,7 @@ class GroupLife(RuleBasedStateMachine):
 
     @invariant()
     def only_members_own_something(self) -> None:
-        group = self.stage.coordinator.groups.get("g")
+        group = self.group()
         if group is None or group.state is not ClassicState.STABLE:
             return
         named = [m for m in group.members.values() if m.group_instance_id is None and m.assignment]
@@ -138,7 +143,7 @@ class GroupLife(RuleBasedStateMachine):
         self.stage.refuse_writes = None
         for _ in range(20):
             self.stage.timers.advance(REBALANCE_MS / 1000)
-        group = self.stage.coordinator.groups.get("g")
+        group = self.group()
         if group is not None:
             assert group.state is ClassicState.EMPTY
             assert not group.members

@@ -14,8 +14,6 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
-#: KIP-848 and KIP-932 brought other types of groups; this broker has the first one only.
-_GROUP_TYPE = "classic"
 _DESCRIBE_REPORTS_UNKNOWN_GROUPS = 6
 
 #: What everybody may do with a group where there is no authorizer, as a bit field of Kafka's
@@ -40,8 +38,8 @@ class GroupAdminHandlers:
         with self._coordinator.lock.held():
             known = self._coordinator.groups
             groups = tuple(
-                _described(types, known[group_id], _operations(request))
-                if group_id in known
+                _described(types, group, operations_of(request))
+                if isinstance(group := known.get(group_id), ClassicGroup)
                 else _unknown(types, group_id, context.api_version)
                 for group_id in request.groups
             )
@@ -59,12 +57,12 @@ class GroupAdminHandlers:
                     types.ListedGroup,
                     group_id=group.group_id,
                     protocol_type=group.protocol_type or "",
-                    group_state=group.state.value,
-                    group_type=_GROUP_TYPE,
+                    group_state=str(group.state),
+                    group_type=group.kind,
                 )
                 for group in self._coordinator.groups.values()
-                if not states or group.state.value.lower() in states
-                if not kinds or _GROUP_TYPE in kinds
+                if not states or group.state.lower() in states
+                if not kinds or group.kind in kinds
             )
         return messages.make(
             types.ListGroupsResponse, error_code=messages.error_code(0), groups=groups
@@ -88,7 +86,8 @@ class GroupAdminHandlers:
         )
 
 
-def _operations(request: Any) -> int:
+def operations_of(request: Any) -> int:
+    """The bit field of what the client may do, if it has asked for it."""
     asked = getattr(request, "include_authorized_operations", False)
     return ALL_OPERATIONS if asked else NOT_ASKED_FOR
 

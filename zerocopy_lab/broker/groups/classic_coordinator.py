@@ -35,6 +35,8 @@ from zerocopy_lab.broker.groups.classic_group import (
 )
 from zerocopy_lab.broker.groups.classic_rebalance import Rebalances
 from zerocopy_lab.broker.groups.classic_states import ClassicEvent, ClassicState, Wish
+from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup
+from zerocopy_lab.broker.groups.store import AnyGroup
 from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
@@ -54,24 +56,28 @@ from zerocopy_lab.errors import (
 class ClassicCoordinator:
     """All groups of this broker. Thread-safe.
 
-    `save` writes a group's metadata to the log and raises KafkaError if it cannot; `groups` is what
-    the log told.
+    `save` writes a group's metadata to the log, `remove` that it is no more; both raise KafkaError
+    if they cannot. `groups` is what the log told.
     """
 
     def __init__(
         self,
         timers: Timers,
         save: Callable[[ClassicGroup], None],
-        groups: dict[str, ClassicGroup] | None = None,
+        groups: dict[str, AnyGroup] | None = None,
         settings: GroupSettings | None = None,
+        remove: Callable[[AnyGroup], None] = lambda group: None,
     ) -> None:
         self.settings = settings or GroupSettings()
         self.lock = CoordinatorLock()
-        self.groups = groups if groups is not None else {}
+        self.groups: dict[str, AnyGroup] = groups if groups is not None else {}
+        self._remove = remove
         delay_ms = self.settings.group_initial_rebalance_delay_ms
         self._rebalances = Rebalances(self.lock, timers, save, delay_ms)
         with self.lock.held():
             for group in self.groups.values():
+                if isinstance(group, ConsumerGroup):
+                    continue
                 for member in group.members.values():
                     # Restored members go on as if nothing had happened, if they are still there.
                     self._rebalances.heard_of(group, member)
@@ -100,6 +106,14 @@ class ClassicCoordinator:
                 f"{shortest_ms}..{longest_ms} ms"
             )
         group = self.groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            if not group.is_empty:
+                raise InconsistentGroupProtocol(
+                    f"{request.group_id} has members of the new protocol (group.protocol=consumer)"
+                )
+            self._remove(group)
+            del self.groups[request.group_id]
+            group = None
         if group is None:
             if request.member_id:
                 raise UnknownMemberId(
@@ -286,7 +300,7 @@ class ClassicCoordinator:
         """
         group = self.groups.get(group_id)
         if generation_id < 0 and not member_id and group_instance_id is None:
-            if group is not None:
+            if isinstance(group, ClassicGroup):
                 group.check(Wish.COMMIT_WITHOUT_MEMBERSHIP)
             return
         if group is None:
@@ -310,8 +324,8 @@ class ClassicCoordinator:
         if not group_id:
             raise InvalidGroupId("a group needs a name")
         group = self.groups.get(group_id)
-        if group is None:
-            raise UnknownMemberId(f"no group {group_id}")
+        if not isinstance(group, ClassicGroup):
+            raise UnknownMemberId(f"no group {group_id} of the classic protocol")
         return group
 
     def _member(

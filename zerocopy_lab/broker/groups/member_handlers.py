@@ -18,6 +18,7 @@ from zerocopy_lab.broker.groups.classic_group import (
     SyncRequest,
     SyncResult,
 )
+from zerocopy_lab.broker.groups.consumer_coordinator import ConsumerCoordinator
 from zerocopy_lab.broker.serving import answers, serves
 from zerocopy_lab.errors import (
     InconsistentGroupProtocol,
@@ -44,8 +45,11 @@ _FIND_TAKES_MANY = 4
 class GroupHandlers:
     """The requests of a group's members."""
 
-    def __init__(self, coordinator: ClassicCoordinator, addresses: Addresses) -> None:
+    def __init__(
+        self, coordinator: ClassicCoordinator, consumers: ConsumerCoordinator, addresses: Addresses
+    ) -> None:
         self._coordinator = coordinator
+        self._consumers = consumers
         self._addresses = addresses
 
     @answers(ApiKey.find_coordinator, 0, 4, "1: types of key; 4: several keys")
@@ -172,7 +176,9 @@ class GroupHandlers:
     def _leave(self, types: Any, group_id: str, who: Any) -> messages.Entity:
         code = 0
         try:
-            self._coordinator.leave(group_id, who.member_id, who.group_instance_id)
+            # Only an administrator leaves for members of the new protocol.
+            if not self._consumers.remove(group_id, who.member_id, who.group_instance_id):
+                self._coordinator.leave(group_id, who.member_id, who.group_instance_id)
         except KafkaError as error:
             code = error.code
         return messages.make(

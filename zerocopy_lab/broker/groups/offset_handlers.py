@@ -57,6 +57,7 @@ class GroupOffsetHandlers:
                 request.member_id,
                 getattr(request, "group_instance_id", None),
                 request.generation_id_or_member_epoch,
+                context.api_version,
                 known,
             )
         except KafkaError as refusal:
@@ -88,22 +89,34 @@ class GroupOffsetHandlers:
             names = types.OffsetFetchResponseTopic, types.OffsetFetchResponsePartition
             topics = self._fetch(request.group_id, request.topics, *names)
             return messages.make(types.OffsetFetchResponse, topics=topics, error_code=no_error)
-        names = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
-        groups = tuple(
-            messages.make(
-                types.OffsetFetchResponseGroup,
-                group_id=group.group_id,
-                topics=self._fetch(group.group_id, group.topics, *names),
-                error_code=no_error,
-            )
-            for group in request.groups
-        )
+        groups = tuple(self._fetch_of_group(types, group) for group in request.groups)
         return messages.make(types.OffsetFetchResponse, groups=groups)
 
+    def _fetch_of_group(self, types: Any, group: Any) -> messages.Entity:
+        code, topics = 0, ()
+        who = getattr(group, "member_id", None), getattr(group, "member_epoch", -1)
+        names = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
+        try:
+            topics = self._fetch(group.group_id, group.topics, *names, *who)
+        except KafkaError as refusal:
+            code = refusal.code
+        return messages.make(
+            types.OffsetFetchResponseGroup,
+            group_id=group.group_id,
+            topics=topics,
+            error_code=messages.error_code(code),
+        )
+
     def _fetch(
-        self, group_id: str, topics: Any, topic_type: type[Any], partition_type: type[Any]
+        self,
+        group_id: str,
+        topics: Any,
+        topic_type: type[Any],
+        partition_type: type[Any],
+        member_id: str | None = None,
+        member_epoch: int = -1,
     ) -> tuple[messages.Entity, ...]:
-        committed = self._offsets.committed(group_id)
+        committed = self._offsets.committed(group_id, member_id, member_epoch)
         if topics is None:
             wanted: dict[str, list[int]] = {}
             for topic, partition in sorted(committed):

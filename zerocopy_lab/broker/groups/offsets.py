@@ -19,8 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from zerocopy_lab.broker.groups.alarm import Alarm
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
 from zerocopy_lab.broker.groups.classic_group import CONSUMER, ClassicGroup
-from zerocopy_lab.broker.groups.records import CommittedOffset, encode_group_key
-from zerocopy_lab.broker.groups.store import Committed, GroupStore
+from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup
+from zerocopy_lab.broker.groups.records import CommittedOffset
+from zerocopy_lab.broker.groups.store import AnyGroup, Committed, GroupStore
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import (
     GroupIdNotFound,
@@ -54,7 +55,7 @@ class CommittedOffsets:
                 self._group(group_id)
             self._expire_later()
 
-    def _group(self, group_id: str) -> ClassicGroup:
+    def _group(self, group_id: str) -> AnyGroup:
         """The group; a bare one for a client that commits without being a member of anything."""
         groups = self._coordinator.groups
         group = groups.get(group_id)
@@ -68,6 +69,7 @@ class CommittedOffsets:
         member_id: str,
         group_instance_id: str | None,
         generation_id: int,
+        version: int,
         offsets: Mapping[Where, CommittedOffset],
     ) -> dict[Where, KafkaError | None]:
         """Write and remember `offsets`; when this returns, those without an error survive a crash.
@@ -76,7 +78,12 @@ class CommittedOffsets:
         RebalanceInProgress, ...
         """
         with self._coordinator.lock.held():
-            self._coordinator.check_commit(group_id, member_id, group_instance_id, generation_id)
+            group = self._coordinator.groups.get(group_id)
+            if isinstance(group, ConsumerGroup):
+                group.check_commit(member_id, generation_id, version)
+            else:
+                who = group_id, member_id, group_instance_id, generation_id
+                self._coordinator.check_commit(*who)
             longest = self._coordinator.settings.offset_metadata_max_bytes
             fitting = {
                 where: committed
@@ -89,9 +96,16 @@ class CommittedOffsets:
         too_large = OffsetMetadataTooLarge(f"metadata of more than {longest} bytes")
         return {where: None if where in fitting else too_large for where in offsets}
 
-    def committed(self, group_id: str) -> Committed:
-        """A copy of everything the group has committed; empty for a group that nobody knows."""
+    def committed(
+        self, group_id: str, member_id: str | None = None, member_epoch: int = -1
+    ) -> Committed:
+        """A copy of everything the group has committed; empty for a group that nobody knows. Raises
+        UnknownMemberId, StaleMemberEpoch for who says that it is a member, and is not.
+        """
         with self._coordinator.lock.held():
+            group = self._coordinator.groups.get(group_id)
+            if isinstance(group, ConsumerGroup) and (member_id or member_epoch >= 0):
+                group.check_epoch(member_id or "", member_epoch)
             return dict(self._offsets.get(group_id, {}))
 
     def delete_offsets(
@@ -135,11 +149,9 @@ class CommittedOffsets:
         for where in known:
             del offsets[where]
 
-    def _forget(self, group: ClassicGroup) -> None:
+    def _forget(self, group: AnyGroup) -> None:
         group_id = group.group_id
-        self._store.remove(
-            group_id, self._offsets.get(group_id, {}), group_keys=[encode_group_key(group_id)]
-        )
+        self._store.remove_group(group, self._offsets.get(group_id, {}))
         self._offsets.pop(group_id, None)
         del self._coordinator.groups[group_id]
 
@@ -159,7 +171,7 @@ class CommittedOffsets:
                 _log.warning("offsets of group %s cannot expire now: %s", group.group_id, cause)
         self._expire_later()
 
-    def _expire_group(self, group: ClassicGroup, oldest_ms: int) -> None:
+    def _expire_group(self, group: AnyGroup, oldest_ms: int) -> None:
         offsets = self._offsets.get(group.group_id, {})
         topics = {topic for topic, _ in offsets}
         since_ms = {topic: group.unused_since_ms(topic) for topic in topics}

@@ -79,6 +79,10 @@ class RecordWriter:
         """The end of what may have tagged fields, and has none."""
         self.record.append(0)
 
+    def tagged_int64(self, tag: int, number: int) -> None:
+        """Tagged fields: one, with a number of eight bytes."""
+        self.record += bytes((1, tag, _INT64.size)) + _INT64.pack(number)
+
 
 class RecordReader:
     """Takes a record apart field by field. Raises InvalidRecord when it ends too early."""
@@ -156,11 +160,14 @@ class RecordReader:
         """A topic's id, for instance."""
         return UUID(bytes=self._take(16))
 
-    def skip_tags(self) -> None:
-        """Pass over tagged fields: they may be left out, so none of them is needed."""
-        for _ in range(self.varint()):
-            self.varint()
-            self._take(self.varint())
+    def tags(self) -> dict[int, bytes]:
+        """Tagged fields, which may all be left out."""
+        return {self.varint(): self._take(self.varint()) for _ in range(self.varint())}
+
+    def tagged_int64(self, tag: int) -> int:
+        """The number in one of the tagged fields that follow; 0 without."""
+        raw = self.tags().get(tag, b"")
+        return int.from_bytes(raw, "big", signed=True) if len(raw) == _INT64.size else 0
 
 
 def _encoded(text: str | None) -> bytes:

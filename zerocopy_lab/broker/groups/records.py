@@ -28,6 +28,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
+from zerocopy_lab.broker.groups.consumer_records import (
+    ConsumerKey,
+    ConsumerRecordKind,
+    decode_consumer_key,
+)
 from zerocopy_lab.broker.groups.record_fields import RecordReader, RecordWriter
 from zerocopy_lab.errors import InvalidRecord
 
@@ -108,7 +113,7 @@ def encode_group_value(group: ClassicGroup) -> bytes:
     return bytes(writer.record)
 
 
-def decode_key(raw: bytes) -> OffsetKey | GroupKey | None:
+def decode_key(raw: bytes) -> OffsetKey | GroupKey | ConsumerKey | None:
     """What a record is about; None for a kind that is unknown here. Raises InvalidRecord."""
     reader = RecordReader(raw)
     if 0 <= reader.version <= OFFSET_KEY_VERSION:
@@ -118,7 +123,7 @@ def decode_key(raw: bytes) -> OffsetKey | GroupKey | None:
         return found
     if reader.version == GROUP_KEY_VERSION:
         return GroupKey(reader.string())
-    return None
+    return decode_consumer_key(raw) if reader.version in set(ConsumerRecordKind) else None
 
 
 def decode_offset_value(value: bytes) -> CommittedOffset:

@@ -15,6 +15,13 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup, GroupChange
+from zerocopy_lab.broker.groups.consumer_records import (
+    ConsumerKey,
+    RestoredGroup,
+    encode_change,
+    keys_of_group,
+)
 from zerocopy_lab.broker.groups.records import (
     CommittedOffset,
     GroupKey,
@@ -48,10 +55,13 @@ _TOMBSTONES_AT_ONCE = 1_000
 Committed = dict[tuple[str, int], CommittedOffset]  # by topic and partition
 
 
+AnyGroup = ClassicGroup | ConsumerGroup
+
+
 class Restored(NamedTuple):
     """What the log told at the start."""
 
-    groups: dict[str, ClassicGroup]
+    groups: dict[str, AnyGroup]
     offsets: dict[str, Committed]  # by group
 
 
@@ -78,11 +88,20 @@ class GroupStore:
             overrides = {**topic.settings.overrides, "cleanup.policy": COMPACT}
             self._logs.alter_settings(OFFSETS_TOPIC, overrides)
         restored = Restored({}, {})
+        consumers: dict[str, RestoredGroup] = {}
         for raw_key, value in self._table(topic.partitions).items():
             try:
-                _apply(restored, decode_key(raw_key), value)
+                key = decode_key(raw_key)
+                if isinstance(key, ConsumerKey):
+                    group_id = key.group_id
+                    consumers.setdefault(group_id, RestoredGroup(group_id)).take(key, value)
+                else:
+                    _apply(restored, key, value)
             except InvalidRecord as cause:
                 _log.warning("%s: a record is passed over: %s", OFFSETS_TOPIC, cause)
+        for group_id, parts in consumers.items():
+            if (group := parts.group()) is not None:
+                restored.groups[group_id] = group
         return restored
 
     def _table(self, partition_count: int) -> dict[bytes, bytes]:
@@ -111,6 +130,20 @@ class GroupStore:
         """Write the group's members and generation. Raises KafkaError."""
         entry = encode_group_key(group.group_id), encode_group_value(group)
         self._append(group.group_id, [entry])
+
+    def save_change(self, group: ConsumerGroup, change: GroupChange) -> None:
+        """Write what is to be different in a consumer group: all of it, or nothing. Raises
+        KafkaError.
+        """
+        self._append(group.group_id, encode_change(group, change))
+
+    def remove_group(self, group: AnyGroup, offsets: Iterable[tuple[str, int]] = ()) -> None:
+        """Write that a group without members, and these offsets, are no more. Raises KafkaError."""
+        if isinstance(group, ConsumerGroup):
+            keys = keys_of_group(group)
+        else:
+            keys = [encode_group_key(group.group_id)]
+        self.remove(group.group_id, offsets, group_keys=keys)
 
     def save_offsets(
         self, group_id: str, offsets: Mapping[tuple[str, int], CommittedOffset]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.groups.admin_handlers import GroupAdminHandlers
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
+from zerocopy_lab.broker.groups.consumer_coordinator import ConsumerCoordinator
+from zerocopy_lab.broker.groups.consumer_handlers import ConsumerGroupHandlers
 from zerocopy_lab.broker.groups.member_handlers import GroupHandlers
 from zerocopy_lab.broker.groups.offset_handlers import GroupOffsetHandlers
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
@@ -26,11 +28,18 @@ class Groups:
             segment_bytes=settings.offsets_topic_segment_bytes,
         )
         restored = store.restore()
-        self.coordinator = ClassicCoordinator(timers, store.save_group, restored.groups, settings)
+        groups = restored.groups
+        self.coordinator = ClassicCoordinator(
+            timers, store.save_group, groups, settings, store.remove_group
+        )
+        self.consumers = ConsumerCoordinator(
+            self.coordinator.lock, timers, store, groups, logs.topics, settings
+        )
         self.offsets = CommittedOffsets(self.coordinator, store, timers, restored.offsets)
         #: Who answers what is asked about groups.
         self.handlers = (
-            GroupHandlers(self.coordinator, addresses),
+            GroupHandlers(self.coordinator, self.consumers, addresses),
+            ConsumerGroupHandlers(self.consumers, logs),
             GroupOffsetHandlers(self.offsets, logs),
             GroupAdminHandlers(self.coordinator, self.offsets),
         )
