@@ -201,4 +201,6 @@ def _nothing(field_type: Any) -> object:
         return ()
     if "None" in str(field_type):
         return None
+    if "imedelta" in str(field_type):
+        return timedelta(0)
     return field_type() if field_type in (str, bytes) else -1

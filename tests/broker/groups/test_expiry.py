@@ -9,7 +9,7 @@ from tests.broker.groups.group_play import Client, Stage, settle
 from zerocopy_lab.broker.groups.classic_group import ClassicGroup
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
-from zerocopy_lab.broker.groups.store import Committed
+from zerocopy_lab.broker.groups.store import AnyGroup, Committed
 
 RETENTION_MIN = 60
 CHECK_MS = 1_000
@@ -23,13 +23,14 @@ class Tombstones:
 
     def __init__(self) -> None:
         self.removed: set[Where] = set()
-        self.groups: list[bytes] = []
+        self.groups: list[str] = []
 
-    def remove(
-        self, group_id: str, offsets: Iterable[Where], *, group_keys: Iterable[bytes] = ()
-    ) -> None:
+    def remove(self, group_id: str, offsets: Iterable[Where]) -> None:
         self.removed |= set(offsets)
-        self.groups += group_keys
+
+    def remove_group(self, group: AnyGroup, offsets: Iterable[Where] = ()) -> None:
+        self.remove(group.group_id, offsets)
+        self.groups.append(group.group_id)
 
 
 class Life:
@@ -72,7 +73,7 @@ def test_a_group_goes_with_its_last_offset() -> None:
     life = Life({("t", 0): LONG_AGO_MS})
     assert life.left() == set()
     assert "g" not in life.stage.coordinator.groups
-    assert len(life.store.groups) == 1
+    assert life.store.groups == ["g"]
 
 
 def test_where_members_were_the_time_begins_when_the_last_one_left() -> None:

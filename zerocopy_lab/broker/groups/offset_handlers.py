@@ -57,8 +57,8 @@ class GroupOffsetHandlers:
                 request.member_id,
                 getattr(request, "group_instance_id", None),
                 request.generation_id_or_member_epoch,
-                context.api_version,
                 known,
+                context.api_version,
             )
         except KafkaError as refusal:
             results |= dict.fromkeys(known, refusal)

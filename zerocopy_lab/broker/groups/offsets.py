@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zerocopy_lab.broker.groups.alarm import Alarm
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
 from zerocopy_lab.broker.groups.classic_group import CONSUMER, ClassicGroup
-from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup
+from zerocopy_lab.broker.groups.consumer_group import COMMIT_KNOWS_EPOCHS, ConsumerGroup
 from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.broker.groups.store import AnyGroup, Committed, GroupStore
 from zerocopy_lab.broker.timers import Timers
@@ -69,13 +69,14 @@ class CommittedOffsets:
         member_id: str,
         group_instance_id: str | None,
         generation_id: int,
-        version: int,
         offsets: Mapping[Where, CommittedOffset],
+        version: int = COMMIT_KNOWS_EPOCHS,
     ) -> dict[Where, KafkaError | None]:
-        """Write and remember `offsets`; when this returns, those without an error survive a crash.
+        """Write and remember `offsets`, which came with OffsetCommit of this `version`; when this
+        returns, those without an error survive a crash.
 
         Raises KafkaError when nothing was committed: UnknownMemberId, IllegalGeneration,
-        RebalanceInProgress, ...
+        RebalanceInProgress, StaleMemberEpoch, ...
         """
         with self._coordinator.lock.held():
             group = self._coordinator.groups.get(group_id)
