@@ -190,6 +190,10 @@ class TransactionalIdAuthorizationFailed(KafkaError):
     code = 53
 
 
+class SecurityDisabled(KafkaError):
+    code = 54
+
+
 class KafkaStorageError(KafkaError):
     code = 56
 
@@ -204,6 +208,10 @@ class SaslAuthenticationFailed(KafkaError):
 
 class UnknownProducerId(KafkaError):
     code = 59
+
+
+class DelegationTokenAuthDisabled(KafkaError):
+    code = 61
 
 
 class NonEmptyGroup(KafkaError):
@@ -252,6 +260,10 @@ class GroupSubscribedToTopic(KafkaError):
 
 class InvalidRecord(KafkaError):
     code = 87
+
+
+class ResourceNotFound(KafkaError):
+    code = 91
 
 
 class UnknownTopicId(KafkaError):

@@ -13,6 +13,7 @@ from typing import Self
 
 from zerocopy_lab.broker.access.sasl import SaslHandler
 from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.admin.absent_features import AbsentFeatures
 from zerocopy_lab.broker.admin.cluster import ClusterHandler
 from zerocopy_lab.broker.admin.configs import ConfigsHandler
 from zerocopy_lab.broker.admin.list_offsets import ListOffsetsHandler
@@ -70,6 +71,7 @@ class Broker:
                 ClusterHandler(self.logs, settings.log_dirs, self._addresses),
                 LogEndsHandler(self.logs, self.waiting.appended),
                 ListOffsetsHandler(self.logs),
+                AbsentFeatures(),
                 *self.groups.handlers,
                 sasl,
                 ProducerIds(self.logs),

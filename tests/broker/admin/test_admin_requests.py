@@ -295,14 +295,13 @@ def test_incremental_alter_configs(
 
 @pytest.mark.parametrize(("key", "version"), every_version(ApiKey.describe_cluster))
 def test_describe_cluster(broker: Broker, caller: Caller, key: ApiKey, version: int) -> None:
-    answer = caller.call(key, version, include_cluster_authorized_operations=False)
+    wanted = {"include_cluster_authorized_operations": False, "include_fenced_brokers": False}
+    answer = caller.call(key, version, **wanted)
     assert (answer.error_code, answer.cluster_id) == (0, broker.logs.cluster_id)
     assert answer.controller_id == 0
     assert [(b.broker_id, b.host, b.port) for b in answer.brokers] == [(0, "localhost", 9092)]
     if version >= 1:
-        controllers = caller.call(
-            key, version, include_cluster_authorized_operations=False, endpoint_type=2
-        )
+        controllers = caller.call(key, version, **wanted, endpoint_type=2)
         assert controllers.error_code == 114
 
 

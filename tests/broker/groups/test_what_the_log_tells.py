@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.broker.caller import Caller
 from tests.broker.groups.test_requests_of_groups import SUBSCRIPTION, commit, committed, join, sync
+from zerocopy_lab.broker.authorized_operations import ON_GROUP
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.groups.admin_handlers import ALL_OPERATIONS
 from zerocopy_lab.broker.groups.record_fields import RecordWriter
 from zerocopy_lab.broker.groups.records import (
     CommittedOffset,
@@ -119,7 +119,7 @@ def test_a_broker_starts_whatever_was_written(batches: list[list[Record]]) -> No
                 described = caller.call(
                     ApiKey.describe_groups, 5, groups=(name,), include_authorized_operations=True
                 )
-                assert described.groups[0].authorized_operations == ALL_OPERATIONS
+                assert described.groups[0].authorized_operations == ON_GROUP
                 answers = start_to_join(caller, name)
                 again.groups.offsets.forget_topic("t")
                 assert not answers or answers[0].error_code in (0, 23, 24, 79)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
+from zerocopy_lab.broker.authorized_operations import ON_CLUSTER, authorized
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.errors import (
     ElectionNotNeeded,
@@ -40,20 +41,25 @@ class ClusterHandler:
         self._log_dirs = log_dirs
         self._addresses = addresses
 
-    @answers(ApiKey.describe_cluster, 0, 1, "1: brokers or controllers")
+    @answers(ApiKey.describe_cluster, 0, 2, "1: brokers or controllers; 2: fenced ones, too")
     def describe_cluster(self, request: Any, context: Request) -> messages.Entity:
         """The one broker, which is its own controller."""
         if getattr(request, "endpoint_type", _BROKERS) != _BROKERS:
             raise MismatchedEndpointType("this is a broker, there is no controller to talk to")
         types = messages.response_types(context.api_key, context.api_version)
         node_id, host, port = self._addresses.for_client(context.client)
-        broker = messages.make(types.DescribeClusterBroker, broker_id=node_id, host=host, port=port)
+        broker = messages.make(
+            types.DescribeClusterBroker, broker_id=node_id, host=host, port=port, is_fenced=False
+        )
         return messages.make(
             types.DescribeClusterResponse,
             error_code=messages.error_code(0),
             cluster_id=self._logs.cluster_id,
             controller_id=node_id,
             brokers=(broker,),
+            cluster_authorized_operations=authorized(
+                request, "include_cluster_authorized_operations", ON_CLUSTER
+            ),
         )
 
     @answers(ApiKey.describe_log_dirs, 1, 4, "3: one error for the whole; 4: size of the disk")
@@ -64,13 +70,7 @@ class ClusterHandler:
             self._directory(types, path, logs)
             for path, logs in self._by_directory(request.topics).items()
         ]
-        for path in self._logs.offline:
-            code = messages.error_code(KafkaStorageError.code)
-            results.append(
-                messages.make(
-                    types.DescribeLogDirsResult, error_code=code, log_dir=str(path), topics=()
-                )
-            )
+        results += [_unusable(types, path) for path in self._logs.offline]
         return messages.make(
             types.DescribeLogDirsResponse,
             error_code=messages.error_code(0),
@@ -94,7 +94,10 @@ class ClusterHandler:
         by_topic: dict[str, list[PartitionLog]] = defaultdict(list)
         for log in logs:
             by_topic[log.topic].append(log)
-        disk = os.statvfs(path)
+        try:
+            disk = os.statvfs(path)
+        except OSError:
+            return _unusable(types, path)
         return messages.make(
             types.DescribeLogDirsResult,
             error_code=messages.error_code(0),
@@ -142,6 +145,11 @@ class ClusterHandler:
             error_code=messages.error_code(error.code),
             error_message=str(error),
         )
+
+
+def _unusable(types: Any, path: Path) -> Any:
+    code = messages.error_code(KafkaStorageError.code)
+    return messages.make(types.DescribeLogDirsResult, error_code=code, log_dir=str(path), topics=())
 
 
 def _partition(types: Any, log: PartitionLog) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
+from zerocopy_lab.broker.authorized_operations import ON_CLUSTER, ON_TOPIC, authorized
 from zerocopy_lab.broker.serving import answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
@@ -46,8 +47,9 @@ class MetadataHandler:
     @answers(
         ApiKey.metadata,
         0,
-        12,
-        "1: null asks for all; 4: may it create; 10: topic ids; 12: a topic by its id alone",
+        13,
+        "1: null asks for all; 4: may it create; 8: what one is allowed to do; 10: topic ids; "
+        "12: a topic by its id alone; 13: one error for the whole",
     )
     def metadata(self, request: Any, context: Request) -> messages.Entity:
         """This broker, the cluster's id, and the topics asked for (all when none is named)."""
@@ -60,7 +62,11 @@ class MetadataHandler:
             ),
             cluster_id=self._logs.cluster_id,
             controller_id=node_id,
+            cluster_authorized_operations=authorized(
+                request, "include_cluster_authorized_operations", ON_CLUSTER
+            ),
             topics=tuple(self._topics(request, context.api_version, types)),
+            error_code=messages.error_code(0),
         )
 
     def _topics(self, request: Any, version: int, types: Any) -> list[Any]:
@@ -68,18 +74,19 @@ class MetadataHandler:
         # "all".
         if request.topics is None or (version == 0 and not request.topics):
             known = self._logs.topics()
-            return [self._topic(types, name, known[name]) for name in sorted(known)]
+            return [self._topic(types, request, name, known[name]) for name in sorted(known)]
+        return [self._answer_one(wanted, request, types, version) for wanted in request.topics]
+
+    def _answer_one(self, wanted: Any, request: Any, types: Any, version: int) -> Any:
+        topic_id = getattr(wanted, "topic_id", None)
+        name = wanted.name if topic_id is None else None  # Java's client sends an id and ""
         may_create = self._settings.auto_create_topics_enable and getattr(
             request, "allow_auto_topic_creation", True
         )
-        return [self._answer_one(wanted, may_create, types, version) for wanted in request.topics]
-
-    def _answer_one(self, wanted: Any, may_create: bool, types: Any, version: int) -> Any:
-        name, topic_id = wanted.name, getattr(wanted, "topic_id", None)
         try:
-            if topic_id is not None or name is None:  # Java's client sends an id and ""
+            if name is None:
                 name = self._logs.name_of(topic_id)
-            return self._topic(types, name, self._find_or_create(name, may_create))
+            return self._topic(types, request, name, self._find_or_create(name, may_create))
         except KafkaError as error:
             return messages.make(
                 types.MetadataResponseTopic,
@@ -104,12 +111,15 @@ class MetadataHandler:
                 raise UnknownTopicOrPartition(name) from None
             return found
 
-    def _topic(self, types: Any, name: str, topic: TopicInfo) -> Any:
+    def _topic(self, types: Any, request: Any, name: str, topic: TopicInfo) -> Any:
         return messages.make(
             types.MetadataResponseTopic,
             error_code=messages.error_code(0),
             name=name,
             topic_id=topic.topic_id,
+            topic_authorized_operations=authorized(
+                request, "include_topic_authorized_operations", ON_TOPIC
+            ),
             is_internal=name in INTERNAL_TOPICS,
             partitions=tuple(
                 self._partition(types, name, index) for index in range(topic.partitions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zerocopy_lab.broker.authorized_operations import ON_GROUP, authorized
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
 from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
 from zerocopy_lab.broker.groups.classic_states import ClassicState
@@ -15,11 +16,6 @@ from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _DESCRIBE_REPORTS_UNKNOWN_GROUPS = 6
-
-#: What everybody may do with a group where there is no authorizer, as a bit field of Kafka's
-#: `AclOperation`: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
-ALL_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
-NOT_ASKED_FOR = -(1 << 31)
 
 
 class GroupAdminHandlers:
@@ -88,8 +84,7 @@ class GroupAdminHandlers:
 
 def operations_of(request: Any) -> int:
     """The bit field of what the client may do, if it has asked for it."""
-    asked = getattr(request, "include_authorized_operations", False)
-    return ALL_OPERATIONS if asked else NOT_ASKED_FOR
+    return authorized(request, "include_authorized_operations", ON_GROUP)
 
 
 def _described(types: Any, group: ClassicGroup, operations: int) -> messages.Entity:
