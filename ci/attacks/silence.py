@@ -1,0 +1,363 @@
+"""The longest silence of a healthy client while one hostile request of each kind is served.
+
+    python -m ci.attacks.silence [--rounds 3] [API ...]
+
+A healthy client, in a process of its own, sends a small Produce and a small Fetch in turns and
+waits for each answer. Beside it one request after the other is sent that is as large as the limits
+allow: for every API that the broker advertises, every array in it filled, with names that nobody
+knows and with those of a topic of many partitions; small requests that are much work; a Produce and
+a Fetch of as many partitions as fit. Printed: how long the hostile request took, and the longest
+that the healthy client waited for an answer meanwhile, in the median of the rounds. The exit code
+is 1 if that is 250 ms or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import multiprocessing
+import socket
+import statistics
+import struct
+import sys
+import time
+import typing
+from collections.abc import Iterator
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from ci.attacks.hostile import _batch, _connect, _produce, _receive
+from zerocopy_lab.protocol import messages
+from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.running.running_broker import RunningBroker
+
+MOST_SILENCE_S = 0.25
+PARTITIONS = 5_000
+MANY = "many"
+PATIENCE_S = 120
+#: The largest frame of any request but Produce, less what surrounds the array.
+DECODED_BYTES = (256 << 10) - 200
+FETCH_BYTES = (1 << 20) - 200
+PRODUCE_BYTES = 90 << 20
+
+Address = tuple[str, int]
+
+
+class Attack(NamedTuple):
+    """One hostile request; `frame` includes its length."""
+
+    name: str
+    frame: bytes
+
+
+# Requests with one array filled ------------------------------------------------------------------
+
+
+def sample(
+    entity_type: type[Any], filled: str, count: int, names: list[str], path: str = ""
+) -> Any:
+    """An entity with one item in every array, and `count` in the one whose path is `filled`."""
+    hints = typing.get_type_hints(entity_type)
+    values = {}
+    for field in dataclasses.fields(entity_type):
+        here = f"{path}.{field.name}"
+        hint = hints[field.name]
+        item_type = array_of(hint)
+        if item_type is None:
+            values[field.name] = value(hint, field.name, 0, names)
+        else:
+            how_many = count if here == filled else 1
+            if dataclasses.is_dataclass(item_type):
+                one = sample(item_type, filled, count, names, here)
+                values[field.name] = tuple(varied(one, number, names) for number in range(how_many))
+            else:
+                values[field.name] = tuple(
+                    value(item_type, field.name, number, names) for number in range(how_many)
+                )
+    return entity_type(**values)
+
+
+def varied(entity: Any, number: int, names: list[str]) -> Any:
+    """The same with other names and numbers."""
+    hints = typing.get_type_hints(type(entity))
+    changed = {
+        field.name: value(hints[field.name], field.name, number, names)
+        for field in dataclasses.fields(entity)
+        if array_of(hints[field.name]) is None
+    }
+    return dataclasses.replace(entity, **changed)
+
+
+def array_of(hint: Any) -> Any:
+    """What a tuple's items are, None for what is no tuple."""
+    for candidate in (hint, *typing.get_args(hint)):
+        if typing.get_origin(candidate) is tuple:
+            return typing.get_args(candidate)[0]
+    return None
+
+
+def value(hint: Any, name: str, number: int, names: list[str]) -> Any:
+    """A value for a field: names come from `names`, round and round; numbers count up."""
+    options = typing.get_args(hint) or (hint,)
+    kind = next(option for option in options if option is not type(None))
+    if issubclass(kind, str):
+        return names[number % len(names)]
+    if issubclass(kind, UUID):
+        return None if type(None) in options else UUID(int=number + 1)
+    for base, plain in ((bool, False), (bytes, b"x"), (timedelta, timedelta(seconds=30))):
+        if issubclass(kind, base):
+            return plain
+    if issubclass(kind, int) and ("partition" in name or "index" in name):
+        return kind(number % PARTITIONS)
+    return kind(1)
+
+
+def arrays_of(entity_type: type[Any], path: str = "") -> Iterator[str]:
+    for name, hint in typing.get_type_hints(entity_type).items():
+        item_type = array_of(hint)
+        if item_type is not None:
+            yield f"{path}.{name}"
+            if dataclasses.is_dataclass(item_type):
+                yield from arrays_of(typing.cast(Any, item_type), f"{path}.{name}")
+
+
+def filled_requests(key: ApiKey, version: int, limit_bytes: int) -> Iterator[Attack]:
+    """Every array of the request as long as the limit allows, with strangers and with known
+    names.
+    """
+    entity_type = messages.request_type(key, version)
+    strangers = [f"{number:x}" for number in range(60_000)]
+    for array in arrays_of(entity_type):
+        for whose, names in (("strangers", strangers), (MANY, [MANY])):
+
+            def frame(count: int, array: str = array, names: list[str] = names) -> bytes:
+                entity = sample(entity_type, array, count, names)
+                made: bytes = messages.encode_request(version, 1, "hostile", entity)
+                return made
+
+            each = (len(frame(2_001)) - len(frame(1))) / 2_000
+            count = int(limit_bytes / each)
+            while len(made := frame(count)) - 4 > limit_bytes:
+                count = count * 99 // 100
+            yield Attack(f"{key.name}{array} × {count} ({whose})", made)
+
+
+def small_requests(key: ApiKey, version: int) -> Iterator[Attack]:
+    """Little to say, much to do."""
+    types = messages.types_of(key, version, "request")
+
+    def attack(name: str, **values: object) -> Attack:
+        entity = messages.make(messages.request_type(key, version), **values)
+        return Attack(f"{key.name}: {name}", messages.encode_request(version, 1, "h", entity))
+
+    wait = timedelta(seconds=60)
+    if key is ApiKey.metadata:
+        yield attack(
+            "all topics",
+            topics=None,
+            allow_auto_topic_creation=False,
+            include_topic_authorized_operations=False,
+            include_cluster_authorized_operations=False,
+        )
+    elif key is ApiKey.create_topics:
+        topic = messages.make(
+            types.CreatableTopic,
+            name="large",
+            num_partitions=5_000,
+            replication_factor=1,
+            assignments=(),
+            configs=(),
+        )
+        yield attack("5,000 partitions", topics=(topic,), timeout=wait, validate_only=False)
+    elif key is ApiKey.create_partitions:
+        grown = types.CreatePartitionsTopic(name=MANY, count=9_000, assignments=None)
+        yield attack("4,000 more", topics=(grown,), timeout=wait, validate_only=False)
+    elif key is ApiKey.delete_topics:
+        state = types.DeleteTopicState(name=MANY, topic_id=None)
+        yield attack("5,000 partitions", topics=(state,), timeout=wait)
+    elif key is ApiKey.describe_log_dirs:
+        yield attack("all", topics=None)
+    elif key is ApiKey.describe_configs:
+        resource = types.DescribeConfigsResource(
+            resource_type=2, resource_name=MANY, configuration_keys=None
+        )
+        yield attack(
+            "one topic × 20,000",
+            resources=(resource,) * 20_000,
+            include_synonyms=True,
+            include_documentation=True,
+        )
+
+
+# Produce and Fetch -------------------------------------------------------------------------------
+
+
+def produce_requests() -> Iterator[Attack]:
+    def frame(parts: int, records: bytes) -> bytes:
+        body = struct.pack(">hhihhhi", 0, 7, 1, -1, -1, 1, 30_000)
+        body += struct.pack(">ih", 1, len(MANY)) + MANY.encode() + struct.pack(">i", parts)
+        if records:
+            head = struct.Struct(">ii")
+            body += b"".join(
+                head.pack(number % PARTITIONS, len(records)) + records for number in range(parts)
+            )
+        else:
+            body += b"".join(struct.pack(">ii", number, -1) for number in range(parts))
+        return struct.pack(">i", len(body)) + body
+
+    batch = bytes(_batch())
+    yield Attack("produce: 200,000 null partitions", frame(200_000, b""))
+    yield Attack("produce: 4,000 batches", frame(4_000, batch))
+    yield Attack("produce: 100,000 batches", frame(100_000, batch))
+    yield Attack("produce: 90 MiB of null partitions", frame(PRODUCE_BYTES // 8, b""))
+    yield Attack("produce: 90 MiB of batches", frame(PRODUCE_BYTES // (len(batch) + 8), batch))
+    yield Attack("produce: 90 MiB for one partition", frame(1, bytes(PRODUCE_BYTES)))
+
+
+def fetch_requests() -> Iterator[Attack]:
+    def frame(parts: int, offset: int, min_bytes: int, max_wait_ms: int, topics: int = 1) -> bytes:
+        body = struct.pack(">hhih", 1, 5, 1, -1)
+        body += struct.pack(">iiiibi", -1, max_wait_ms, min_bytes, 1 << 30, 0, topics)
+        entry = struct.Struct(">iqqi")
+        for _ in range(topics):
+            body += struct.pack(">h", len(MANY)) + MANY.encode() + struct.pack(">i", parts)
+            body += b"".join(
+                entry.pack(number % PARTITIONS, offset, -1, 1 << 20) for number in range(parts)
+            )
+        return struct.pack(">i", len(body)) + body
+
+    yield Attack("fetch: 600 partitions", frame(600, 0, 1, 0))
+    yield Attack("fetch: 20,000 partitions", frame(20_000, 0, 1, 0))
+    yield Attack("fetch: 43,000 partitions", frame(FETCH_BYTES // 24, 0, 1, 0))
+    yield Attack("fetch: 43,000 partitions wait", frame(FETCH_BYTES // 24, 1, 1 << 30, 2_000))
+    yield Attack("fetch: 1,000,000 partitions", frame(1_000_000, 0, 1, 0))
+    yield Attack("fetch: 60,000 empty topics", frame(0, 0, 1, 0, topics=60_000))
+
+
+def attacks_of(key: ApiKey, version: int) -> Iterator[Attack]:
+    if key is ApiKey.produce:
+        yield from produce_requests()
+    elif key is ApiKey.fetch:
+        yield from fetch_requests()
+    else:
+        yield from filled_requests(key, version, DECODED_BYTES)
+        yield from small_requests(key, version)
+
+
+# Measuring ---------------------------------------------------------------------------------------
+
+
+def healthy(address: Address, told: Connection) -> None:
+    """Ask and be answered until told to end; then say when each answer was asked for and came."""
+    produce = _produce("healthy", bytes(_batch()))
+    fetch = struct.pack(">hhih", 1, 4, 1, -1) + struct.pack(">iiiibi", -1, 0, 1, 1 << 16, 0, 1)
+    fetch += struct.pack(">h", 7) + b"healthy" + struct.pack(">iiqi", 1, 0, 0, 1 << 16)
+    fetch = struct.pack(">i", len(fetch)) + fetch
+    spans: list[tuple[float, float]] = []
+    with _connect(address) as sock:
+        sock.settimeout(PATIENCE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        told.send("ready")
+        while not told.poll(0.002):  # a pace, not a wait
+            for frame in (produce, fetch):
+                began_s = time.monotonic()
+                sock.sendall(frame)
+                _receive(sock)
+                spans.append((began_s, time.monotonic()))
+    told.recv()
+    told.send(spans)
+
+
+def serve_out(address: Address, attack: Attack) -> tuple[float, float]:
+    """Send it and wait for the answer or the end of the connection: when that began and ended."""
+    began_s = time.monotonic()
+    with _connect(address) as sock:
+        sock.settimeout(PATIENCE_S)
+        try:
+            sock.sendall(attack.frame)
+            _receive(sock)
+        except ConnectionError:
+            pass  # refused by hanging up
+        return began_s, time.monotonic()
+
+
+def measure(attacks: list[Attack]) -> list[tuple[Attack, float, float]]:
+    """Of each attack: how long it was served, and the longest that the healthy client waited."""
+    context = multiprocessing.get_context("spawn")
+    with RunningBroker(options=["--log-level", "error"]) as broker:
+        address = broker.host, broker.port
+        create_topics(broker)
+        ours, its = context.Pipe()
+        client = context.Process(target=healthy, args=(address, its), daemon=True)
+        client.start()
+        assert ours.poll(60)
+        ours.recv()
+        served = [serve_out(address, attack) for attack in attacks]
+        ours.send("end")
+        spans = ours.recv()
+        client.join(20)
+        if "Traceback" in (said := broker.log_path.read_text()):
+            raise RuntimeError(f"tracebacks in the broker's log: {said[-3000:]}")
+    return [
+        (
+            attack,
+            ended_s - began_s,
+            max((e - b for b, e in spans if e >= began_s and b <= ended_s), default=0.0),
+        )
+        for attack, (began_s, ended_s) in zip(attacks, served, strict=True)
+    ]
+
+
+def create_topics(broker: RunningBroker) -> None:
+    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    topics = [NewTopic("healthy", 1, 1), NewTopic(MANY, PARTITIONS, 1)]
+    for future in admin.create_topics(topics, request_timeout=60).values():
+        future.result(60)
+
+
+def advertised() -> dict[ApiKey, int]:
+    """What the broker serves, and the highest version of each."""
+    with (
+        RunningBroker(options=["--log-level", "error"]) as broker,
+        _connect((broker.host, broker.port)) as sock,
+    ):
+        sock.sendall(struct.pack(">ihhih", 10, 18, 0, 1, -1))
+        answer = _receive(sock)
+    _, response = messages.decode_response(ApiKey.api_versions, 0, memoryview(answer))
+    return {ApiKey(one.api_key): one.max_version for one in response.api_keys}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("apis", nargs="*", metavar="API")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    too_long = []
+    print("| request | served in s | longest silence ms (median, range) |")
+    print("|---|---|---|")
+    for key, version in advertised().items():
+        if given.apis and key.name not in given.apis:
+            continue
+        attacks = list(attacks_of(key, version))
+        if not attacks:
+            continue
+        rounds = [measure(attacks) for _ in range(given.rounds)]
+        for index, attack in enumerate(attacks):
+            served_s = statistics.median(one[index][1] for one in rounds)
+            silences_s = [one[index][2] for one in rounds]
+            median_s = statistics.median(silences_s)
+            spread = f"{min(silences_s) * 1000:.0f}–{max(silences_s) * 1000:.0f}"
+            row = f"| {attack.name} | {served_s:.2f} | {median_s * 1000:.0f} ({spread}) |"
+            print(row, flush=True)
+            if median_s >= MOST_SILENCE_S:
+                too_long.append(row)
+    print("\n".join(["", *too_long]))
+    return 1 if too_long else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
