@@ -200,11 +200,18 @@ def _connect(address: Address) -> socket.socket:
 
 
 def _receive(sock: socket.socket) -> bytes:
-    head = sock.recv(4, socket.MSG_WAITALL)
-    if len(head) < 4:
-        raise ConnectionError("the broker hung up")
-    (length,) = struct.unpack(">i", head)
-    return sock.recv(length, socket.MSG_WAITALL)
+    (length,) = struct.unpack(">i", _exactly(sock, 4))
+    return _exactly(sock, length)
+
+
+def _exactly(sock: socket.socket, length: int) -> bytes:
+    received = bytearray()
+    while len(received) < length:  # MSG_WAITALL does not wait on a socket with a timeout
+        came = sock.recv(min(length - len(received), 1 << 20))
+        if not came:
+            raise ConnectionError("the broker hung up")
+        received += came
+    return bytes(received)
 
 
 # Measuring ----------------------------------------------------------------------------------------
