@@ -29,7 +29,6 @@ JOURNEY = (
     "network/reactor.py",
     "network/connection.py",
     "network/inbox.py",
-    "network/quotas.py",
     "protocol/framing.py",
     "broker/dispatch.py",
     "broker/counters.py",

@@ -70,7 +70,7 @@ def sample(
         else:
             how_many = count if here == filled else 1
             if dataclasses.is_dataclass(item_type):
-                one = sample(item_type, filled, count, names, here)
+                one = sample(typing.cast(Any, item_type), filled, count, names, here)
                 values[field.name] = tuple(varied(one, number, names) for number in range(how_many))
             else:
                 values[field.name] = tuple(

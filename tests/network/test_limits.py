@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from zerocopy_lab import transfer
-from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
+from zerocopy_lab.network.inbox import RequestMemory
+from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
 from zerocopy_lab.protocol.framing import Client, Later, Now, Reply
 

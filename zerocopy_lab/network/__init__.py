@@ -3,7 +3,7 @@
     listener      accepts connections and hands each to a reactor
     reactor       the event loop of one network thread: sockets, calls from other threads
     connection    one client: its inbox, the handler, its outbox
-    inbox         bytes from the socket, until they are a whole frame
+    inbox         bytes from the socket, until they are a whole frame; the memory they come into
     outbox        pieces of a response, until the socket has taken them all
 
 The handler that turns a frame into a response is injected, so nothing here knows what a topic is.

@@ -18,10 +18,14 @@ from __future__ import annotations
 
 import mmap
 import socket
+import sys
+from collections import deque
 from collections.abc import Callable
+from threading import Lock
 
-from zerocopy_lab.network.quotas import RequestMemory
-from zerocopy_lab.protocol.framing import LENGTH, frame_length
+from zerocopy_lab.errors import FrameError
+from zerocopy_lab.network.quotas import Limits
+from zerocopy_lab.protocol.framing import LENGTH, Client
 
 Buffer = bytearray | mmap.mmap
 
@@ -29,12 +33,66 @@ SMALL_BYTES = 4096
 _KEPT_BYTES = 8 << 20
 
 
-class BufferLoan:
-    """The large receive buffers of one network thread: what comes back is lent again, up to 8 MiB
-    in all.
+class RequestMemory:
+    """Bytes lent to requests that are arriving, all connections together; who gets none waits its
+    turn.
+
+    A single request may always have what it needs, else one that is larger than the limit would
+    wait for ever. Kafka's counterpart is `SimpleMemoryPool`, which mutes connections in the same
+    way. Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes if limit_bytes >= 0 else sys.maxsize
+        self._lock = Lock()
+        self._queue: deque[tuple[int, Callable[[], None]]] = deque()
+        self.lent_bytes = 0
+        self.waits = 0  # how often somebody had to
+
+    def take(self, length_bytes: int, granted: Callable[[], None]) -> bool:
+        """Take the bytes now (True), or have `granted()` called, from any thread, when they are
+        taken for you.
+        """
+        with self._lock:
+            if not self._queue and self._fits(length_bytes):
+                self.lent_bytes += length_bytes
+                return True
+            self._queue.append((length_bytes, granted))
+            self.waits += 1
+            return False
+
+    def give_back(self, length_bytes: int) -> None:
+        """The bytes are free; whoever comes first in the queue and fits gets them."""
+        with self._lock:
+            self.lent_bytes -= length_bytes
+            lucky = []
+            while self._queue and self._fits(self._queue[0][0]):
+                length_bytes, granted = self._queue.popleft()
+                self.lent_bytes += length_bytes
+                lucky.append(granted)
+        for granted in lucky:
+            granted()
+
+    def leave_queue(self, length_bytes: int, granted: Callable[[], None]) -> None:
+        """Whoever waited is gone. If its turn had just come, somebody else gets the bytes."""
+        with self._lock:
+            waiting = (length_bytes, granted) in self._queue
+            if waiting:
+                self._queue.remove((length_bytes, granted))
+        # Without the one that left, the next in the queue may fit.
+        self.give_back(0 if waiting else length_bytes)
+
+    def _fits(self, length_bytes: int) -> bool:
+        return not self.lent_bytes or self.lent_bytes + length_bytes <= self._limit_bytes
+
+
+class ReceiveBuffers:
+    """The large receive buffers of one network thread: what comes back is lent again, up to 8 MiB
+    in all. `memory` is that of all threads.
+    """
+
+    def __init__(self, memory: RequestMemory) -> None:
+        self.memory = memory
         self._spare: list[bytearray] = []  # by length, shortest first
 
     def take(self, length_bytes: int) -> Buffer:
@@ -63,17 +121,18 @@ class Inbox:
 
     def __init__(
         self,
-        loan: BufferLoan,
-        memory: RequestMemory,
-        limit_bytes: int,
+        buffers: ReceiveBuffers,
+        client: Client,
+        limits: Limits,
         on_memory: Callable[[], None],
     ) -> None:
         """`on_memory` is called, from any thread, when `go_on` should be: there is memory now."""
-        self._loan = loan
-        self._memory = memory
-        self._limit_bytes = limit_bytes
+        self._buffers = buffers
+        self._memory = buffers.memory
+        self._client = client
+        self._limits = limits
         self._on_memory = on_memory
-        self._waiting_for_bytes = 0  # of memory, for the frame that has begun
+        self.lacks_bytes = 0  # of memory, for the frame that has begun: receive nothing meanwhile
         self.received_bytes = 0
         self.frames = 0
         self._small = memoryview(bytearray(SMALL_BYTES))
@@ -81,83 +140,106 @@ class Inbox:
         self._large: Buffer | None = None
         self._large_view = memoryview(b"")
         self._filled_bytes = 0
+        self._is_out = False  # whether the handler has the frame
 
     @property
     def has_room(self) -> bool:
-        """Whether `receive` can take anything before a frame is handled."""
+        """Whether `fill` can take anything before a frame is handled."""
         return self._large is not None or self._end < SMALL_BYTES or self._begin > 0
-
-    @property
-    def is_waiting_for_memory(self) -> bool:
-        """Whether nothing should be received until `go_on`."""
-        return self._waiting_for_bytes > 0
 
     @property
     def has_part_of_a_frame(self) -> bool:
         """Whether a frame has begun that is not complete."""
         return self._large is not None or self._end > self._begin
 
-    def receive(self, sock: socket.socket) -> int:
-        """One recv; how many bytes came, 0 when the client has closed. Raises BlockingIOError when
-        nothing is there.
+    def receive(self, sock: socket.socket) -> memoryview | None:
+        """One recv, and the frame that is whole now, as `next_frame` has it."""
+        self.fill(sock)
+        return self.next_frame()
+
+    def fill(self, sock: socket.socket) -> None:
+        """One recv. Raises BlockingIOError when nothing is there, ConnectionError when the client
+        has closed.
         """
         if self._large is not None:
             received = sock.recv_into(self._large_view[self._filled_bytes :])
             self._filled_bytes += received
-            self.received_bytes += received
-            return received
-        if self._begin:
-            unread = self._end - self._begin
-            self._small[:unread] = self._small[self._begin : self._end]
-            self._begin, self._end = 0, unread
-        received = sock.recv_into(self._small[self._end :])
-        self._end += received
+        else:
+            if self._begin:
+                unread = self._end - self._begin
+                self._small[:unread] = self._small[self._begin : self._end]
+                self._begin, self._end = 0, unread
+            received = sock.recv_into(self._small[self._end :])
+            self._end += received
+        if not received:
+            raise ConnectionError("it closed the connection")
         self.received_bytes += received
-        return received
 
     def next_frame(self) -> memoryview | None:
-        """The next whole frame without its length, or None. The view is good until `done`; raises
-        FrameError.
+        """The next whole frame without its length, or None; the view is good until `done`, or until
+        the next is asked for. Raises FrameError for a length that cannot be, before the rest comes.
         """
+        if self._is_out:
+            self.done()
         if self._large is not None:
-            return self._large_view if self._filled_bytes == len(self._large_view) else None
-        available = self._end - self._begin
-        if available < LENGTH.size or self._waiting_for_bytes:
+            self._is_out = self._filled_bytes == len(self._large_view)
+            return self._large_view if self._is_out else None
+        available = self._end - self._begin - LENGTH.size
+        if available < 0 or self.lacks_bytes:
             return None
-        body_at = self._begin + LENGTH.size
-        length = frame_length(self._small, self._limit_bytes, self._begin)
-        if available - LENGTH.size >= length:
+        (length,) = LENGTH.unpack_from(self._small, self._begin)
+        if 0 <= length <= available:
+            self._is_out = True
+            body_at = self._begin + LENGTH.size
             self._begin = body_at + length
             return self._small[body_at : self._begin]
-        if LENGTH.size + length > SMALL_BYTES:
-            if self._memory.take(length, self._on_memory):
-                self._move_to_large(body_at, length)
-            else:
-                self._waiting_for_bytes = length
+        if not 0 <= length <= SMALL_BYTES - LENGTH.size:
+            self._make_room(length)
         return None
+
+    def done(self) -> None:
+        """Nobody holds a view of the frame any more that `next_frame` gave."""
+        if self._is_out:
+            self._is_out = False
+            self.frames += 1
+            if self._large is not None:
+                self._give_back()
+            elif self._begin == self._end:
+                self._begin = self._end = 0
 
     def go_on(self) -> None:
         """The memory that was waited for is ours: make room for the frame."""
-        length, self._waiting_for_bytes = self._waiting_for_bytes, 0
-        self._move_to_large(self._begin + LENGTH.size, length)
-
-    def done(self) -> None:
-        """The frame that `next_frame` gave has been handled: nobody holds a view of it any more."""
-        self.frames += 1
-        if self._large is not None:
-            self._give_back()
-        elif self._begin == self._end:
-            self._begin = self._end = 0
+        length, self.lacks_bytes = self.lacks_bytes, 0
+        self._move_to_large(length)
 
     def close(self) -> None:
         """The connection is gone: a buffer that was being filled goes back."""
         if self._large is not None:
             self._give_back()
-        elif self._waiting_for_bytes:
-            self._memory.leave_queue(self._waiting_for_bytes, self._on_memory)
+        elif self.lacks_bytes:
+            self._memory.leave_queue(self.lacks_bytes, self._on_memory)
+        del self._on_memory  # it is the connection's, and this the connection's inbox: a circle
 
-    def _move_to_large(self, body_at: int, length: int) -> None:
-        self._large = self._loan.take(length)
+    def _make_room(self, length: int) -> None:
+        """For a large frame. A stranger's four bytes must not make us reserve two gigabytes, and
+        who has not said yet who it is has little to say.
+        """
+        limit, name = self._limits.socket_request_max_bytes, "socket.request.max.bytes"
+        if not self._client.authenticated:
+            limit_before = self._limits.sasl_server_max_receive_size
+            limit, name = min((limit, name), (limit_before, "sasl.server.max.receive.size"))
+        if length < 0:
+            raise FrameError(f"a frame of negative length {length}")
+        if length > limit:
+            raise FrameError(f"a frame of {length} bytes, over {name}={limit}")
+        if self._memory.take(length, self._on_memory):
+            self._move_to_large(length)
+        else:
+            self.lacks_bytes = length
+
+    def _move_to_large(self, length: int) -> None:
+        body_at = self._begin + LENGTH.size
+        self._large = self._buffers.take(length)
         self._large_view = memoryview(self._large)[:length]
         self._filled_bytes = self._end - body_at
         self._large_view[: self._filled_bytes] = self._small[body_at : self._end]
@@ -167,5 +249,5 @@ class Inbox:
         assert self._large is not None
         self._memory.give_back(len(self._large_view))
         self._large_view = memoryview(b"")
-        self._loan.give_back(self._large)
+        self._buffers.give_back(self._large)
         self._large = None

@@ -27,8 +27,10 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 #: Only Linux has it. A corked socket sends full packets alone, until it is told TCP_NODELAY.
 _CORK = getattr(socket, "TCP_CORK", None)
 
-#: After so many bytes the other connections of the thread get their turn.
+#: After so many bytes the other connections of the thread get their turn. A system call counts as
+#: some, or else a response in ten thousand pieces would keep them waiting.
 TURN_BYTES = 8 << 20
+CALL_BYTES = 16 << 10
 
 
 class Outbox:
@@ -70,7 +72,7 @@ class Outbox:
             except BlockingIOError:
                 self.would_blocks += 1
                 return False
-            turn_bytes -= sent
+            turn_bytes -= max(sent, CALL_BYTES)
             self.sent_bytes += sent
         if self._is_corked and not pieces:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

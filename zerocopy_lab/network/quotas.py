@@ -1,4 +1,4 @@
-"""What clients may have of this process: connections, and memory for requests on their way in.
+"""What clients may have of this process, and how many of them there may be.
 
 | setting (Kafka's name where it has one) | here | what happens beyond it |
 |---|---|---|
@@ -20,8 +20,7 @@ from __future__ import annotations
 import logging
 import resource
 import sys
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -83,56 +82,3 @@ class ConnectionQuotas:
             self._by_host[host] -= 1
             if not self._by_host[host]:
                 del self._by_host[host]
-
-
-class RequestMemory:
-    """Bytes lent to requests that are arriving, all connections together; who gets none waits its
-    turn.
-
-    A single request may always have what it needs, else one that is larger than the limit would
-    wait for ever. Kafka's counterpart is `SimpleMemoryPool`, which mutes connections in the same
-    way. Thread-safe.
-    """
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes if limit_bytes >= 0 else sys.maxsize
-        self._lock = Lock()
-        self._queue: deque[tuple[int, Callable[[], None]]] = deque()
-        self.lent_bytes = 0
-        self.waits = 0  # how often somebody had to
-
-    def take(self, length_bytes: int, granted: Callable[[], None]) -> bool:
-        """Take the bytes now (True), or have `granted()` called, from any thread, when they are
-        taken for you.
-        """
-        with self._lock:
-            if not self._queue and self._fits(length_bytes):
-                self.lent_bytes += length_bytes
-                return True
-            self._queue.append((length_bytes, granted))
-            self.waits += 1
-            return False
-
-    def give_back(self, length_bytes: int) -> None:
-        """The bytes are free; whoever comes first in the queue and fits gets them."""
-        with self._lock:
-            self.lent_bytes -= length_bytes
-            lucky = []
-            while self._queue and self._fits(self._queue[0][0]):
-                length_bytes, granted = self._queue.popleft()
-                self.lent_bytes += length_bytes
-                lucky.append(granted)
-        for granted in lucky:
-            granted()
-
-    def leave_queue(self, length_bytes: int, granted: Callable[[], None]) -> None:
-        """Whoever waited is gone. If its turn had just come, somebody else gets the bytes."""
-        with self._lock:
-            waiting = (length_bytes, granted) in self._queue
-            if waiting:
-                self._queue.remove((length_bytes, granted))
-        # Without the one that left, the next in the queue may fit.
-        self.give_back(0 if waiting else length_bytes)
-
-    def _fits(self, length_bytes: int) -> bool:
-        return not self.lent_bytes or self.lent_bytes + length_bytes <= self._limit_bytes

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, cycle
 
-from zerocopy_lab.network.connection import Connection
+from zerocopy_lab.network.connection import Connection, Surroundings
 from zerocopy_lab.network.counters import NetworkCounters
-from zerocopy_lab.network.inbox import BufferLoan
+from zerocopy_lab.network.inbox import ReceiveBuffers, RequestMemory
 from zerocopy_lab.network.listener import Listener
-from zerocopy_lab.network.quotas import ConnectionQuotas, Limits, RequestMemory
+from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.reactor import Reactor
-from zerocopy_lab.network.tls import accept_tls
+from zerocopy_lab.network.tls import TlsConnection, accept_tls
 from zerocopy_lab.protocol.framing import Client, FrameHandler
 from zerocopy_lab.transfer import Transfer
 
@@ -86,28 +86,16 @@ class NetworkThread:
     ) -> None:
         self.reactor = Reactor()
         self.connections: set[Connection] = set()
-        self._handler = handler
-        self._limits = limits
-        self._memory = memory
         self._quotas = quotas
-        self._loan = BufferLoan()
+        self._shared = Surroundings(
+            self.reactor, ReceiveBuffers(memory), handler, limits, self._forget
+        )
         self._of_the_past = NetworkCounters()
 
     def adopt(self, sock: socket.socket, client: Client, transfer: Transfer) -> None:
         """Serve this connection from now on. Runs in the reactor's thread."""
-        self.connections.add(
-            Connection(
-                sock,
-                client,
-                self.reactor,
-                self._loan,
-                self._handler,
-                transfer,
-                self._limits,
-                self._memory,
-                self._forget,
-            )
-        )
+        kind = TlsConnection if isinstance(sock, ssl.SSLSocket) else Connection
+        self.connections.add(kind(sock, client, transfer, self._shared))
         self._of_the_past.connections_opened += 1
 
     def _forget(self, connection: Connection) -> None:

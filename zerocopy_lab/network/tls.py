@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.network.connection import Connection, State
 from zerocopy_lab.transfer import Transfer, make
 from zerocopy_lab.transfer.sendfile_over_kernel_tls import kernel_encrypts
 
@@ -110,6 +111,27 @@ class KernelTlsOrOurs(Transfer):
         """Give back what the chosen one holds."""
         if self._chosen is not None:
             self._chosen.close()
+
+
+class TlsConnection(Connection):
+    """A connection whose bytes come through OpenSSL."""
+
+    _sock: TlsSocket
+    _has_name = False
+
+    def _serve(self, frame: memoryview | None) -> None:
+        """What is decrypted already is not in the socket, so the selector does not know of it."""
+        if not self._has_name:  # the handshake is over: the client may have shown a certificate
+            self._has_name = True
+            self.client.principal = principal_of(self._sock) or self.client.principal
+        super()._serve(frame)
+        while self.state is State.READING and self._sock.pending():
+            super()._serve(self.inbox.receive(self._sock))
+
+    @property
+    def is_amid_a_request(self) -> bool:
+        """The handshake is one, too: without an end to it, the client has no version."""
+        return super().is_amid_a_request or self._sock.version() is None
 
 
 def accept_tls(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
