@@ -25,7 +25,7 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "plain_words": set(),
     "records": set(),
     "transfer": {"file_slice"},
-    "protocol": {"file_slice"},
+    "protocol": {"file_slice", "records.varint"},
     "log": {"records", "file_slice", "plain_words"},
     "network": {"protocol.framing", "file_slice", "transfer"},
     "broker": {"protocol", "log"},

@@ -12,6 +12,7 @@ tokens, ...).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 
@@ -21,6 +22,13 @@ class KafkaError(Exception):
     """
 
     code: ClassVar[int] = -1  # UNKNOWN_SERVER_ERROR
+    #: Index in its batch and reason of each record that is to blame; none: all of them (KIP-467).
+    record_errors: tuple[tuple[int, str], ...] = ()
+
+    def of_records(self, reasons: Mapping[int, str]) -> Self:
+        """This error, which names the records that are to blame."""
+        self.record_errors = tuple(reasons.items())
+        return self
 
     def alone(self) -> Self:
         """This error without the calls it came through: kept as a value, it would keep whatever
@@ -28,6 +36,10 @@ class KafkaError(Exception):
         """
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
+
+
+class UnknownServerError(KafkaError):
+    code = -1
 
 
 class OffsetOutOfRange(KafkaError):

@@ -60,7 +60,7 @@ def test_a_refused_batch_is_not_there(
     fail(".log", number)
     two = batch(b"two", producer_id=producer_id, sequence=1)
     with pytest.raises(KafkaStorageError, match="fsync"):
-        log.append(two)
+        log.append(memoryview(bytearray(two)))
     assert path.stat().st_size == size_bytes, "the next start would find it"
     assert log.log_end_offset == log.high_watermark == 1
     # What the kernel could not write may be gone, and no later fsync would say so.

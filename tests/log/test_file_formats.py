@@ -194,11 +194,18 @@ def test_leader_epochs(tmp_path: Path) -> None:
     for epoch, start in ((0, 0), (3, 100), (4, 100), (7, 250)):  # 3 never wrote anything
         epochs.begin(epoch, start)
     assert epochs.path.read_text() == "0\n3\n0 0\n4 100\n7 250\n"
-    ends = [epochs.end_offset(epoch, 300) for epoch in (0, 3, 4, 6, 7, 9)]
-    assert ends == [(0, 100), (0, 100), (4, 250), (4, 250), (7, 300), (7, 300)]
+    ends = [epochs.end_offset(epoch, 7, 300) for epoch in (0, 3, 4, 6, 7, 8, -1)]
+    assert ends == [(0, 100), (0, 100), (4, 250), (4, 250), (7, 300), None, None]
     epochs.cut(120, 250)
     assert LeaderEpochs.load(tmp_path).entries == [(4, 120)]
-    assert epochs.end_offset(3, 250) is None
+    assert [epochs.end_offset(epoch, 4, 250) for epoch in (0, 3, 4)] == [
+        (0, 120),
+        (3, 120),
+        (4, 250),
+    ]
+    assert epochs.end_offset(4, 9, 250) == (4, 250), "epoch 9 has begun, and written nothing"
+    assert epochs.end_offset(9, 9, 250) == (9, 250)
+    assert [epochs.at(offset) for offset in (119, 120, 300)] == [-1, 4, 4]
     epochs.cut(250, 250)  # retention took everything
     assert LeaderEpochs.load(tmp_path).entries == [(4, 250)]
 

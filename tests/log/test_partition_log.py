@@ -28,6 +28,7 @@ from tests.log.making import (
 from zerocopy_lab.errors import (
     CorruptMessage,
     InvalidProducerEpoch,
+    InvalidRecord,
     KafkaError,
     MessageTooLarge,
     OffsetOutOfRange,
@@ -88,9 +89,9 @@ def test_a_read_stays_within_its_segment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
-        (lambda b: b[:60], CorruptMessage),
-        (lambda b: b[:-1], CorruptMessage),
-        (lambda b: b + b"x", CorruptMessage),
+        (lambda b: b[:60], InvalidRecord),
+        (lambda b: b[:-1], InvalidRecord),
+        (lambda b: b + b"x", InvalidRecord),
         (lambda b: b[:70] + b"?" + b[71:], CorruptMessage),
     ],
 )

@@ -20,10 +20,10 @@ from zerocopy_lab.protocol.framing import (
     Unserved,
     frame_length,
     framed,
-    read_unsigned_varint,
     request_header,
     skip_tagged_fields,
 )
+from zerocopy_lab.protocol.reader import read_unsigned_varint
 from zerocopy_lab.protocol.versions import ApiKey
 
 
@@ -91,7 +91,7 @@ def test_our_header_is_kios_header() -> None:
         (struct.pack(">hhih", 1, 3, 1, -1), "fetch version 3"),
         (struct.pack(">hhih", 3, 0, 1, 10) + b"abc", "client id of 10 bytes"),
         (struct.pack(">hhih", 3, 0, 1, 2) + b"\xff\xfe", "not UTF-8"),
-        (struct.pack(">hhih", 3, 9, 1, -1), "varint"),
+        (struct.pack(">hhih", 3, 9, 1, -1), "tagged fields that do not end"),
         (struct.pack(">hhih", 3, 9, 1, -1) + b"\x7f", "127 tagged fields"),
     ],
 )

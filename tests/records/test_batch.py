@@ -13,7 +13,6 @@ from zerocopy_lab.errors import (
     InvalidRecord,
     KafkaError,
     UnsupportedCompressionType,
-    UnsupportedForMessageFormat,
 )
 from zerocopy_lab.records.batch import (
     HEADER_BYTES,
@@ -118,15 +117,17 @@ def test_the_broker_stamps_its_clock() -> None:
     [
         (8, ">i", -1, CorruptMessage, "batchLength -1"),
         (8, ">i", 48, CorruptMessage, "less than the 49 bytes"),
-        (8, ">i", 83, CorruptMessage, "a batch of 95 bytes in 96"),
-        (8, ">i", 2**31 - 1, CorruptMessage, "in 96 bytes"),
-        (16, ">b", 0, UnsupportedForMessageFormat, "format v0"),
-        (16, ">b", 1, UnsupportedForMessageFormat, "format v1"),
+        (8, ">i", 83, InvalidRecord, "a batch of 95 bytes in 96"),
+        (8, ">i", 2**31 - 1, InvalidRecord, "in 96 bytes"),
+        (16, ">b", 0, InvalidRecord, "no batch of magic 2"),
+        (16, ">b", 1, InvalidRecord, "no batch of magic 2"),
         (16, ">b", 3, CorruptMessage, "magic 3"),
         (16, ">b", -1, CorruptMessage, "magic -1"),
+        (0, ">q", 5, InvalidRecord, "base offset 5"),
+        (0, ">q", -1, InvalidRecord, "base offset -1"),
+        (21, ">h", 3, InvalidRecord, "an LZ4 frame that begins with"),
         (21, ">h", 5, UnsupportedCompressionType, "codec 5"),
         (21, ">h", 0x20, InvalidRecord, "only a broker"),
-        (21, ">h", 0x40, InvalidRecord, "only a broker"),
         (23, ">i", 0, InvalidRecord, "2 records with lastOffsetDelta 0"),
         (23, ">i", -1, InvalidRecord, "lastOffsetDelta -1"),
         (57, ">i", 0, InvalidRecord, "a batch of 0 records"),
@@ -143,8 +144,10 @@ def test_refused(
 
 @pytest.mark.parametrize("length", [0, 1, 11, 12, 16, 17, 60, 61, len(GOLDEN) - 1])
 def test_cut(length: int) -> None:
-    with pytest.raises(CorruptMessage):
+    with pytest.raises(InvalidRecord):
         check_batch(memoryview(GOLDEN)[:length])
+    with pytest.raises(CorruptMessage):
+        check_stored_batch(memoryview(GOLDEN)[:length])
 
 
 @pytest.mark.parametrize("codec", Codec)
@@ -156,17 +159,18 @@ def test_every_single_bit_flip_is_found(codec: Codec) -> None:
     """
     records = [Record(i, 1_000 + i, b"key", b"value %d" % i, (("n", None),)) for i in range(5)]
     batch = bytearray(build_batch(records, codec=codec, producer_id=8, base_sequence=3))
-    brokers_own = {*range(8), *range(12, 16)}
+    base_offset, brokers_own = range(8), {*range(8), *range(12, 16)}
     for position in range(len(batch)):
         for bit in range(8):
             batch[position] ^= 1 << bit
             if position in brokers_own:
-                check_batch(memoryview(batch))
+                check_stored_batch(memoryview(batch))
             else:
-                with pytest.raises((CorruptMessage, UnsupportedForMessageFormat)):
-                    check_batch(memoryview(batch))
                 with pytest.raises(CorruptMessage):
                     check_stored_batch(memoryview(batch))
+            if position in base_offset or position not in brokers_own:
+                with pytest.raises((CorruptMessage, InvalidRecord)):
+                    check_batch(memoryview(batch))
             batch[position] ^= 1 << bit
     check_batch(memoryview(batch))
 

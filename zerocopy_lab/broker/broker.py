@@ -63,7 +63,7 @@ class Broker:
         )
         self.dispatch = Dispatch(
             (
-                ProduceHandler(self.logs, self.waiting, self.aside),
+                ProduceHandler(self.logs, self.waiting, self.aside, settings.batch_validation),
                 FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
                 MetadataHandler(self.logs, settings, topic_changes, self._addresses),
                 TopicsHandler(self.logs, topic_changes),

@@ -4,8 +4,8 @@
           --> log.append(view): check, patch the offset, one write(2)
           --> consumers who wait
 
-Two settings of a topic make the broker open every batch, `compression.type` and
-`cleanup.policy=compact`; that is done aside, for it may take long.
+Batches stay shut, but for those that `log.batch_rules` names. What takes long is done aside: to
+open what is large or packed, and to read a request of very many partitions.
 
 acks says what the producer wants to hear, and here, with one replica, two of the three mean the
 same:
@@ -20,9 +20,12 @@ Left out: transactions.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID
 
 from zerocopy_lab.broker.own_thread import Aside
-from zerocopy_lab.broker.serving import ANY_LENGTH, serves
+from zerocopy_lab.broker.serving import ANY_LENGTH, LARGE_BYTES, serves
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.errors import (
     CloseConnection,
@@ -30,13 +33,16 @@ from zerocopy_lab.errors import (
     InvalidRequiredAcks,
     InvalidTopic,
     KafkaError,
-    RequestTimedOut,
     TransactionalIdAuthorizationFailed,
+    UnsupportedCompressionType,
 )
-from zerocopy_lab.log import Appended, LogDirectories
+from zerocopy_lab.log import Appended, PartitionLog
+from zerocopy_lab.log.batch_rules import Trust, codec_id
 from zerocopy_lab.log.file_names import INTERNAL_TOPICS
+from zerocopy_lab.log.partitions import Partitions
 from zerocopy_lab.protocol.framing import Client, Nothing, Now, Reply, Request
 from zerocopy_lab.protocol.produce import (
+    ManyPartitions,
     PartitionBatches,
     ProducedPartition,
     ProduceRequest,
@@ -45,29 +51,39 @@ from zerocopy_lab.protocol.produce import (
 )
 from zerocopy_lab.protocol.versions import ApiKey
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 #: Below are the message formats of before Kafka 0.11. They are advertised all the same, as by Kafka
 #: 4: librdkafka before 2.11.1 stops compressing when version 0 is missing.
 LOWEST_SERVED = 3
+ZSTD_FROM = 7
+_ZSTD = 4
 
-#: What one partition is told: what the log did, or why it did not.
-_Outcome = tuple[PartitionBatches, Appended | KafkaError]
+#: So many are answered in one turn; the others wait meanwhile, 10 ms perhaps.
+MOST_PARTITIONS = 500
+
+#: Where a batch goes, or why it goes nowhere.
+_Place = PartitionLog | KafkaError
 
 
 class ProduceHandler:
     """Answers Produce requests, whose payload is not copied."""
 
-    def __init__(self, logs: LogDirectories, waiting: WaitingFetches, aside: Aside) -> None:
+    def __init__(
+        self, logs: Partitions, waiting: WaitingFetches, aside: Aside, validation: str = "sample"
+    ) -> None:
+        """`validation`: which batches are opened (`batch.validation`)."""
         self._logs = logs
         self._waiting = waiting
         self._aside = aside
+        self._validation = validation
 
     @serves(
         ApiKey.produce,
         0,
-        9,
-        "3: batches of version 2; 5: log start offset; 8: what is wrong with which record",
+        13,
+        "3: batches of today; 5: log start offset; 7: zstd; 8: which records are to blame; 10: who "
+        "leads (never needed); 13: topic ids",
         large_bytes=ANY_LENGTH,
         most_bytes=ANY_LENGTH,
     )
@@ -78,83 +94,114 @@ class ProduceHandler:
                 f"Produce version {request.api_version} carries a message format of before Kafka "
                 f"0.11; this broker serves {LOWEST_SERVED} and above"
             )
-        wanted = read_produce_request(request.frame, request.body_at, request.api_version)
-        if not self._opens_a_batch(wanted):
-            return self._append_all(wanted, request)
-        kept = wanted.kept()
-        later = self._aside.answer_later(
-            len(request.frame), lambda: self._append_all(kept, request)
-        )
+        trust = request.client.trust
+        if trust is None:
+            trust = request.client.trust = Trust()
+        trust.next_request(self._validation)
+        frame, body_at, version = request.frame, request.body_at, request.api_version
+        try:
+            wanted = read_produce_request(frame, body_at, version, MOST_PARTITIONS)
+        except ManyPartitions:
+            copy = request.kept().frame
+
+            def read_and_append() -> Reply:
+                all_of_it = read_produce_request(copy, body_at, version)
+                return self._append(all_of_it, self._places(all_of_it, version), request)
+
+            return self._later(len(frame), read_and_append)
+        places = self._places(wanted, version)
+        if any(map(partial(_is_costly, trust), places, wanted.partitions)):
+            kept = wanted.kept()
+            return self._later(len(frame), lambda: self._append(kept, places, request))
+        return self._append(wanted, places, request)
+
+    def _later(self, kept_bytes: int, work: Callable[[], Reply]) -> Reply:
+        later = self._aside.answer_later(kept_bytes, work)
         if later is None:
-            error = RequestTimedOut("too many batches wait to be opened")
-            return _reply(wanted, request, [(batches, error) for batches in wanted.partitions])
+            raise CloseConnection("too many costly requests wait already")
         return later
 
-    def _opens_a_batch(self, request: ProduceRequest) -> bool:
-        logs = (self._logs.get(topic, partition) for topic, partition, _ in request.partitions)
-        return any(log is not None and log.settings.opens_batches for log in logs)
+    def _places(self, wanted: ProduceRequest, version: int) -> list[_Place]:
+        return [self._place(wanted, batches, version) for batches in wanted.partitions]
 
-    def _append_all(self, wanted: ProduceRequest, request: Request) -> Reply:
-        outcomes = [(batches, self._append(wanted, batches)) for batches in wanted.partitions]
-        self._log_errors(outcomes, request.client)
-        return _reply(wanted, request, outcomes)
-
-    def _append(self, request: ProduceRequest, batches: PartitionBatches) -> Appended | KafkaError:
+    def _place(self, wanted: ProduceRequest, batches: PartitionBatches, version: int) -> _Place:
         topic, partition, records = batches
         try:
-            if request.acks not in (-1, 0, 1):
-                raise InvalidRequiredAcks(f"acks={request.acks}; it is 0, 1 or -1 (all)")
-            if request.transactional_id is not None:
+            if wanted.acks not in (-1, 0, 1):
+                raise InvalidRequiredAcks(f"acks={wanted.acks}; it is 0, 1 or -1 (all)")
+            if wanted.transactional_id is not None:
                 raise TransactionalIdAuthorizationFailed(
                     "this broker has no transactions; remove transactional.id"
                 )
-            if topic in INTERNAL_TOPICS:
-                raise InvalidTopic(f"cannot append to internal topic {topic}")
+            by_id = topic.topic_id
+            name = self._logs.name_of(UUID(bytes=by_id)) if by_id else topic.name
+            if name in INTERNAL_TOPICS:
+                raise InvalidTopic(f"cannot append to internal topic {name}")
             if not records:
                 raise InvalidRecord("no record batch")
-            appended = self._logs.find(topic, partition).append(records)
+            if version < ZSTD_FROM and codec_id(records) == _ZSTD:
+                raise UnsupportedCompressionType(f"zstd in Produce below version {ZSTD_FROM}")
+            return self._logs.find(name, partition)
         except KafkaError as error:
             return error.alone()
-        self._waiting.appended((topic, partition))
+
+    def _append(self, wanted: ProduceRequest, places: list[_Place], request: Request) -> Reply:
+        told, refused = [], []
+        for place, batches in zip(places, wanted.partitions, strict=True):
+            outcome = self._append_one(place, batches.records, request.client.trust)
+            if isinstance(outcome, KafkaError):
+                refused.append((batches, outcome))
+            told.append(_told(batches.partition, outcome))
+        if refused:
+            _log_refused(refused, request.client)
+        if wanted.acks == 0:
+            if refused:  # no answer could say so; Kafka closes the connection, and so do we
+                raise CloseConnection(f"acks=0 and refused: {refused[0][1]}")
+            return Nothing()
+        version = request.api_version
+        response = produce_response(request.correlation_id, version, wanted.topics, told)
+        return Now((response,))
+
+    def _append_one(
+        self, place: _Place, records: memoryview | None, trust: Trust
+    ) -> Appended | KafkaError:
+        if isinstance(place, KafkaError):
+            return place
+        assert records is not None, "a null has no place"
+        try:
+            appended = place.append(records, trust)
+        except KafkaError as error:
+            return error.alone()
+        self._waiting.appended((place.topic, place.partition))
         return appended
 
-    @staticmethod
-    def _log_errors(outcomes: list[_Outcome], client: Client) -> None:
-        for (topic, partition, _), outcome in outcomes:
-            if isinstance(outcome, KafkaError):
-                log.warning(
-                    "refused a batch of %s for %s-%d: %s: %s",
-                    client,
-                    topic,
-                    partition,
-                    type(outcome).__name__,
-                    outcome,
-                )
+
+def _is_costly(trust: Trust, place: _Place, batches: PartitionBatches) -> bool:
+    """Whether a batch will be opened that is large, or may be once it is unpacked."""
+    if isinstance(place, KafkaError) or not (trust.opens or place.settings.opens_batches):
+        return False
+    assert batches.records is not None, "a null has no place"
+    return len(batches.records) > LARGE_BYTES or codec_id(batches.records) != 0
 
 
-def _reply(wanted: ProduceRequest, request: Request, outcomes: list[_Outcome]) -> Reply:
-    if wanted.acks == 0:
-        _close_on_error(outcomes)
-        return Nothing()
-    answers = [_answer(topic, partition, outcome) for (topic, partition, _), outcome in outcomes]
-    return Now((produce_response(request.correlation_id, request.api_version, answers),))
-
-
-def _close_on_error(outcomes: list[_Outcome]) -> None:
-    """acks=0 has no answer that could carry an error; Kafka closes the connection, and so do we."""
-    for (topic, partition, _), outcome in outcomes:
-        if isinstance(outcome, KafkaError):
-            raise CloseConnection(f"acks=0 and {topic}-{partition} refused: {outcome}")
-
-
-def _answer(topic: str, partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
+def _told(partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
     if isinstance(outcome, KafkaError):
-        return ProducedPartition(topic, partition, outcome.code, error_message=str(outcome))
-    return ProducedPartition(
-        topic,
-        partition,
-        0,
-        outcome.base_offset,
-        outcome.append_time_ms,
-        outcome.log_start_offset,
+        return ProducedPartition(
+            partition,
+            outcome.code,
+            error_message=str(outcome),
+            record_errors=outcome.record_errors,
+        )
+    base_offset, _, append_time_ms, log_start_offset = outcome
+    return ProducedPartition(partition, 0, base_offset, append_time_ms, log_start_offset)
+
+
+def _log_refused(refused: list[tuple[PartitionBatches, KafkaError]], client: Client) -> None:
+    """One line a request, however many batches it has."""
+    (topic, partition, _), error = refused[0]
+    more = f" (and {len(refused) - 1} more of this request)" if len(refused) > 1 else ""
+    name = topic.name or topic.topic_id.hex()
+    what = type(error).__name__
+    _LOGGER.warning(
+        "refused a batch of %s for %s-%d: %s: %s%s", client, name, partition, what, error, more
     )

@@ -58,6 +58,8 @@ class BrokerSettings:
     sasl_users: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: How long who failed to authenticate waits to hear so (KIP-306).
     connection_failed_authentication_delay_ms: int = 100
+    #: Which batches of producers are opened: sample, always or never (`log.batch_rules`).
+    batch_validation: str = "sample"
     #: No fetch response is larger, whatever the client asks for (Kafka's default).
     fetch_max_bytes: int = 57_671_680
     log_retention_check_interval_ms: int = 1_000

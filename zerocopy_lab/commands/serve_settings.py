@@ -18,6 +18,7 @@ from typing import Any
 
 from zerocopy_lab.broker.admin.config_entries import TOPIC_NAMES
 from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
+from zerocopy_lab.log.batch_rules import VALIDATIONS
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.tls import TlsSettings
@@ -113,6 +114,8 @@ def _room_of(name: str) -> type[Any] | None:
 
 
 def _parse(room: type[Any], name: str, value: str) -> Any:
+    if name == "batch.validation" and value not in VALIDATIONS:
+        raise ValueError(f"{name}={value!r}: it must be one of {', '.join(VALIDATIONS)}")
     kind = {field.name: field.type for field in fields(room)}[name.replace(".", "_")]
     if kind == "int":
         try:

@@ -15,7 +15,8 @@ What these stand on:
     file_names       what a name says: topic, partition, base offset
     atomic_file      what is on disk, what is not, and what nobody knows
     batch_scan       walking over the batches of a file
-    admission        what a batch must be
+    batch_rules      what a batch must be
+    opened_batch     the same for one whose records are looked at
     availability     whether a log may be used, and what is said when not
     leader_epochs, producer_snapshots      the small files beside the segments
     time_lookup      the first record of at least a time

@@ -62,15 +62,28 @@ class LeaderEpochs:
         """Recovery has seen a batch: remember its epoch if it is a newer one."""
         self._note(epoch, base_offset)
 
-    def end_offset(self, epoch: int, log_end_offset: int) -> tuple[int, int] | None:
-        """(largest epoch <= the asked one, where it ended); None when that is before all that is
-        known.
+    def end_offset(
+        self, epoch: int, current_epoch: int, log_end_offset: int
+    ) -> tuple[int, int] | None:
+        """(largest epoch <= the asked one, where it ended); None for one that has not begun.
+
+        The current leader's begins at the log end until it has written something. What ended before
+        all that is known has ended where that begins. Kafka: `LeaderEpochFileCache.endOffsetFor`.
         """
-        known = [entry for entry in self.entries if entry[0] <= epoch]
-        if not known:
+        if not 0 <= epoch <= current_epoch:
             return None
-        later = self.entries[len(known) :]
-        return known[-1][0], later[0][1] if later else log_end_offset
+        entries = self.entries
+        if current_epoch != self.latest:
+            entries = [*entries, (current_epoch, log_end_offset)]
+        known = [entry for entry in entries if entry[0] <= epoch]
+        later = entries[len(known) :]
+        end = later[0][1] if later else log_end_offset
+        return known[-1][0] if known else epoch, end
+
+    def at(self, offset: int) -> int:
+        """The epoch whose leader wrote the record at `offset`, -1 where none is known."""
+        begun = [epoch for epoch, start_offset in self.entries if start_offset <= offset]
+        return begun[-1] if begun else -1
 
     def cut(self, log_start_offset: int, log_end_offset: int) -> None:
         """Forget what lies outside the log: epochs that began behind its end, or ended before its

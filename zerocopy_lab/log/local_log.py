@@ -69,6 +69,7 @@ class LocalLog:
         self.log_end_offset = self.high_watermark = found.log_end_offset
         self.recovery_point = found.recovery_point
         self.cleaned_offset = found.cleaned_offset
+        self.leader_epoch = found.leader_epoch
         self._epochs = found.epochs
         self._producers = found.producers
         self._snapshots = ProducerSnapshots(found.directory, found.snapshot_offset)
@@ -135,10 +136,16 @@ class LocalLog:
             return largest(self.segments, self.log_start_offset)
 
     def offset_for_leader_epoch(self, epoch: int) -> tuple[int, int] | None:
-        """(largest epoch up to the asked one, the offset where it ended); None if all are later
-        (KIP-320).
+        """(largest epoch up to the asked one, the offset where it ended); None if that is still to
+        come (KIP-320).
         """
-        return self._epochs.end_offset(epoch, self.log_end_offset)
+        return self._epochs.end_offset(epoch, self.leader_epoch, self.log_end_offset)
+
+    def epoch_at(self, offset: int) -> int:
+        """The epoch of the leader who wrote, or will write, the record at `offset`; -1 where none
+        is known.
+        """
+        return self.leader_epoch if offset >= self.log_end_offset else self._epochs.at(offset)
 
     # What upkeep changes
 

@@ -49,7 +49,7 @@ from uuid import UUID
 
 from zerocopy_lab.errors import OffsetOutOfRange
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.log.admission import admit
+from zerocopy_lab.log.batch_rules import Trust, admit
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.local_log import LocalLog, LogOnDisk
 from zerocopy_lab.log.producer_state import WrittenBatch
@@ -96,7 +96,6 @@ class PartitionLog(LocalLog):
         """`on_failure` hears of every error of the disk that does not pass by itself."""
         super().__init__(key, settings, found, on_failure)
         self.topic_id = topic_id
-        self.leader_epoch = found.leader_epoch
         self._newest_epoch = found.epochs.latest
         self._clock_ms = clock_ms
         self.last_flush_ms = clock_ms()
@@ -110,16 +109,16 @@ class PartitionLog(LocalLog):
 
     # Writing
 
-    def append(self, batch: memoryview) -> Appended:
+    def append(self, batch: memoryview, trust: Trust | None = None) -> Appended:
         """Put one batch, as its producer sent it, behind the last one. The view must be writable:
-        offsets are patched in.
+        offsets are patched in. `trust` says whether its records are looked at.
 
-        Raises CorruptMessage, InvalidRecord, UnsupportedForMessageFormat (not a good batch),
-        MessageTooLarge, RecordListTooLarge (more than a segment), OutOfOrderSequenceNumber,
+        Raises what `batch_rules.admit` raises (not a good batch), OutOfOrderSequenceNumber,
         InvalidProducerEpoch, KafkaStorageError (disk full: try again; or the directory is
         offline). After an error the log is as before.
         """
-        batch, header = admit(batch, self.settings, f"{self.topic}-{self.partition}")
+        name = f"{self.topic}-{self.partition}"
+        batch, header = admit(batch, self.settings, name, self._clock_ms(), trust)
         with self._lock:
             if self._availability.why_not is not None:  # no call where every producer waits
                 self._availability.check()

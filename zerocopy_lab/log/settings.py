@@ -119,7 +119,11 @@ class TopicSettings:
     @property
     def opens_batches(self) -> bool:
         """Whether the records of a batch are looked at before it is appended."""
-        return self.compression_type != "producer" or self.compacts
+        return (
+            self.compression_type != "producer"
+            or self.compacts
+            or self.message_timestamp_before_max_ms != MAX_INT64  # no header has the oldest
+        )
 
 
 # Smallest and largest legal number, or the legal words.

@@ -11,13 +11,14 @@ one read path on which a broker decompresses. Kafka: `LogSegment.findOffsetByTim
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.records.batch import NO_TIMESTAMP
-from zerocopy_lab.records.record import read_records
+from zerocopy_lab.records.record import Record, read_records
 
 
 class OffsetAndTimestamp(NamedTuple):
@@ -48,7 +49,40 @@ def largest(segments: Sequence[Segment], start_offset: int) -> OffsetAndTimestam
     as `first_since`.
     """
     newest_ms = max(_largest_in(segment, start_offset) for segment in segments)
-    return first_since(segments, newest_ms, start_offset) if newest_ms >= 0 else None
+    if newest_ms < 0:
+        return None
+    found = first_since(segments, newest_ms, start_offset)
+    return found or _largest_of_records(segments, start_offset)
+
+
+def _largest_of_records(
+    segments: Sequence[Segment], start_offset: int
+) -> OffsetAndTimestamp | None:
+    """The same when a header promised more than its records have (`batch_rules`): batches are
+    opened, those that promise most first.
+    """
+    promises = [
+        (-header.max_timestamp_ms, header.base_offset, segment, position, header.total_bytes)
+        for segment in segments
+        for position, header in scan_headers(segment.reader(), 0, segment.size_bytes)
+        if header.last_offset >= start_offset
+    ]
+    best: OffsetAndTimestamp | None = None
+    for promised, _, segment, position, total_bytes in sorted(promises, key=itemgetter(0, 1)):
+        if best is not None and -promised <= best.timestamp_ms:
+            break
+        for record in _records(segment, position, total_bytes):
+            if record.offset >= start_offset and (
+                best is None or record.timestamp_ms > best.timestamp_ms
+            ):
+                best = OffsetAndTimestamp(record.offset, record.timestamp_ms)
+    return best
+
+
+def _records(segment: Segment, position: int, total_bytes: int) -> Iterator[Record]:
+    # A producer may have numbered them in any order (`batch_rules`).
+    batch = memoryview(os.pread(segment.reader().fd, total_bytes, position))
+    return read_records(batch, in_order=False)
 
 
 def _largest_in(segment: Segment, start_offset: int) -> int:
@@ -60,7 +94,7 @@ def _largest_in(segment: Segment, start_offset: int) -> int:
         if header.base_offset >= start_offset:
             newest_ms = max(newest_ms, header.max_timestamp_ms)
         elif header.last_offset >= start_offset:
-            records = read_records(memoryview(os.pread(file.fd, header.total_bytes, position)))
+            records = _records(segment, position, header.total_bytes)
             left = (record.timestamp_ms for record in records if record.offset >= start_offset)
             newest_ms = max(newest_ms, max(left, default=NO_TIMESTAMP))
     return newest_ms
@@ -72,8 +106,7 @@ def _first_in(segment: Segment, timestamp_ms: int, start_offset: int) -> OffsetA
     for position, header in scan_headers(file, start, segment.size_bytes):
         if header.max_timestamp_ms < timestamp_ms or header.last_offset < start_offset:
             continue
-        batch = memoryview(os.pread(file.fd, header.total_bytes, position))
-        for record in read_records(batch):
+        for record in _records(segment, position, header.total_bytes):
             if record.timestamp_ms >= timestamp_ms and record.offset >= start_offset:
                 return OffsetAndTimestamp(record.offset, record.timestamp_ms)
     return None

@@ -56,8 +56,8 @@ from typing import NamedTuple
 
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.file_slice import FileSlice
-from zerocopy_lab.protocol.framing import LENGTH, Piece, read_unsigned_varint, skip_tagged_fields
-from zerocopy_lab.protocol.reader import Reader
+from zerocopy_lab.protocol.framing import LENGTH, Piece, skip_tagged_fields
+from zerocopy_lab.protocol.reader import Reader, read_unsigned_varint
 
 FLEXIBLE_FROM, TOPIC_IDS_FROM = 12, 13
 _ID_BYTES = 16

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.file_slice import FileSlice
 from zerocopy_lab.protocol.versions import API_KEYS, ApiKey, VersionRange
+from zerocopy_lab.records.varint import unsigned_varint
 
 #: A response is a row of pieces: bytes that were made, and slices of files that nobody read.
 Piece = bytes | FileSlice
@@ -63,6 +64,8 @@ class Client:
     #: without Kafka's headers.
     exchange: Any = None
     exchange_is_bare: bool = False
+    #: How far its batches are believed unseen, which belongs to the broker as well.
+    trust: Any = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -266,33 +269,23 @@ def total_bytes(pieces: Pieces) -> int:
     return sum(p.length if isinstance(p, FileSlice) else len(p) for p in pieces)
 
 
-def read_unsigned_varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The unsigned varint at `at` and the position behind it. Raises FrameError past 5 bytes or the
-    end.
-    """
-    value = 0
-    for shift in range(0, 35, 7):
-        if at >= len(view):
-            break
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise FrameError(f"a varint that does not end at byte {at} of {len(view)}")
-
-
 def skip_tagged_fields(view: memoryview, at: int) -> int:
     """The position behind the tagged fields (KIP-482) that begin at `at`; unknown tags are legal
-    and ignored.
+    and ignored. Raises FrameError.
     """
-    count, at = read_unsigned_varint(view, at)
-    if count > len(view) - at:
-        raise FrameError(f"{count} tagged fields in {len(view) - at} bytes")
-    for _ in range(count):
-        _, at = read_unsigned_varint(view, at)
-        length, at = read_unsigned_varint(view, at)
-        at += length
+    try:
+        count = view[at]
+        if count == 0:  # nearly always
+            return at + 1
+        count, at = unsigned_varint(view, at)
+        if count > len(view) - at:
+            raise FrameError(f"{count} tagged fields in {len(view) - at} bytes")
+        for _ in range(count):
+            _, at = unsigned_varint(view, at)
+            length, at = unsigned_varint(view, at)
+            at += length
+    except (IndexError, OverflowError):
+        at = len(view) + 1
     if at > len(view):
-        raise FrameError(f"tagged fields that end at byte {at} of {len(view)}")
+        raise FrameError(f"tagged fields that do not end within {len(view)} bytes")
     return at

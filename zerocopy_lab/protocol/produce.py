@@ -1,10 +1,10 @@
 """Produce: a request as views, and its response.
 
-    version 3-8                            version 9 (flexible)
+    version 3-8                            version 9 and above (flexible)
     transactional_id  nullable string      nullable compact string
     acks              i16                  i16
     timeout_ms        i32                  i32
-    [topic            string               compact string
+    [topic            string               compact string; from version 13 on its id, 16 bytes
       [index          i32                  i32
        records        i32 length, bytes    varint length + 1, bytes; tagged fields
       ]]                                   tagged fields after every topic and at the end
@@ -15,22 +15,26 @@ outside the CRC) and writes the very same bytes to the file.
 
 The response, in the same two forms:
 
-    [topic            string
+    [topic            string, or the id it was asked by
       [index, error_code, base_offset, log_append_time_ms     i32 i16 i64 i64
    5+  log_start_offset                                       i64
-   8+  [record errors] (none here), error_message             array, nullable string ]]
+   8+  [index in the batch, reason], error_message            array of i32, nullable string ]]
     throttle_time_ms                                          i32
+
+What the versions brought: 3 the batches of today, 5 the log start offset, 7 zstd, 8 the records
+that are to blame (KIP-467), 9 the flexible form, 10 who leads now, in tagged fields that a broker
+without followers never needs (KIP-951), 11 and 12 transactions, which are not here, 13 topic ids.
 
 Both are written by hand, and not by kio, because they stand around every batch that is produced: to
 make a response of kio's objects took longer than to append a batch of 64 KiB.
 
 Source: Kafka's `ProduceRequest.json` and `ProduceResponse.json`. Versions 0-2 carried older message
-formats and are refused by dispatch.
+formats and are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from struct import Struct, error
 from typing import NamedTuple
@@ -41,10 +45,22 @@ from zerocopy_lab.protocol.reader import Reader
 
 _I16, _I32, _I64, _ACKS_TIMEOUT = Struct(">h"), Struct(">i"), Struct(">q"), Struct(">hi")
 _ANSWER = Struct(">ihqq")
+_TOPIC_ID = Struct("16s")
 _FLEXIBLE_FROM = 9
+_TOPIC_IDS_FROM = 13
 _NO_TAGS = b"\x00"
 _NO_THROTTLING = 0
 _LONGEST_MESSAGE = 1000
+
+
+class Topic(NamedTuple):
+    """A topic as a request calls it, by name or by id (16 bytes), the other being empty; and how
+    many partitions follow.
+    """
+
+    name: str
+    topic_id: bytes
+    partitions: int
 
 
 class PartitionBatches(NamedTuple):
@@ -52,17 +68,18 @@ class PartitionBatches(NamedTuple):
     sent null.
     """
 
-    topic: str
+    topic: Topic
     partition: int
     records: memoryview | None
 
 
 class ProduceRequest(NamedTuple):
-    """A whole Produce request; its partitions in the order of the wire."""
+    """A whole Produce request; topics and partitions in the order of the wire."""
 
     transactional_id: str | None
     acks: int
     timeout_ms: int
+    topics: list[Topic]
     partitions: list[PartitionBatches]
 
     def kept(self) -> ProduceRequest:
@@ -70,74 +87,95 @@ class ProduceRequest(NamedTuple):
         used again.
         """
         copied = [
-            (topic, index, records if records is None else memoryview(bytearray(records)))
-            for topic, index, records in self.partitions
+            PartitionBatches(topic, index, sent if sent is None else memoryview(bytearray(sent)))
+            for topic, index, sent in self.partitions
         ]
-        return self._replace(partitions=list(map(PartitionBatches._make, copied)))
+        return self._replace(partitions=copied)
 
 
-def read_produce_request(frame: memoryview, at: int, version: int) -> ProduceRequest:
-    """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what
-    `version` says.
+class ManyPartitions(Exception):
+    """More partitions than are to be read in one turn."""
+
+
+def read_produce_request(
+    frame: memoryview, at: int, version: int, most_partitions: int | None = None
+) -> ProduceRequest:
+    """Parse the body that begins at byte `at` of `frame`.
+
+    Raises FrameError when it is not what `version` says; ManyPartitions when it announces more than
+    `most_partitions`, topics counted like partitions.
     """
     reader = Reader(frame, at, flexible=version >= _FLEXIBLE_FROM)
     try:
         transactional_id = reader.nullable_string()
         acks, timeout_ms = reader.unpack(_ACKS_TIMEOUT)
-        partitions = list(_partitions(reader))
-        reader.tagged_fields()
-    except (error, IndexError):
-        raise FrameError(f"a Produce request cut off at byte {len(frame)}") from None
-    return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
-
-
-def _partitions(reader: Reader) -> Iterator[PartitionBatches]:
-    for _ in range(reader.array_length()):
-        topic = reader.string()
-        for _ in range(reader.array_length()):
-            (partition,) = reader.unpack(_I32)
-            yield PartitionBatches(topic, partition, reader.nullable_bytes())
+        topics: list[Topic] = []
+        batches: list[PartitionBatches] = []
+        topics_count = announced = reader.array_length()
+        for _ in range(topics_count):
+            by_id = version >= _TOPIC_IDS_FROM
+            name, topic_id = ("", *reader.unpack(_TOPIC_ID)) if by_id else (reader.string(), b"")
+            topic = Topic(name, topic_id, reader.array_length())
+            topics.append(topic)
+            announced += topic.partitions
+            if most_partitions is not None and announced > most_partitions:
+                raise ManyPartitions
+            for _ in range(topic.partitions):
+                (partition,) = reader.unpack(_I32)
+                batches.append(PartitionBatches(topic, partition, reader.nullable_bytes()))
+                reader.tagged_fields()
             reader.tagged_fields()
         reader.tagged_fields()
+    except (error, IndexError, OverflowError):
+        raise FrameError(f"a Produce request cut off at byte {len(frame)}") from None
+    return ProduceRequest(transactional_id, acks, timeout_ms, topics, batches)
 
 
 class ProducedPartition(NamedTuple):
     """What one partition is told. -1 stands for unknown; a time of -1 for the producer's own."""
 
-    topic: str
     partition: int
     error_code: int
     base_offset: int = -1
     append_time_ms: int = -1
     log_start_offset: int = -1
     error_message: str | None = None
+    record_errors: tuple[tuple[int, str], ...] = ()
 
 
 def produce_response(
-    correlation_id: int, version: int, answers: Iterable[ProducedPartition]
+    correlation_id: int, version: int, topics: list[Topic], answers: Iterable[ProducedPartition]
 ) -> bytes:
-    """The whole response, frame length included."""
+    """The whole response, frame length included: one answer for each partition of the topics."""
     flexible = version >= _FLEXIBLE_FROM
     tags = _NO_TAGS if flexible else b""
-    by_topic: dict[str, list[bytes]] = {}
-    for answer in answers:
-        by_topic.setdefault(answer.topic, []).append(_partition_answer(answer, version, flexible))
-    made = [_I32.pack(correlation_id), tags, _array_length(len(by_topic), flexible)]
-    for topic, partitions in by_topic.items():
-        made += (_string(topic, flexible), _array_length(len(partitions), flexible))
-        made += (*partitions, tags)
+    made = [_I32.pack(correlation_id), tags, _array_length(len(topics), flexible)]
+    answer_of = iter(answers)
+    for topic in topics:
+        made += (
+            topic.topic_id if version >= _TOPIC_IDS_FROM else _string(topic.name, flexible),
+            _array_length(topic.partitions, flexible),
+        )
+        for _ in range(topic.partitions):
+            made.append(_partition_answer(next(answer_of), version, flexible))
+        made.append(tags)
     made += (_I32.pack(_NO_THROTTLING), tags)
     return framed(b"".join(made))
 
 
 def _partition_answer(answer: ProducedPartition, version: int, flexible: bool) -> bytes:
-    _, partition, error_code, base_offset, append_time_ms, log_start_offset, message = answer
+    partition, error_code, base_offset, append_time_ms, log_start_offset, message, bad = answer
     made = _ANSWER.pack(partition, error_code, base_offset, append_time_ms)
     if version >= 5:
         made += _I64.pack(log_start_offset)
     if version >= 8:
-        shortened = None if message is None else message[:_LONGEST_MESSAGE]
-        made += _array_length(0, flexible) + _string(shortened, flexible)
+        made += _array_length(len(bad), flexible)
+        if bad:
+            made += b"".join(
+                _I32.pack(index) + _string(reason, flexible) + (_NO_TAGS if flexible else b"")
+                for index, reason in bad
+            )
+        made += _string(None if message is None else message[:_LONGEST_MESSAGE], flexible)
     return made + _NO_TAGS if flexible else made
 
 

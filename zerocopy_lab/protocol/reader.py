@@ -12,14 +12,24 @@ from struct import Struct
 from typing import Any
 
 from zerocopy_lab.errors import FrameError
-from zerocopy_lab.protocol.framing import read_unsigned_varint, skip_tagged_fields
+from zerocopy_lab.protocol.framing import skip_tagged_fields
+from zerocopy_lab.records.varint import unsigned_varint
 
 _I16, _I32 = Struct(">h"), Struct(">i")
 
 
+def read_unsigned_varint(view: memoryview, at: int) -> tuple[int, int]:
+    """The unsigned varint at `at` and the position behind it. Raises FrameError."""
+    try:
+        return unsigned_varint(view, at)
+    except (IndexError, OverflowError):
+        raise FrameError(f"a varint that does not end at byte {at} of {len(view)}") from None
+
+
 class Reader:
     """Reads `frame` from byte `at` on. What is wrong in it becomes a FrameError, except that a
-    field beyond the end may raise struct.error or IndexError.
+    field beyond the end may raise struct.error or IndexError, and a length without end
+    OverflowError.
     """
 
     __slots__ = ("at", "flexible", "frame")
@@ -76,7 +86,7 @@ class Reader:
         if length < 0x80:
             self.at += 1
         else:
-            length, self.at = read_unsigned_varint(self.frame, self.at)
+            length, self.at = unsigned_varint(self.frame, self.at)
         return length - 1
 
     def _take(self, length: int) -> memoryview | None:

@@ -22,6 +22,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from zerocopy_lab.errors import FrameError
+from zerocopy_lab.records.varint import unsigned_varint
 
 #: Takes the frame and a position, returns the position behind what it knows.
 Walk = Callable[[memoryview, int], int]
@@ -53,7 +54,7 @@ def check_structure(request_type: Any, frame: memoryview, at: int) -> int:
     """
     try:
         end = _walk_of(request_type)(frame, at)
-    except (IndexError, error):
+    except (IndexError, OverflowError, error):
         end = len(frame) + 1
     if end > len(frame):
         raise FrameError(f"a {request_type.__name__} that is cut after {len(frame)} bytes")
@@ -159,7 +160,7 @@ def _compact(shortest: int) -> Walk:
         length = frame[at] - 1
         at += 1
         if length >= 0x7F:
-            length, at = _varint(frame, at - 1)
+            length, at = unsigned_varint(frame, at - 1)
             length -= 1
         if length < shortest:
             raise FrameError(f"null at byte {at - 1}, where something has to be")
@@ -177,7 +178,7 @@ def _list(skipped_bytes: int, item: Walk | int, flexible: bool, is_nullable: boo
             count = frame[at] - 1
             at += 1
             if count >= 0x7F:
-                count, at = _varint(frame, at - 1)
+                count, at = unsigned_varint(frame, at - 1)
                 count -= 1
         else:
             (count,) = _INT32.unpack_from(frame, at)
@@ -198,24 +199,11 @@ def _tagged_fields(frame: memoryview, at: int) -> int:
     count = frame[at]
     at += 1
     if count:
-        count, at = _varint(frame, at - 1)
+        count, at = unsigned_varint(frame, at - 1)
         for _ in range(count):
-            _tag, at = _varint(frame, at)
-            length, at = _varint(frame, at)
+            _tag, at = unsigned_varint(frame, at)
+            length, at = unsigned_varint(frame, at)
             at += length
             if at > len(frame):
                 raise FrameError(f"a tagged field that ends at byte {at} of {len(frame)}")
     return at
-
-
-def _varint(frame: memoryview, at: int) -> tuple[int, int]:
-    """An unsigned varint of up to 32 bits, and the position behind it."""
-    number = shift = 0
-    while shift < 35:
-        byte = frame[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-        shift += 7
-    raise FrameError(f"a varint of more than 5 bytes before byte {at}")

@@ -39,8 +39,8 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
-from zerocopy_lab.errors import CorruptMessage, InvalidRecord, UnsupportedForMessageFormat
-from zerocopy_lab.records.compression import Codec, codec_of
+from zerocopy_lab.errors import CorruptMessage, InvalidRecord
+from zerocopy_lab.records.compression import CODEC_MASK, Codec, check_frame_start, codec_of
 
 MAGIC = 2
 HEADER_BYTES = 61
@@ -152,44 +152,54 @@ def check_stored_batch(view: memoryview) -> BatchHeader:
     header = read_header(view)
     if header.total_bytes != len(view):
         raise CorruptMessage(f"a batch of {header.total_bytes} bytes in {len(view)} bytes")
+    _check_crc(view, header)
+    return header
+
+
+def _check_crc(view: memoryview, header: BatchHeader) -> None:
     computed_crc = crc32c(view[CRC_START:])
     if computed_crc != header.crc:
         raise CorruptMessage(
             f"CRC-32C of a batch of {header.total_bytes} bytes is {computed_crc:#010x}, "
             f"its header says {header.crc:#010x}"
         )
-    return header
 
 
 def check_batch(view: memoryview) -> BatchHeader:
-    """Whether a broker may append what a producer sent. The view holds exactly one batch; its
-    records stay shut.
+    """Whether a broker may append what a producer sent, as far as that shows while its records stay
+    shut. The view holds all that was sent for one partition.
 
-    Raises CorruptMessage (damaged), UnsupportedForMessageFormat (format v0 or v1),
-    UnsupportedCompressionType, InvalidRecord (whole, but not something a producer may write; the
-    rules are those of Kafka's `LogValidator`).
+    Raises CorruptMessage (damaged: it may be sent again), UnsupportedCompressionType, InvalidRecord
+    (not something a producer may write). Rules and answers are those of Kafka's `LogValidator`,
+    `UnifiedLog.analyzeAndValidateRecords` and `ProduceRequest.validateRecords`.
     """
-    if len(view) > 16 and view[16] < MAGIC:
-        raise UnsupportedForMessageFormat(
-            f"message format v{view[16]} is not stored here; let the client write magic {MAGIC}, "
-            "Kafka's format since 0.11"
+    if len(view) < HEADER_BYTES or view[16] < MAGIC:
+        raise InvalidRecord(
+            f"{len(view)} bytes that begin with no batch of magic {MAGIC}, the format since 0.11"
         )
-    header = check_stored_batch(view)
+    header = read_header(view)
+    if header.total_bytes != len(view):
+        raise InvalidRecord(
+            f"a batch of {header.total_bytes} bytes in {len(view)} bytes; a partition is sent "
+            "exactly one"
+        )
+    if header.base_offset != 0:
+        raise InvalidRecord(f"base offset {header.base_offset}; a producer counts from 0")
+    _check_crc(view, header)
     if header.records_count < 1 or header.records_count != header.last_offset_delta + 1:
         raise InvalidRecord(
             f"a batch of {header.records_count} records with lastOffsetDelta "
             f"{header.last_offset_delta}"
         )
-    if header.attributes & (CONTROL_FLAG | DELETE_HORIZON_FLAG):
-        raise InvalidRecord(
-            f"attributes {header.attributes:#06x}: only a broker writes control batches and "
-            "delete horizons"
-        )
+    if header.attributes & CONTROL_FLAG:
+        raise InvalidRecord("only a broker writes control batches")
     if header.producer_id != NO_PRODUCER_ID and header.base_sequence < 0:
         raise InvalidRecord(
             f"producer {header.producer_id} sent the sequence number {header.base_sequence}"
         )
-    codec_of(header.attributes)
+    codec = header.attributes & CODEC_MASK
+    if codec >= Codec.LZ4:
+        check_frame_start(codec, view[HEADER_BYTES : HEADER_BYTES + 5])
     return header
 
 
@@ -232,6 +242,11 @@ def stamp_append_time(view: memoryview, now_ms: int) -> None:
     one setting besides recompression that makes a broker touch every byte of a batch, for the CRC.
     """
     (attributes,) = struct.unpack_from(">h", view, 21)
-    struct.pack_into(">h", view, 21, attributes | LOG_APPEND_TIME_FLAG)
-    struct.pack_into(">q", view, 35, now_ms)
+    restamp(view, attributes | LOG_APPEND_TIME_FLAG, now_ms)
+
+
+def restamp(view: memoryview, attributes: int, max_timestamp_ms: int) -> None:
+    """Other attributes and another largest timestamp for a batch in a writable view; a new CRC."""
+    struct.pack_into(">h", view, 21, attributes)
+    struct.pack_into(">q", view, 35, max_timestamp_ms)
     struct.pack_into(">I", view, 17, crc32c(view[CRC_START:]))

@@ -4,7 +4,7 @@
 |---|---|---|
 | 0 | none | the records as they are |
 | 1 | gzip | RFC 1952, one or several members |
-| 2 | snappy | Java: xerial's framing (below); librdkafka: one raw block. Both are read |
+| 2 | snappy | Java: xerial's framing (below), one stream or several; librdkafka: one raw block |
 | 3 | lz4 | an LZ4 frame of *independent* blocks: Kafka's reader refuses linked ones |
 | 4 | zstd | RFC 8878 frames |
 
@@ -28,7 +28,12 @@ from enum import IntEnum
 
 import cramjam
 
-from zerocopy_lab.errors import CorruptMessage, MessageTooLarge, UnsupportedCompressionType
+from zerocopy_lab.errors import (
+    CorruptMessage,
+    InvalidRecord,
+    MessageTooLarge,
+    UnsupportedCompressionType,
+)
 
 # Of one batch, which has at most `max.message.bytes` (1 MiB by default) while it is shut: thirty
 # times as much. Real records pack less tightly; what packs tighter is made to fill our memory.
@@ -51,6 +56,8 @@ _CODECS = tuple(Codec)  # a tuple is looked up five times faster than an enum
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = _XERIAL_MAGIC + struct.pack(">ii", 1, 1)
 _XERIAL_BLOCK_BYTES = 32 << 10
+_LZ4_MAGIC = bytes.fromhex("04224d18")
+_LZ4_INDEPENDENT = 0x60  # version 1 of the frame format; no block needs another
 _ZSTD_LEVEL = 3  # zstd's own default, and Kafka's
 
 
@@ -104,6 +111,23 @@ def codec_of(attributes: int) -> Codec:
         ) from None
 
 
+def check_frame_start(codec_id: int, start: memoryview) -> None:
+    """What the first five bytes of compressed records give away.
+
+    LZ4 can make a block refer to the one before it. Kafka's Java reader takes no such frame: every
+    consumer that uses it stops at the batch, for good. One bit of the fifth byte tells.
+
+    Raises UnsupportedCompressionType, InvalidRecord.
+    """
+    if codec_of(codec_id) is Codec.LZ4 and (
+        len(start) < 5 or start[:4] != _LZ4_MAGIC or start[4] & 0xE0 != _LZ4_INDEPENDENT
+    ):
+        raise InvalidRecord(
+            f"an LZ4 frame that begins with {start.hex()}: Kafka's readers want "
+            f"{_LZ4_MAGIC.hex()}, then a byte whose bits 5 to 7 are 011 (independent blocks)"
+        )
+
+
 def _xerial_blocks(plain: bytes) -> Iterator[bytes]:
     for start in range(0, len(plain), _XERIAL_BLOCK_BYTES):
         block = bytes(cramjam.snappy.compress_raw(plain[start : start + _XERIAL_BLOCK_BYTES]))
@@ -132,6 +156,9 @@ def _snappy_blocks(packed: memoryview) -> Iterator[memoryview]:
         return
     position = len(_XERIAL_HEADER)
     while position < len(packed):
+        if packed[position : position + len(_XERIAL_MAGIC)] == _XERIAL_MAGIC:
+            position += len(_XERIAL_HEADER)  # a second stream, joined to the first
+            continue
         if len(packed) - position < 4:
             raise CorruptMessage(f"the snappy framing is cut at byte {position} of {len(packed)}")
         (block_bytes,) = struct.unpack_from(">i", packed, position)

@@ -88,7 +88,9 @@ def header_fields(batch: memoryview) -> list[Field]:
 
 
 def record_fields(plain: memoryview, position: int) -> list[Field]:
-    """The fields of the record at a position of *uncompressed* records. Raises InvalidRecord."""
+    """The fields of the record at a position of *uncompressed* records. Raises InvalidRecord,
+    CorruptMessage.
+    """
     walk = _Walk(plain, position)
     end = walk.number("length") + walk.position
     walk.octet("attributes")

@@ -151,7 +151,7 @@ def _encode_record(record: Record, offset_delta: int, timestamp_delta_ms: int) -
         encode_varint(len(record.headers)),
     ]
     for name, value in record.headers:
-        parts += (_encode_bytes(name.encode()), _encode_bytes(value))
+        parts += (_encode_bytes(name.encode("utf-8", "surrogateescape")), _encode_bytes(value))
     body = b"".join(parts)
     return encode_varint(len(body)) + body
 
@@ -161,27 +161,31 @@ def _encode_bytes(value: bytes | None) -> bytes:
 
 
 def read_records(
-    view: memoryview, *, may_be_cut: bool = False, max_bytes: int = MOST_DECOMPRESSED_BYTES
+    view: memoryview,
+    *,
+    may_be_cut: bool = False,
+    in_order: bool = True,
+    max_bytes: int = MOST_DECOMPRESSED_BYTES,
 ) -> Iterator[Record]:
     """Every record of every batch in the view, in order; unpacks at most `max_bytes` per batch. The
     CRC is not looked at.
 
     `may_be_cut`: leave out a batch that the view holds only the beginning of, as at the end of a
-    fetch response. Raises CorruptMessage, InvalidRecord, UnsupportedCompressionType or
-    MessageTooLarge.
+    fetch response. `in_order`: the offsets have to grow within the batch; Kafka stores others as
+    well. Raises CorruptMessage, InvalidRecord, UnsupportedCompressionType or MessageTooLarge.
     """
     for position, header in iterate_headers(view, may_be_cut=may_be_cut):
         packed = view[position + HEADER_BYTES : position + header.total_bytes]
-        yield from _records_of(header, decompress(header.codec, packed, max_bytes))
+        yield from _records_of(header, decompress(header.codec, packed, max_bytes), in_order)
 
 
-def _records_of(header: BatchHeader, plain: memoryview) -> Iterator[Record]:
+def _records_of(header: BatchHeader, plain: memoryview, in_order: bool) -> Iterator[Record]:
     if header.records_count < 0:
         raise InvalidRecord(f"a batch of {header.records_count} records")
     position, previous_offset = 0, header.base_offset - 1
     for _ in range(header.records_count):
         record, position = _read_record(plain, position, header)
-        if not previous_offset < record.offset <= header.last_offset:
+        if in_order and not previous_offset < record.offset <= header.last_offset:
             raise InvalidRecord(
                 f"offset {record.offset} after {previous_offset}, in a batch of offsets "
                 f"{header.base_offset} to {header.last_offset}"
@@ -247,7 +251,5 @@ def _read_headers(plain: memoryview, position: int) -> tuple[Headers, int]:
 def _header_name(name: bytes | None) -> str:
     if name is None:
         raise InvalidRecord("a record header without a name")
-    try:
-        return name.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRecord(f"a record header's name {name!r} is not UTF-8: {error}") from None
+    # Kafka does not look whether it is UTF-8; what is not goes out again as it came in.
+    return name.decode("utf-8", "surrogateescape")

@@ -9,13 +9,12 @@ Every length, count and delta inside a record is one (source: Kafka's `ByteUtils
 Protocol Buffers' `sint32`). They make a record short, and they are why record 1,000 of a batch can
 only be found by walking over the 999 in front of it.
 
-Left out: the unsigned varints of Kafka's "compact" protocol types. They belong to requests, not to
-records.
+Requests have unsigned ones, for their lengths: the same loop without the zigzag.
 """
 
 from __future__ import annotations
 
-from zerocopy_lab.errors import InvalidRecord
+from zerocopy_lab.errors import CorruptMessage, InvalidRecord
 
 INT32_VARINT_BYTES = 5  # 32 bits, seven a byte
 INT64_VARINT_BYTES = 10
@@ -42,26 +41,41 @@ def encode_varint(value: int) -> bytes:
 def decode_varint(
     view: memoryview, position: int, longest_bytes: int = INT32_VARINT_BYTES
 ) -> tuple[int, int]:
-    """The number at a position, and the position behind it. Raises InvalidRecord.
+    """The number at a position, and the position behind it.
 
-    A varint that never ends, or that runs past the end of the view, comes from a damaged or a
-    hostile batch; so does one with more bits than its field has (Kafka's `ByteUtils.readVarint`
-    refuses these by the byte count as well).
+    Raises InvalidRecord when it runs past the end of the view, CorruptMessage when it has more
+    bytes or bits than its field: both come from a damaged or a hostile batch (Kafka's
+    `ByteUtils.readVarint` tells them apart as well).
     """
     try:
         byte = view[position]
         if byte < 128:  # nearly always
             return (byte >> 1) ^ -(byte & 1), position + 1
-        zigzag = 0
-        for index in range(longest_bytes):
-            byte = view[position + index]
-            zigzag |= (byte & 0x7F) << (7 * index)
-            if byte < 128:
-                if zigzag >> (32 if longest_bytes == INT32_VARINT_BYTES else 64):
-                    break
-                return (zigzag >> 1) ^ -(zigzag & 1), position + index + 1
+        most_bits = 32 if longest_bytes == INT32_VARINT_BYTES else 64
+        zigzag, end = unsigned_varint(view, position, most_bits)
     except IndexError:
         raise InvalidRecord(
             f"the varint at position {position} runs past the {len(view)} bytes there are"
         ) from None
-    raise InvalidRecord(f"the varint at position {position} does not fit in {longest_bytes} bytes")
+    except OverflowError:
+        raise CorruptMessage(
+            f"the varint at position {position} does not fit in {longest_bytes} bytes"
+        ) from None
+    return (zigzag >> 1) ^ -(zigzag & 1), end
+
+
+def unsigned_varint(view: memoryview, position: int, most_bits: int = 32) -> tuple[int, int]:
+    """The unsigned number at a position, and the position behind it: the "compact" lengths of
+    requests (KIP-482), and what lies under a record's zigzag.
+
+    Raises IndexError when it runs past the end, OverflowError when it has more than `most_bits`.
+    """
+    number = shift = 0
+    while shift < most_bits:
+        byte = view[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80 and not number >> most_bits:
+            return number, position
+        shift += 7
+    raise OverflowError(f"a varint of more than {most_bits} bits before byte {position}")

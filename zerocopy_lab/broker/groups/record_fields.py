@@ -19,7 +19,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
-from zerocopy_lab.protocol.framing import read_unsigned_varint
+from zerocopy_lab.protocol.reader import read_unsigned_varint
 
 T = TypeVar("T")
 

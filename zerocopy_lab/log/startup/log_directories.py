@@ -14,6 +14,7 @@ whose files are damaged or cannot be read (`refused`). Kafka: `LogManager`.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
@@ -270,16 +271,13 @@ class LogDirectories(Partitions):
         On an error everything is as before.
         """
         before, made = self._registry, list[PartitionLog]()
-        missing = self._missing(registry)
         try:
             self._write(registry, publish=False)
-            for key in missing:
+            for key in self._missing(registry):
                 made.append(self._create_partition(key, registry.topics[key.topic], made))
             self._sync_directories()
         except OSError as error:
-            for log in made:
-                self._take_back(log)
-            stays = {registry.topics[key.topic].topic_id for key in missing if self._is_there(key)}
+            stays = {log.topic_id for log in made if not self._take_back(log)}
             stays -= {info.topic_id for info in before.topics.values()}
             before = before._replace(deleting=before.deleting | stays)
             with logged(f"taking back: {action}"):
@@ -288,10 +286,7 @@ class LogDirectories(Partitions):
         self._add(made)
         self._know(registry)
 
-    def _is_there(self, key: TopicPartition) -> bool:
-        return any((path / str(key)).exists() for path in self._directories)
-
-    def _take_back(self, log: PartitionLog) -> None:
+    def _take_back(self, log: PartitionLog) -> bool:
         """Nobody has seen it yet. It goes at once: a full disk needs the room to say so."""
         key = TopicPartition(log.topic, log.partition)
         aside = log.directory.with_name(name_of_deleted(key))
@@ -299,12 +294,9 @@ class LogDirectories(Partitions):
             log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
         except OSError as error:
             _LOGGER.error("removing %s: %s", log.directory, error)
-        else:
-            self._remove_soon(aside)
-
-    def _remove_soon(self, aside: Path) -> None:
-        if not remove(aside):
-            self._leftovers.add(aside, self._clock_ms() + PATIENCE_MS)
+            return False
+        remove(aside)
+        return True
 
     def _add(self, logs: Iterable[PartitionLog]) -> None:
         self._logs.update({(log.topic, log.partition): log for log in logs})
@@ -352,9 +344,6 @@ class LogDirectories(Partitions):
                 raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
             if known is None and key.partition >= MOST_ADOPTED:
                 raise DamagedLog(f"{path}: no topic of so many partitions is known here")
-            if topic_id is None and known is None and not any(path.glob("*.log")):
-                self._finish_deletion(path, key)  # a topic that could not be made
-                return
             if topic_id is None:  # a crash while it was made; or a Kafka older than topic ids
                 topic_id = known.topic_id if known else uuid.uuid4()
                 save_topic_id(path, topic_id)
@@ -449,12 +438,7 @@ class LogDirectories(Partitions):
             # A new one: what the checkpoints say of an older topic of this name does not apply.
             return self._open_partition(directory, key, info, Checkpoints(was_clean=True))
         except OSError:
-            # A new name first, which needs no descriptor: under this one, the next start would
-            # take what is left for a topic's.
-            aside = path.with_name(name_of_deleted(key))
-            with logged(f"removing {path}"):
-                path.rename(aside)
-                self._remove_soon(aside)
+            shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
             raise
 
     def _sync_directories(self) -> None:
@@ -502,7 +486,7 @@ class LogDirectories(Partitions):
         self._rounds.look_after(self.logs(), now_ms)
         self._write_checkpoints(now_ms)
         with self._lock:
-            if not self._is_written and self._directories:
+            if not self._is_written:
                 with logged("writing down what was taken back"):
                     self._write(self._registry)
             due = self._leftovers.due(now_ms)
