@@ -77,9 +77,9 @@ def log_in(logs: LogDirectories) -> PartitionLog:
 
 def kill(logs: LogDirectories) -> None:
     """What `kill -9` leaves: the files as they are, and no locks."""
-    for directory in logs._directories.values():
+    for directory in logs._directories.online.values():
         directory.release()
-    logs._directories.clear()
+    logs._directories.online.clear()
 
 
 def read_batches(

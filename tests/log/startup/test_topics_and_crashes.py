@@ -361,3 +361,32 @@ def test_a_name_is_free_although_its_directory_could_not_be_renamed(
     logs.close()
     (record,) = read_all(log_in(open_logs(tmp_path)))
     assert record.value == b"new"
+
+
+def test_what_could_not_be_listed_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a start without descriptors would make all partitions anew, and empty."""
+    disks = [tmp_path / "disk1", tmp_path / "disk2"]
+    logs = open_logs(*disks)
+    logs.create_topic(TOPIC, 2)
+    for log in logs.logs():
+        log.append(batch(b"there"))
+    logs.close()
+    scandir = os.scandir
+
+    def out_of_descriptors(path: Path) -> object:
+        if path == disks[0]:
+            raise OSError(24, "Too many open files")
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", out_of_descriptors)
+        logs = open_logs(*disks)
+    assert list(logs.offline) == [disks[0]]
+    with pytest.raises(KafkaStorageError):
+        logs.find(TOPIC, 0)
+    logs.close()
+    logs = open_logs(*disks)
+    for partition in (0, 1):
+        assert read_all(logs.find(TOPIC, partition))[0].value == b"there"

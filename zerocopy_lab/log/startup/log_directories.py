@@ -14,67 +14,47 @@ whose files are damaged or cannot be read (`refused`). Kafka: `LogManager`.
 from __future__ import annotations
 
 import logging
-import shutil
-import threading
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 from uuid import UUID
 
-from zerocopy_lab.errors import (
-    InvalidPartitions,
-    KafkaStorageError,
-    TopicAlreadyExists,
-    UnknownTopicOrPartition,
-)
-from zerocopy_lab.log.atomic_file import passes, sync_directory
-from zerocopy_lab.log.file_names import TopicPartition, check_topic_name, name_of_deleted
+from zerocopy_lab.errors import InvalidPartitions, KafkaStorageError, TopicAlreadyExists
+from zerocopy_lab.log.file_names import TopicPartition, check_topic_name
 from zerocopy_lab.log.open_files import OpenFiles, share_of_descriptors
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.partitions import Partitions, TopicInfo
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.startup.identity_files import (
-    cluster_id_in,
-    load_topic_id,
-    new_id,
-    save_topic_id,
-)
-from zerocopy_lab.log.startup.leftovers import PATIENCE_MS, Leftovers, partitions_in, remove
-from zerocopy_lab.log.startup.loading import Checkpoints, DamagedLog, load_partition
-from zerocopy_lab.log.startup.log_directory import DirectoryUnusable, LogDirectory
-from zerocopy_lab.log.startup.topic_registry import Registry, read_topics, write_topics
+from zerocopy_lab.log.startup.identity_files import cluster_id_in, new_id
+from zerocopy_lab.log.startup.leftovers import partitions_in
+from zerocopy_lab.log.startup.loading import DamagedLog
+from zerocopy_lab.log.startup.log_directory import LogDirectory
+from zerocopy_lab.log.startup.open_directories import OpenDirectories
+from zerocopy_lab.log.startup.partition_directories import PartitionDirectories
+from zerocopy_lab.log.startup.topic_registry import Registry, read_topics
 from zerocopy_lab.log.upkeep.housekeeping_round import Rounds, logged
 
 _LOGGER = logging.getLogger(__name__)
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
-#: A directory that nobody announced, "flights-4000000000", must not make us fill the gap before it.
-MOST_ADOPTED = 10_000
 
 
 class LogDirectories(Partitions):
     """The logs of one broker. Made by `open`; `close` leaves everything in order."""
 
     def __init__(
-        self,
-        defaults: TopicSettings,
-        max_open_files: int,
-        clock_ms: Callable[[], int],
+        self, defaults: TopicSettings, max_open_files: int, clock_ms: Callable[[], int]
     ) -> None:
         super().__init__()
         self._at_start = self.defaults = defaults
         self.cluster_id = ""
         self.open_files = OpenFiles(max_open_files)
-        self._clock_ms = clock_ms
-        self._lock = threading.RLock()
-        self._directories: dict[Path, LogDirectory] = {}
-        self._offline: dict[Path, str] = {}
-        self._revision, self._registry = 0, Registry()
-        self._is_written = True  # else topics.json says what was taken back
-        self._leftovers = Leftovers()
+        self._directories = OpenDirectories(self._lose)
+        self._lock = self._directories.lock
+        self._files = PartitionDirectories(self._directories, self.open_files, clock_ms)
+        self._registry = Registry()
         self._last_checkpoint_ms = clock_ms()
         self._rounds = Rounds(self.open_files, clock_ms())
 
@@ -97,32 +77,30 @@ class LogDirectories(Partitions):
         limit = max_open_files or share_of_descriptors()
         logs = cls(defaults or TopicSettings(), limit, clock_ms)
         logs.cluster_id = cluster_id or cluster_id_in(directories) or new_id()
-        for path in directories:
-            try:
-                logs._directories[path] = LogDirectory.open(path, node_id, logs.cluster_id)
-            except (DirectoryUnusable, OSError) as error:
-                logs._take_offline(path, str(error))
-        if not logs._directories:
-            raise KafkaStorageError(
-                f"no log directory can be used: {'; '.join(logs._offline.values())}"
-            )
-        logs._revision, written_down = read_topics(logs._directories, logs.defaults)
-        logs._registry = written_down
-        logs.defaults = written_down.defaults(logs.defaults)
-        for directory in list(logs._directories.values()):
-            logs._load_all(directory)
-        logs._after_loading(written_down)
+        logs._directories.open(directories, node_id, logs.cluster_id)
+        logs._load_all()
         return logs
 
     @property
     def directories(self) -> tuple[Path, ...]:
         """The directories in use."""
-        return tuple(self._directories)
+        return tuple(self._directories.online)
 
     @property
     def offline(self) -> Mapping[Path, str]:
         """The directories that cannot be used, and why."""
-        return MappingProxyType(self._offline)
+        return MappingProxyType(self._directories.offline)
+
+    def failed(self, path: Path, error: OSError) -> None:
+        """Something in the directory `path` failed: unless that passes, it goes offline."""
+        self._directories.failed(path, error)
+
+    def _lose(self, path: Path, why: str) -> None:
+        for log in self.logs():
+            if log.directory.parent == path:
+                self._refused[TopicPartition(log.topic, log.partition)] = why
+                del self._logs[log.topic, log.partition]
+                log.go_offline(KafkaStorageError(why))
 
     # Changing
 
@@ -232,38 +210,18 @@ class LogDirectories(Partitions):
             if now.forgetting != done.forgetting:
                 self._change(done, f"finish the deletion of {topic}")
             elif done != now:
+                self._know(done)
                 with logged(f"writing down that {topic} is gone"):
-                    self._write(done)
+                    self._directories.write_topics(done)
 
     def _clear_away(self, topic: str, known: TopicInfo) -> bool:
         """Put the directories aside; whether all of them are, so that its id can be forgotten."""
-        are_aside = [
-            self._delete_partition(TopicPartition(topic, partition), known)
-            for partition in range(known.partitions)
-        ]
-        for directory in self._directories.values():
-            with logged(f"writing checkpoints in {directory.path}"):
-                directory.write_checkpoints(_inside(directory, self.logs()))
+        are_aside = []
+        for key in (TopicPartition(topic, partition) for partition in range(known.partitions)):
+            self._refused.pop(key, None)
+            are_aside.append(self._files.delete(key, self._logs.pop(key, None), known))
+        self._directories.write_checkpoints(self.logs())
         return all(are_aside)
-
-    def _delete_partition(self, key: TopicPartition, info: TopicInfo) -> bool:
-        """Whether no directory of it is left under its name, as far as we can see."""
-        self._refused.pop(key, None)
-        log = self._logs.pop(key, None)
-        gone = UnknownTopicOrPartition(f"{key} was deleted")
-        delay_ms = info.settings.file_delete_delay_ms
-        try:
-            if log is not None:
-                self._put_aside(
-                    key, log.directory, delay_ms, lambda aside: log.move_aside(aside, gone)
-                )
-            for path in [path / str(key) for path in self._directories]:
-                if _is_of(path, (None, info.topic_id)):  # what was refused may lie in any of them
-                    self._put_aside(key, path, delay_ms, path.rename)
-        except OSError as error:
-            _LOGGER.error("removing %s: %s", key, error)
-            return False
-        return not self._offline
 
     def _change(self, registry: Registry, action: str) -> None:
         """Write the new state of affairs down: from then on it is true. Then make the partitions.
@@ -272,145 +230,28 @@ class LogDirectories(Partitions):
         """
         before, made = self._registry, list[PartitionLog]()
         try:
-            self._write(registry, publish=False)
+            self._directories.write_topics(registry)
             for key in self._missing(registry):
-                made.append(self._create_partition(key, registry.topics[key.topic], made))
-            self._sync_directories()
+                others = (*self.logs(), *made)
+                info = registry.topics[key.topic]
+                made.append(self._files.create(key, info, others, registry.deleting))
+            self._directories.sync()
         except OSError as error:
-            stays = {log.topic_id for log in made if not self._take_back(log)}
+            stays = {log.topic_id for log in made if not self._files.take_back(log)}
             stays -= {info.topic_id for info in before.topics.values()}
-            before = before._replace(deleting=before.deleting | stays)
+            self._know(before._replace(deleting=before.deleting | stays))
             with logged(f"taking back: {action}"):
-                self._write(before)
+                self._directories.write_topics(self._registry)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
         self._add(made)
         self._know(registry)
 
-    def _take_back(self, log: PartitionLog) -> bool:
-        """Nobody has seen it yet. It goes at once: a full disk needs the room to say so."""
-        key = TopicPartition(log.topic, log.partition)
-        aside = log.directory.with_name(name_of_deleted(key))
-        try:
-            log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
-        except OSError as error:
-            _LOGGER.error("removing %s: %s", log.directory, error)
-            return False
-        remove(aside)
-        return True
-
     def _add(self, logs: Iterable[PartitionLog]) -> None:
         self._logs.update({(log.topic, log.partition): log for log in logs})
-
-    def _write(self, registry: Registry, *, publish: bool = True) -> None:
-        self._revision += 1
-        self._is_written = False
-        for path in list(self._directories):
-            try:
-                with self._failing(path):
-                    write_topics(path, self._revision, registry)
-            except OSError:
-                if path in self._directories or not self._directories:
-                    raise
-        if not self._directories:
-            raise KafkaStorageError("every log directory is offline")
-        self._is_written = True
-        if publish:
-            self._know(registry)
 
     def _know(self, registry: Registry) -> None:
         self._registry = registry
         self._publish(registry.topics)
-
-    # Partitions
-
-    def _load_all(self, directory: LogDirectory) -> None:
-        try:
-            for key in partitions_in(directory.path):
-                self._load(directory, key)
-        except OSError as error:
-            self._take_offline(directory.path, str(error))
-
-    def _load(self, directory: LogDirectory, key: TopicPartition) -> None:
-        path = directory.path / str(key)
-        try:
-            if key in self._logs:
-                raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
-            topic_id = load_topic_id(path)
-            if topic_id in self._registry.deleting:
-                self._finish_deletion(path, key)
-                return
-            known = self._registry.topics.get(key.topic)
-            if known is not None and topic_id is not None and topic_id != known.topic_id:
-                raise DamagedLog(f"{path} belongs to an older topic of the same name ({topic_id})")
-            if known is None and key.partition >= MOST_ADOPTED:
-                raise DamagedLog(f"{path}: no topic of so many partitions is known here")
-            if topic_id is None:  # a crash while it was made; or a Kafka older than topic ids
-                topic_id = known.topic_id if known else uuid.uuid4()
-                save_topic_id(path, topic_id)
-            self._registry = self._registry.adopting(key, topic_id, self.defaults)
-            checkpoints = Checkpoints(
-                directory.was_clean,
-                directory.recovery_points.get(key, 0),
-                directory.log_starts.get(key, 0),
-                directory.cleaned.get(key),
-            )
-            info = self._registry.topics[key.topic]
-            self._add([self._open_partition(directory, key, info, checkpoints)])
-        except (DamagedLog, ValueError, OSError) as error:
-            self._refuse(key, str(error))
-
-    @staticmethod
-    def _finish_deletion(path: Path, key: TopicPartition) -> None:
-        _LOGGER.info("%s belongs to a topic that was deleted: removed", path)
-        aside = path.with_name(name_of_deleted(key))  # half of it must not keep its name
-        path.rename(aside)
-        remove(aside)
-
-    def _refuse(self, key: TopicPartition, why: str) -> None:
-        _LOGGER.error("%s stays offline: %s", key, why)
-        self._refused[key] = why
-
-    def _open_partition(
-        self,
-        directory: LogDirectory,
-        key: TopicPartition,
-        info: TopicInfo,
-        checkpoints: Checkpoints,
-    ) -> PartitionLog:
-        return load_partition(
-            directory.path / str(key),
-            key,
-            info.topic_id,
-            info.settings,
-            checkpoints,
-            open_files=self.open_files,
-            on_failure=lambda error: self._take_offline(directory.path, str(error)),
-            clock_ms=self._clock_ms,
-        )
-
-    def _after_loading(self, written_down: Registry) -> None:
-        """Make what is announced but not there, and write down what is there but not announced."""
-        if not self._offline and not self._refused:  # nothing is left of them
-            self._registry = self._registry._replace(deleting=frozenset())
-        for key in self._missing(self._registry):
-            if self._offline:
-                self._refused[key] = f"{key} may be in {', '.join(map(str, self._offline))}"
-                continue
-            _LOGGER.warning("%s has no directory: made anew, and empty", key)
-            try:
-                self._add([self._create_partition(key, self._registry.topics[key.topic])])
-            except OSError as error:
-                self._refuse(key, str(error))
-        with logged("writing down the topics that were found"):
-            self._sync_directories()
-            if self._registry != written_down:
-                self._write(self._registry)
-        self._know(self._registry)
-        logs = self.logs()
-        for directory in list(self._directories.values()):
-            if not directory.was_clean:  # recovery may have found less than they promise
-                with logged(f"writing checkpoints in {directory.path}"):
-                    directory.write_checkpoints(_inside(directory, logs))
 
     def _missing(self, registry: Registry) -> list[TopicPartition]:
         return [
@@ -419,64 +260,64 @@ class LogDirectories(Partitions):
             if key not in self._logs and key not in self._refused
         ]
 
-    def _create_partition(
-        self, key: TopicPartition, info: TopicInfo, others: Sequence[PartitionLog] = ()
-    ) -> PartitionLog:
-        """In the directory that has the fewest; `others` are not known yet. Raises OSError, and
-        leaves nothing then.
+    # Starting
+
+    def _load_all(self) -> None:
+        """Open what is there, make what is announced but not there, and write down what is there
+        but not announced.
         """
-        counts = dict.fromkeys(self._directories, 0)
-        for log in (*self._logs.values(), *others):
-            counts[log.directory.parent] += 1
-        directory = self._directories[min(counts, key=lambda path: counts[path])]
-        path = directory.path / str(key)
-        if _is_of(path, self._registry.deleting):
-            self._finish_deletion(path, key)
-        path.mkdir()
-        try:
-            save_topic_id(path, info.topic_id)
-            # A new one: what the checkpoints say of an older topic of this name does not apply.
-            return self._open_partition(directory, key, info, Checkpoints(was_clean=True))
-        except OSError:
-            shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
-            raise
-
-    def _sync_directories(self) -> None:
-        for path in self._directories:
-            sync_directory(path)
-
-    def _put_aside(
-        self, key: TopicPartition, path: Path, delay_ms: int, rename: Callable[[Path], object]
-    ) -> None:
-        """Give a partition's directory another name; housekeeping removes it. Raises OSError."""
-        aside = path.with_name(name_of_deleted(key))
-        with self._failing(path.parent):
+        self._directories.revision, written_down = read_topics(
+            self._directories.online, self._at_start
+        )
+        self.defaults = written_down.defaults(self._at_start)
+        self._registry = written_down
+        for directory in list(self._directories.online.values()):
             try:
-                rename(aside)
-            except FileNotFoundError:
-                if not path.parent.is_dir():
-                    raise
-                return  # somebody has removed it by hand
-        self._leftovers.add(aside, self._clock_ms() + delay_ms)
+                for key in partitions_in(directory.path):
+                    self._load(directory, key)
+            except OSError as error:  # also one that passes: what was not seen is not missing
+                self._directories.take_offline(directory.path, str(error))
+        if not self.offline and not self._refused:  # nothing is left of them
+            self._registry = self._registry._replace(deleting=frozenset())
+        for key in self._missing(self._registry):
+            self._make_anew(key)
+        with logged("writing down the topics that were found"):
+            self._directories.sync()
+            if self._registry != written_down:
+                self._directories.write_topics(self._registry)
+        self._know(self._registry)
+        # Recovery may have found less than they promise.
+        self._directories.write_checkpoints(self.logs(), only_unclean=True)
+
+    def _load(self, directory: LogDirectory, key: TopicPartition) -> None:
+        path = directory.path / str(key)
+        try:
+            if key in self._logs:
+                raise DamagedLog(f"{path}: {key} is in {self._logs[key].directory} as well")
+            topic_id = self._files.identify(path, key, self._registry)
+            if topic_id is not None:
+                self._registry = self._registry.adopting(key, topic_id, self.defaults)
+                info = self._registry.topics[key.topic]
+                self._add([self._files.open(directory, key, info)])
+        except (DamagedLog, ValueError, OSError) as error:
+            self._refuse(key, str(error))
+
+    def _make_anew(self, key: TopicPartition) -> None:
+        if self.offline:
+            self._refused[key] = f"{key} may be in {', '.join(map(str, self.offline))}"
+            return
+        _LOGGER.warning("%s has no directory: made anew, and empty", key)
+        try:
+            info, deleting = self._registry.topics[key.topic], self._registry.deleting
+            self._add([self._files.create(key, info, self.logs(), deleting)])
+        except OSError as error:
+            self._refuse(key, str(error))
+
+    def _refuse(self, key: TopicPartition, why: str) -> None:
+        _LOGGER.error("%s stays offline: %s", key, why)
+        self._refused[key] = why
 
     # Running and stopping
-
-    def _take_offline(self, path: Path, why: str) -> None:
-        with self._lock:
-            if path in self._offline:
-                return  # it was said
-            _LOGGER.error("log directory %s goes offline: %s", path, why)
-            self._offline[path] = why
-            directory = self._directories.pop(path, None)
-            if directory is not None:
-                directory.release()
-            reason = f"log directory {path} is offline: {why}"
-            for log in self.logs():
-                if log.directory.parent == path:
-                    key = TopicPartition(log.topic, log.partition)
-                    self._refused[key] = reason
-                    self._logs.pop(key, None)
-                    log.go_offline(KafkaStorageError(reason))
 
     def housekeeping(self, now_ms: int) -> None:
         """Flush by time, delete, compact, write checkpoints; to be called about every second.
@@ -484,74 +325,15 @@ class LogDirectories(Partitions):
         What goes wrong with one partition is logged and does not keep the others waiting.
         """
         self._rounds.look_after(self.logs(), now_ms)
-        self._write_checkpoints(now_ms)
-        with self._lock:
-            if not self._is_written:
-                with logged("writing down what was taken back"):
-                    self._write(self._registry)
-            due = self._leftovers.due(now_ms)
-        for path in due:  # may take long: nobody need wait for it
-            if not remove(path):
-                with self._lock:
-                    self._leftovers.add(path, now_ms + PATIENCE_MS)
-
-    def _write_checkpoints(self, now_ms: int) -> None:
         is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
         with self._lock:  # else a topic that is deleted meanwhile would be written down again
-            logs = self.logs()
-            for directory in list(self._directories.values()):
-                inside = _inside(directory, logs)
-                action = f"writing checkpoints in {directory.path}"
-                with logged(action), self._failing(directory.path):
-                    directory.write_checkpoints(inside, all_of_them=is_due)
+            self._directories.write_checkpoints(self.logs(), all_of_them=is_due)
+            self._directories.repair_topics(self._registry)
         if is_due:
             self._last_checkpoint_ms = now_ms
-
-    @contextmanager
-    def _failing(self, path: Path) -> Iterator[None]:
-        """An error of the disk takes the directory offline; a full disk only has to wait."""
-        try:
-            yield
-        except OSError as error:
-            self.failed(path, error)
-            raise
-
-    def failed(self, path: Path, error: OSError) -> None:
-        """Something in the directory `path` failed: unless that passes, it goes offline."""
-        if not passes(error):
-            self._take_offline(path, str(error))
+        self._files.sweep(now_ms)
 
     def close(self) -> None:
         """Force everything to disk and mark the directories as in order."""
-        with self._lock:
-            directories, self._directories = list(self._directories.values()), {}
-        logs = self.logs()  # not under the lock: a log that fails wants it
-        for directory in directories:
-            inside = _inside(directory, logs)
-            try:
-                for log in inside:
-                    log.close()
-                directory.write_checkpoints(inside)
-                if not self._refused_in(directory):
-                    directory.mark_clean()
-            except OSError as error:
-                _LOGGER.error("%s could not be closed in good order: %s", directory.path, error)
-            finally:
-                directory.release()
+        self._directories.close(self.logs(), self._refused)
         self._logs.clear()
-
-    def _refused_in(self, directory: LogDirectory) -> list[TopicPartition]:
-        """Partitions that nobody has recovered yet: with the marker nobody ever would."""
-        return [key for key in self._refused if (directory.path / str(key)).is_dir()]
-
-
-def _is_of(path: Path, topic_ids: Container[UUID | None]) -> bool:
-    """Whether there is a directory, and it is one of these topics'; None is "it does not say"."""
-    try:
-        return path.is_dir() and load_topic_id(path) in topic_ids
-    except (ValueError, OSError):
-        return None in topic_ids
-
-
-def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:
-    return [log for log in logs if log.directory.parent == directory.path]

@@ -1,0 +1,149 @@
+"""The `log.dirs` of a broker together: those in use, and those that are offline, with a reason.
+
+None of them is special: what is written for all of them (the topics, how far each partition is) is
+written in each, and one that fails is left behind. There is one lock for everything that is rare;
+it stands here, because a disk may fail in any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from zerocopy_lab.errors import KafkaStorageError
+from zerocopy_lab.log.atomic_file import passes, sync_directory
+from zerocopy_lab.log.file_names import TopicPartition
+from zerocopy_lab.log.partition_log import PartitionLog
+from zerocopy_lab.log.startup.log_directory import DirectoryUnusable, LogDirectory
+from zerocopy_lab.log.startup.topic_registry import Registry, write_topics
+from zerocopy_lab.log.upkeep.housekeeping_round import logged
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class OpenDirectories:
+    """`online` and `offline` directories by path. `on_offline` hears of each that leaves, and why,
+    while the lock is held.
+    """
+
+    def __init__(self, on_offline: Callable[[Path, str], None]) -> None:
+        self.lock = threading.RLock()
+        self.online: dict[Path, LogDirectory] = {}
+        self.offline: dict[Path, str] = {}
+        self.revision = 0  # of the topics, as they are written down
+        self._unwritten = False  # a revision did not come through everywhere
+        self._on_offline = on_offline
+
+    def open(self, paths: Sequence[Path], node_id: int, cluster_id: str) -> None:
+        """Take them. Raises KafkaStorageError when none can be used."""
+        for path in paths:
+            try:
+                self.online[path] = LogDirectory.open(path, node_id, cluster_id)
+            except (DirectoryUnusable, OSError) as error:
+                self.take_offline(path, str(error))
+        if not self.online:
+            raise KafkaStorageError(
+                f"no log directory can be used: {'; '.join(self.offline.values())}"
+            )
+
+    def fewest(self, logs: Iterable[PartitionLog]) -> LogDirectory:
+        """The directory in use that has the fewest of `logs`."""
+        counts = dict.fromkeys(self.online, 0)
+        for log in logs:
+            counts[log.directory.parent] += 1
+        return self.online[min(counts, key=lambda path: counts[path])]
+
+    # Failing
+
+    def take_offline(self, path: Path, why: str) -> None:
+        """Nothing in it is used any longer. It is said once."""
+        with self.lock:
+            if path in self.offline:
+                return
+            _LOGGER.error("log directory %s goes offline: %s", path, why)
+            self.offline[path] = why
+            directory = self.online.pop(path, None)
+            if directory is not None:
+                directory.release()
+            self._on_offline(path, f"log directory {path} is offline: {why}")
+
+    def failed(self, path: Path, error: OSError) -> None:
+        """Something in a directory failed: unless that passes, it goes offline."""
+        if not passes(error):
+            self.take_offline(path, str(error))
+
+    @contextmanager
+    def failing(self, path: Path) -> Iterator[None]:
+        """Within it an error of the disk takes the directory offline, and goes on."""
+        try:
+            yield
+        except OSError as error:
+            self.failed(path, error)
+            raise
+
+    # Written in each of them
+
+    def write_topics(self, registry: Registry) -> None:
+        """Make this the state of affairs, for whoever starts next. Raises OSError (that passes: it
+        may be written in some of them), KafkaStorageError (all are offline).
+        """
+        self.revision += 1
+        self._unwritten = True
+        for path in list(self.online):
+            try:
+                with self.failing(path):
+                    write_topics(path, self.revision, registry)
+            except OSError:
+                if path in self.online or not self.online:
+                    raise
+        if not self.online:
+            raise KafkaStorageError("every log directory is offline")
+        self._unwritten = False
+
+    def repair_topics(self, registry: Registry) -> None:
+        """If the last change neither came through nor could be taken back: now it may."""
+        if self._unwritten:
+            with logged("writing down what was taken back"):
+                self.write_topics(registry)
+
+    def sync(self) -> None:
+        """Force the names of partitions' directories to disk. Raises OSError."""
+        for path in self.online:
+            sync_directory(path)
+
+    def write_checkpoints(
+        self, logs: Sequence[PartitionLog], *, all_of_them: bool = True, only_unclean: bool = False
+    ) -> None:
+        """Write down how far `logs`, all there are, have come (see `LogDirectory`)."""
+        for directory in list(self.online.values()):
+            if only_unclean and directory.was_clean:
+                continue
+            action = f"writing checkpoints in {directory.path}"
+            with logged(action), self.failing(directory.path):
+                directory.write_checkpoints(_inside(directory, logs), all_of_them=all_of_them)
+
+    def close(self, logs: Sequence[PartitionLog], refused: Iterable[TopicPartition]) -> None:
+        """Force everything to disk and mark the directories as in order."""
+        with self.lock:
+            directories = list(self.online.values())
+            self.online.clear()
+        for directory in directories:  # not under the lock: a log that fails wants it
+            inside = _inside(directory, logs)
+            try:
+                for log in inside:
+                    log.close()
+                directory.write_checkpoints(inside)
+                # With the marker nobody would ever recover what was refused.
+                if not any((directory.path / str(key)).is_dir() for key in refused):
+                    directory.mark_clean()
+            except OSError as error:
+                _LOGGER.error("%s could not be closed in good order: %s", directory.path, error)
+            finally:
+                directory.release()
+
+
+def _inside(directory: LogDirectory, logs: Iterable[PartitionLog]) -> list[PartitionLog]:
+    return [log for log in logs if log.directory.parent == directory.path]
