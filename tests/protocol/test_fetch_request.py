@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.served import VERSIONS, request_in
@@ -95,6 +95,7 @@ def read(frame: bytes | memoryview) -> FetchRequest:
     return read_fetch_request(view, header.body_at, header.api_version)
 
 
+@settings(deadline=None)  # the first of a version loads kio's modules of it
 @given(
     version=st.sampled_from(list(SERVED)),
     topics=wanted,
@@ -130,13 +131,12 @@ def test_every_version_is_read_as_it_was_written(
     )
     request = read(frame)
     assert request[:3] == (wait_ms, min_bytes, max_bytes)
-    session = (request.session_id, request.session_epoch)
-    assert session == ((session_id, session_epoch) if version >= 7 else (0, -1))
+    assert request.session_epoch == (session_epoch if version >= 7 else -1)
     expected = [
         (called(version, topic), [part[:3] for part in partitions]) for topic, partitions in topics
     ]
     read_back: list[Any] = [
-        ({"topic": t.name} if t.name is not None else {"topic_id": UUID(bytes=t.key)}, t.partitions)
+        ({"topic": t.key} if isinstance(t.key, str) else {"topic_id": UUID(bytes=t.key)}, t[1])
         for t in request.topics
     ]
     assert read_back == expected

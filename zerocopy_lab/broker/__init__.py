@@ -3,6 +3,7 @@
     broker                 everything together
     dispatch               frame -> handler -> answer
     serving                what a handler says of itself: which request, which versions
+    api_versions           what is served, and what the rest is told
     produce                batches into the log
     fetch, waiting         slices out of the log: now, or when there are some
     metadata, list_offsets, producer_ids          what clients ask before they produce or fetch

@@ -22,6 +22,7 @@ from zerocopy_lab.broker.admin.metadata import MetadataHandler
 from zerocopy_lab.broker.admin.producer_ids import ProducerIds
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.admin.topics import TopicsHandler
+from zerocopy_lab.broker.api_versions import ApiVersionsHandler
 from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.faults import Faults
 from zerocopy_lab.broker.fetch import FetchHandler
@@ -61,23 +62,23 @@ class Broker:
             self.timers,
             settings.connection_failed_authentication_delay_ms,
         )
+        handlers = (
+            ProduceHandler(self.logs, self.waiting, self.aside, settings.batch_validation),
+            FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
+            MetadataHandler(self.logs, settings, topic_changes, self._addresses),
+            TopicsHandler(self.logs, topic_changes),
+            ConfigsHandler(self.logs, settings, network_configs or {}),
+            ClusterHandler(self.logs, settings.log_dirs, self._addresses),
+            LogEndsHandler(self.logs, self.waiting.appended),
+            ListOffsetsHandler(self.logs),
+            AbsentFeatures(),
+            *self.groups.handlers,
+            sasl,
+            ProducerIds(self.logs),
+        )
+        api_versions = ApiVersionsHandler(handlers)
         self.dispatch = Dispatch(
-            (
-                ProduceHandler(self.logs, self.waiting, self.aside, settings.batch_validation),
-                FetchHandler(self.logs, self.waiting, settings.fetch_max_bytes),
-                MetadataHandler(self.logs, settings, topic_changes, self._addresses),
-                TopicsHandler(self.logs, topic_changes),
-                ConfigsHandler(self.logs, settings, network_configs or {}),
-                ClusterHandler(self.logs, settings.log_dirs, self._addresses),
-                LogEndsHandler(self.logs, self.waiting.appended),
-                ListOffsetsHandler(self.logs),
-                AbsentFeatures(),
-                *self.groups.handlers,
-                sasl,
-                ProducerIds(self.logs),
-            ),
-            bare_sasl=sasl.bare_message,
-            aside=self.aside,
+            (*handlers, api_versions), api_versions.refuse, sasl.bare_message, self.aside
         )
         self.faults = Faults(self.timers, self.dispatch)
         #: Answers one request (without its length). The frame may be reused once it returns.

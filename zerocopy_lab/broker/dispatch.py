@@ -12,12 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from zerocopy_lab.broker.counters import RequestCounters
 from zerocopy_lab.broker.own_thread import Aside
-from zerocopy_lab.broker.serving import Handler, Served, answers, declared
-from zerocopy_lab.errors import CloseConnection, KafkaError, UnsupportedVersion
+from zerocopy_lab.broker.serving import Handler, Served, declared
+from zerocopy_lab.errors import CloseConnection, KafkaError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Client, Now, Reply, Request, Unserved, read_request
 from zerocopy_lab.protocol.versions import ApiKey, VersionRange
@@ -32,10 +31,17 @@ class Dispatch:
     """The table of handlers; each request is counted."""
 
     def __init__(
-        self, owners: Iterable[Any], bare_sasl: Callable[[memoryview, Client], Reply], aside: Aside
+        self,
+        owners: Iterable[object],
+        refuse: Callable[[Unserved, Client], Reply],
+        bare_sasl: Callable[[memoryview, Client], Reply],
+        aside: Aside,
     ) -> None:
-        """`owners` are the objects whose methods are marked as answering something."""
-        self._served = {one.versions.api_key: one for one in declared([self, *owners])}
+        """`owners` are the objects whose methods are marked as answering something; what none of
+        them answers, `refuse` does.
+        """
+        self._served = {one.versions.api_key: one for one in declared(owners)}
+        self._refuse = refuse
         self._bare_sasl = bare_sasl
         self._aside = aside
         self.counters = RequestCounters()
@@ -50,7 +56,7 @@ class Dispatch:
         try:
             request = read_request(frame, client, self.versions)
         except Unserved as unserved:
-            return self._refuse(unserved)
+            return self._refuse(unserved, client)
         key = request.api_key
         if not client.authenticated and key not in _BEFORE_AUTHENTICATION:
             raise CloseConnection(f"{key.name} from a client that is not authenticated")
@@ -86,46 +92,14 @@ class Dispatch:
             raise CloseConnection("too many costly requests wait already")
         return later
 
-    @answers(ApiKey.api_versions, 0, 4, "3: the client's name, and the header's old form even so")
-    def api_versions(self, _request: Any, context: Request) -> messages.Entity:
-        """What the handlers declare."""
-        return self._versions_entity(context.api_version, error_code=0)
-
-    def _refuse(self, unserved: Unserved) -> Reply:
-        """ApiVersions alone has an answer for a client that is newer than we are: version 0 is what
-        every client can read, and it asks again with a version of the list.
-        """
-        if unserved.key != ApiKey.api_versions:
-            raise unserved
-        entity = self._versions_entity(0, error_code=UnsupportedVersion.code)
-        frame = messages.encode_response(ApiKey.api_versions, 0, unserved.correlation_id, entity)
-        return Now((frame,))
-
-    def _versions_entity(self, version: int, error_code: int) -> messages.Entity:
-        types = messages.response_types(ApiKey.api_versions, version)
-        return messages.make(
-            types.ApiVersionsResponse,
-            error_code=messages.error_code(error_code),
-            api_keys=tuple(
-                types.ApiVersion(api_key=key, min_version=lowest, max_version=highest)
-                for key, lowest, highest in self.versions.values()
-            ),
-        )
-
 
 def failure(request: Request, error: KafkaError) -> Now:
     """The response that says nothing but `error`. Raises CloseConnection when it has no place for
     that.
     """
-    response_type = messages.response_type(request.api_key, request.api_version)
-    if not has_one_error(request):
+    entity = messages.failure_if_any(request.api_key, request.api_version, error)
+    if entity is None:
         raise CloseConnection(
             f"{request.api_key.name} failed: {type(error).__name__}: {error}"
         ) from error
-    return messages.answer(request, messages.make_failure(response_type, error))
-
-
-def has_one_error(request: Request) -> bool:
-    """Whether the response has an error code for the whole request."""
-    response_type = messages.response_type(request.api_key, request.api_version)
-    return "error_code" in response_type.__dataclass_fields__
+    return messages.answer(request, entity)

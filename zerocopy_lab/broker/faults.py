@@ -27,7 +27,7 @@ from threading import Lock
 from typing import Any
 
 from zerocopy_lab import errors
-from zerocopy_lab.broker.dispatch import Dispatch, failure, has_one_error
+from zerocopy_lab.broker.dispatch import Dispatch, failure
 from zerocopy_lab.broker.serving import Handler
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError
@@ -126,7 +126,7 @@ def _outcome(fault: Fault, handler: Handler, request: Request) -> Reply:
         return _refused_fetch(request, error)
     if not fault.carried_out and request.api_key is ApiKey.produce:
         return _refused_produce(request, error)
-    if not fault.carried_out and has_one_error(request):
+    if not fault.carried_out and messages.has_one_error(request.api_key, request.api_version):
         return failure(request, error)
     match handler(request):
         case Later() as later:

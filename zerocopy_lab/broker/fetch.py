@@ -35,7 +35,6 @@ from zerocopy_lab.protocol.fetch import (
     FetchedTopic,
     FetchRequest,
     WantedPartition,
-    WantedTopic,
     fetch_response,
     read_fetch_request,
 )
@@ -70,22 +69,21 @@ class FetchHandler:
         correlation_id, version = request.correlation_id, request.api_version
         wanted = read_fetch_request(request.frame, request.body_at, version)
         if wanted.session_epoch not in _FULL_REQUEST:
-            raise FetchSessionIdNotFound(f"session {wanted.session_id}: there are no sessions here")
+            raise FetchSessionIdNotFound("there are no fetch sessions here")
+
+        found = self._read(wanted)
+        if found.is_enough(wanted.min_bytes) or wanted.max_wait_ms <= 0:
+            return Now(fetch_response(correlation_id, version, found.topics))
+
+        def if_enough() -> Now | None:
+            again = self._read(wanted)
+            if not again.is_enough(wanted.min_bytes):
+                return None
+            return Now(fetch_response(correlation_id, version, again.topics))
 
         def whatever() -> Now:
             return Now(fetch_response(correlation_id, version, self._read(wanted).topics))
 
-        def if_enough() -> Now | None:
-            found = self._read(wanted)
-            if not found.is_enough(wanted.min_bytes):
-                return None
-            return Now(fetch_response(correlation_id, version, found.topics))
-
-        if wanted.max_wait_ms <= 0:
-            return whatever()
-        at_once = if_enough()
-        if at_once is not None:
-            return at_once
         partitions = self._partitions_of(wanted)
         return self._waiting.wait(partitions, wanted.max_wait_ms / 1000, if_enough, whatever)
 
@@ -93,16 +91,15 @@ class FetchHandler:
         """Ask the log of every partition, within the limits of the request and our own."""
         found = _Found(min(request.max_bytes, self._max_bytes))
         for topic in request.topics:
-            name, topic_id = self._called(topic)
-            answers = [self._read_one(name, topic_id, one, found) for one in topic.partitions]
-            found.topics.append(FetchedTopic(topic.key, answers))
+            key, partitions = topic
+            name, topic_id = (key, None) if isinstance(key, str) else self._name_of(key)
+            answers = [self._read_one(name, topic_id, one, found) for one in partitions]
+            found.topics.append(FetchedTopic(key, answers))
         return found
 
-    def _called(self, topic: WantedTopic) -> tuple[str | None, UUID | None]:
-        """Its name (None: nobody has that id), and its id where that was asked for."""
-        if topic.name is not None:
-            return topic.name, None
-        topic_id = UUID(bytes=topic.key)
+    def _name_of(self, raw_id: bytes) -> tuple[str | None, UUID]:
+        """The name of the topic with this id, None when there is none."""
+        topic_id = UUID(bytes=raw_id)
         try:
             return self._logs.name_of(topic_id), topic_id
         except UnknownTopicId:
@@ -134,7 +131,7 @@ class FetchHandler:
     def _partitions_of(self, request: FetchRequest) -> list[PartitionKey]:
         found = []
         for topic in request.topics:
-            name, _ = self._called(topic)
+            name = topic.key if isinstance(topic.key, str) else self._name_of(topic.key)[0]
             if name is not None:  # else it has gone a moment ago, and nobody will append to it
                 found += [(name, wanted.partition) for wanted in topic.partitions]
         return found

@@ -63,25 +63,28 @@ FLEXIBLE_FROM, TOPIC_IDS_FROM = 12, 13
 _ID_BYTES = 16
 _NULL = _NONE = -1
 
+#: To add to a longer piece would copy too much, again and again.
+_LONG_BYTES = 16 << 10
+
 
 class _Layout(NamedTuple):
     """What the parts of fixed length look like in a version."""
 
-    head: Struct  # max_wait_ms, min_bytes, max_bytes, (session_id, session_epoch)
+    head: Struct  # max_wait_ms, min_bytes, max_bytes, (session_id, session_epoch,) (topics)
     wanted: Struct  # partition, fetch_offset, partition_max_bytes, (number of tagged fields)
-    response: Struct  # length, correlation id, throttle time, (error code, session id)
+    response: Struct  # length, correlation id, throttle time, (error code, session id,) (topics)
     answered: Struct  # index, error, high watermark, last stable, (log start), null, (replica,
     #                   and where it is no varint: length)
     usual_end: bytes  # no forgotten topics, (no rack, no tagged fields)
 
 
-_V4 = _Layout(Struct(">4xiiix"), Struct(">iqi"), Struct(">iii"), Struct(">ihqqii"), b"")
+_V4 = _Layout(Struct(">4xiiixi"), Struct(">iqi"), Struct(">iiii"), Struct(">ihqqii"), b"")
 _V5 = _V4._replace(wanted=Struct(">iq8xi"), answered=Struct(">ihqqqii"))
-_V7 = _V5._replace(head=Struct(">4xiiixii"), response=Struct(">iiihi"), usual_end=bytes(4))
+_V7 = _V5._replace(head=Struct(">4xiiixiii"), response=Struct(">iiihii"), usual_end=bytes(4))
 _V9 = _V7._replace(wanted=Struct(">i4xq8xi"))
 _V11 = _V9._replace(answered=Struct(">ihqqqiii"), usual_end=bytes(6))
 _V12 = _Layout(
-    _V7.head,
+    Struct(">4xiiixii"),
     Struct(">i4xq4x8xiB"),
     Struct(">iixihi"),
     Struct(">ihqqqBi"),
@@ -104,12 +107,9 @@ class WantedPartition(NamedTuple):
 
 
 class WantedTopic(NamedTuple):
-    """What is asked of one topic. It is called by its name, or by its id alone (then `name` is
-    None); `key` is the one or the other as it came.
-    """
+    """What is asked of one topic, which is called by its name or by the bytes of its id."""
 
-    key: bytes
-    name: str | None
+    key: str | bytes
     partitions: list[WantedPartition]
 
 
@@ -119,7 +119,6 @@ class FetchRequest(NamedTuple):
     max_wait_ms: int
     min_bytes: int
     max_bytes: int
-    session_id: int
     session_epoch: int
     topics: list[WantedTopic]
 
@@ -133,11 +132,8 @@ def read_fetch_request(frame: memoryview, at: int, version: int) -> FetchRequest
     try:
         fields = layout.head.unpack_from(frame, at)
         at += layout.head.size
-        if version < FLEXIBLE_FROM:
-            (count,) = LENGTH.unpack_from(frame, at)
-            at += LENGTH.size
-            read = _topic
-        else:
+        read, count = _topic, fields[-1]
+        if version >= FLEXIBLE_FROM:
             count, at = _compact_length(frame, at)
             read = _topic_of_12 if version < TOPIC_IDS_FROM else _topic_of_13
         if count < 0:
@@ -151,9 +147,8 @@ def read_fetch_request(frame: memoryview, at: int, version: int) -> FetchRequest
         raise FrameError(f"a Fetch request cut off at byte {len(frame)}") from None
     except UnicodeDecodeError:
         raise FrameError("a topic name that is not UTF-8") from None
-    max_wait_ms, min_bytes, max_bytes, *session = fields
-    session_id, session_epoch = session or (0, -1)
-    return FetchRequest(max_wait_ms, min_bytes, max_bytes, session_id, session_epoch, topics)
+    session_epoch = fields[4] if version >= 7 else -1
+    return FetchRequest(fields[0], fields[1], fields[2], session_epoch, topics)
 
 
 def _topic(frame: memoryview, at: int, partition: Struct) -> tuple[WantedTopic, int]:
@@ -166,22 +161,20 @@ def _topic(frame: memoryview, at: int, partition: Struct) -> tuple[WantedTopic, 
     if name_end < name_at or not begin <= end <= len(frame):
         raise FrameError(f"a topic name till byte {name_end}, an array of {count} partitions")
     wanted = [WantedPartition._make(fields) for fields in partition.iter_unpack(frame[begin:end])]
-    key = bytes(frame[name_at:name_end])
-    return WantedTopic(key, key.decode(), wanted), end
+    return WantedTopic(str(frame[name_at:name_end], "utf-8"), wanted), end
 
 
 def _topic_of_12(frame: memoryview, at: int, partition: Struct) -> tuple[WantedTopic, int]:
     length, at = _compact_length(frame, at)
     if not 0 <= length <= len(frame) - at:
         raise FrameError(f"a topic name of {length} bytes")
-    key = bytes(frame[at : at + length])
     wanted, end = _flexible_partitions(frame, at + length, partition)
-    return WantedTopic(key, key.decode(), wanted), end
+    return WantedTopic(str(frame[at : at + length], "utf-8"), wanted), end
 
 
 def _topic_of_13(frame: memoryview, at: int, partition: Struct) -> tuple[WantedTopic, int]:
     wanted, end = _flexible_partitions(frame, at + _ID_BYTES, partition)
-    return WantedTopic(bytes(frame[at : at + _ID_BYTES]), None, wanted), end
+    return WantedTopic(bytes(frame[at : at + _ID_BYTES]), wanted), end
 
 
 def _flexible_partitions(
@@ -244,7 +237,7 @@ class FetchedPartition(NamedTuple):
 class FetchedTopic(NamedTuple):
     """The answers for the partitions of one topic, called as it was in the request."""
 
-    key: bytes
+    key: str | bytes
     partitions: Sequence[FetchedPartition]
 
 
@@ -254,51 +247,60 @@ def fetch_response(
     """The whole response, frame length included, as pieces in the order of the wire."""
     tags = b"\x00" if version >= FLEXIBLE_FROM else b""
     pieces: list[Piece] = []
-    made: list[bytes] = []  # what stands before the next file slice
     body_bytes = 0
+    made = b""  # what stands before the next file slice
     for key, partitions in topics:
-        made.append(_topic_head(key, len(partitions), version))
+        made += _topic_head(key, len(partitions), version)
         for answer in partitions:
-            made.append(_partition_head(answer, version))
+            made += _partition_head(answer, version)
             records = answer.records
             if records is not None:
-                before = b"".join(made)
-                pieces += (before, records)
-                body_bytes += len(before) + records.length
-                made = []
-            made.append(tags)
-        made.append(tags)
-    made.append(tags)
-    behind = b"".join(made)
-    body_bytes += len(behind)
+                pieces += (made, records)
+                body_bytes += len(made) + records.length
+                made = tags
+            else:
+                made += tags
+                if len(made) > _LONG_BYTES:
+                    pieces.append(made)
+                    body_bytes += len(made)
+                    made = b""
+        made += tags
+    made += tags
+    body_bytes += len(made)
     head = _head(version, correlation_id, len(topics), body_bytes)
     if not pieces:
-        return [head + behind]
+        return [head + made]
     first = pieces[0]
     assert isinstance(first, bytes)
     pieces[0] = head + first
-    if behind:
-        pieces.append(behind)
+    if made:
+        pieces.append(made)
     return pieces
 
 
 def _head(version: int, correlation_id: int, topic_count: int, body_bytes: int) -> bytes:
     """Everything before the first topic; `body_bytes` is what comes after."""
-    count = _array_length(topic_count, version)
-    length = _LAYOUTS[version].response.size - LENGTH.size + len(count) + body_bytes
-    if version < 7:
-        return _V4.response.pack(length, correlation_id, 0) + count
-    return _LAYOUTS[version].response.pack(length, correlation_id, 0, 0, 0) + count
+    layout = _LAYOUTS[version].response
+    if version >= FLEXIBLE_FROM:
+        count = _varint(topic_count + 1)
+        length = layout.size - LENGTH.size + len(count) + body_bytes
+        return layout.pack(length, correlation_id, 0, 0, 0) + count
+    length = layout.size - LENGTH.size + body_bytes
+    if version >= 7:
+        return layout.pack(length, correlation_id, 0, 0, 0, topic_count)
+    return layout.pack(length, correlation_id, 0, topic_count)
 
 
 @lru_cache(maxsize=4096)
-def _topic_head(key: bytes, partition_count: int, version: int) -> bytes:
+def _topic_head(key: str | bytes, partition_count: int, version: int) -> bytes:
     """A topic's name or id and the number of its partitions: the same again and again."""
+    raw = key.encode() if isinstance(key, str) else key
+    length = b""  # of an id
     if version < FLEXIBLE_FROM:
-        length = len(key).to_bytes(2, "big")
-    else:
-        length = b"" if version >= TOPIC_IDS_FROM else _varint(len(key) + 1)
-    return length + key + _array_length(partition_count, version)
+        length = len(raw).to_bytes(2, "big")
+    elif version < TOPIC_IDS_FROM:
+        length = _varint(len(raw) + 1)
+    return length + raw + _array_length(partition_count, version)
 
 
 def _partition_head(answer: FetchedPartition, version: int) -> bytes:

@@ -183,6 +183,23 @@ def error_code(code: int) -> Any:
     return ErrorCode(code)
 
 
+def failure_if_any(api_key: ApiKey, version: int, error: KafkaError) -> Entity | None:
+    """The response that says `error` about a whole request; None where there is no such response,
+    or no such version.
+    """
+    if not has_one_error(api_key, version):
+        return None
+    return make_failure(response_type(api_key, version), error)
+
+
+def has_one_error(api_key: ApiKey, version: int) -> bool:
+    """Whether the response has an error code for the whole request."""
+    try:
+        return "error_code" in response_type(api_key, version).__dataclass_fields__
+    except ModuleNotFoundError:
+        return False
+
+
 def make_failure(entity_type: type[Any], error: KafkaError) -> Entity:
     """A response that carries `error` and is empty otherwise."""
     values: dict[str, object] = {
