@@ -34,7 +34,7 @@ from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.running.running_broker import RunningBroker
 
 MOST_SILENCE_S = 0.25
-PARTITIONS = 5_000
+PARTITIONS = 1_000
 MANY = "many"
 PATIENCE_S = 120
 #: The largest frame of any request but Produce, less what surrounds the array.
@@ -165,18 +165,18 @@ def small_requests(key: ApiKey, version: int) -> Iterator[Attack]:
         topic = messages.make(
             types.CreatableTopic,
             name="large",
-            num_partitions=5_000,
+            num_partitions=2_000,
             replication_factor=1,
             assignments=(),
             configs=(),
         )
-        yield attack("5,000 partitions", topics=(topic,), timeout=wait, validate_only=False)
+        yield attack("2,000 partitions", topics=(topic,), timeout=wait, validate_only=False)
     elif key is ApiKey.create_partitions:
-        grown = types.CreatePartitionsTopic(name=MANY, count=9_000, assignments=None)
-        yield attack("4,000 more", topics=(grown,), timeout=wait, validate_only=False)
+        grown = types.CreatePartitionsTopic(name=MANY, count=3_000, assignments=None)
+        yield attack("2,000 more", topics=(grown,), timeout=wait, validate_only=False)
     elif key is ApiKey.delete_topics:
         state = types.DeleteTopicState(name=MANY, topic_id=None)
-        yield attack("5,000 partitions", topics=(state,), timeout=wait)
+        yield attack("1,000 partitions", topics=(state,), timeout=wait)
     elif key is ApiKey.describe_log_dirs:
         yield attack("all", topics=None)
     elif key is ApiKey.describe_configs:

@@ -166,3 +166,38 @@ def test_when_too_much_waits_the_producer_is_told_to_try_again(tmp_path: Path) -
         assert broker.logs.find("opened", 0).log_end_offset == 0
     _, response = messages.decode_response(ApiKey.produce, 7, only_piece(answer))
     assert response.responses[0].partition_responses[0].error_code == RequestTimedOut.code
+
+
+#: What costs by what the broker has, not by the length of the request.
+ASIDE = """metadata create_topics create_partitions delete_topics describe_configs alter_configs
+incremental_alter_configs describe_log_dirs delete_records elect_leaders list_groups
+describe_groups delete_groups offset_fetch offset_delete consumer_group_describe list_offsets
+init_producer_id"""
+
+
+def test_what_costs_by_what_the_broker_has_is_always_put_aside(tmp_path: Path) -> None:
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        served = broker.dispatch._served
+        aside = {one.versions.api_key.name for one in served.values() if one.large_bytes == 0}
+        assert aside == set(ASIDE.split())
+        bounded = {one.versions.api_key for one in served.values() if one.most_bytes <= 1 << 20}
+        assert set(served) - bounded == {ApiKey.produce}
+
+
+def test_who_names_a_topic_a_thousand_times_is_told_of_it_once(tmp_path: Path) -> None:
+    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
+        caller = Caller(broker)
+        types = caller.types(ApiKey.metadata, 4)
+        topics = (types.MetadataRequestTopic(name="t"),) * 1000
+        answer = caller.call(ApiKey.metadata, 4, topics=topics, allow_auto_topic_creation=True)
+        assert [topic.name for topic in answer.topics] == ["t"]
+        types = caller.types(ApiKey.describe_configs, 1)
+        one = types.DescribeConfigsResource(
+            resource_type=2, resource_name="t", configuration_keys=None
+        )
+        answer = caller.call(
+            ApiKey.describe_configs, 1, resources=(one,) * 1000, include_synonyms=True
+        )
+        assert [result.resource_name for result in answer.results] == ["t"]
+        answer = caller.call(ApiKey.describe_groups, 0, groups=("g",) * 1000)
+        assert [group.group_id for group in answer.groups] == ["g"]

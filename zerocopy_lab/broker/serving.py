@@ -23,8 +23,11 @@ from zerocopy_lab.protocol.framing import Reply, Request
 from zerocopy_lab.protocol.versions import ApiKey, VersionRange
 
 #: From this length on a request is answered in a thread of its own. Those of real clients are
-#: mostly below a kibibyte. (0, for one that costs by what the broker has: always there.)
+#: mostly below a kibibyte.
 LARGE_BYTES = 16 << 10
+
+#: For what costs by the topics, groups and files that the broker has, however short the request is.
+ASIDE = 0
 
 #: Decoding makes objects of tens of bytes out of items of two: a hundred megabytes of them would
 #: become gigabytes. And whatever goes through all objects at once, be it to free them, stops

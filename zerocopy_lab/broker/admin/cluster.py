@@ -12,7 +12,7 @@ from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.authorized_operations import ON_CLUSTER, authorized
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import (
     ElectionNotNeeded,
     KafkaError,
@@ -62,7 +62,13 @@ class ClusterHandler:
             ),
         )
 
-    @answers(ApiKey.describe_log_dirs, 1, 4, "3: one error for the whole; 4: size of the disk")
+    @answers(
+        ApiKey.describe_log_dirs,
+        1,
+        4,
+        "3: one error for the whole; 4: size of the disk",
+        large_bytes=ASIDE,
+    )
     def describe_log_dirs(self, request: Any, context: Request) -> messages.Entity:
         """What lies in which directory, in bytes. One that is offline has an error instead."""
         types = messages.response_types(context.api_key, context.api_version)
@@ -114,7 +120,7 @@ class ClusterHandler:
             usable_bytes=disk.f_bavail * disk.f_frsize,
         )
 
-    @answers(ApiKey.elect_leaders, 0, 2, "1: one error for the whole")
+    @answers(ApiKey.elect_leaders, 0, 2, "1: one error for the whole", large_bytes=ASIDE)
     def elect_leaders(self, request: Any, context: Request) -> messages.Entity:
         """Every partition is led by its only replica, so there is never anything to elect."""
         types = messages.response_types(context.api_key, context.api_version)

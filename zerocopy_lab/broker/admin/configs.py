@@ -22,7 +22,7 @@ from zerocopy_lab.broker.admin.config_entries import (
     topic_entries,
 )
 from zerocopy_lab.broker.admin.topic_changes import check_settings
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
     InvalidConfig,
@@ -62,13 +62,15 @@ class ConfigsHandler:
         self._settings = settings
         self._more = more
 
-    @answers(ApiKey.describe_configs, 1, 4, "3: types and descriptions")
+    @answers(ApiKey.describe_configs, 1, 4, "3: types and descriptions", large_bytes=ASIDE)
     def describe_configs(self, request: Any, context: Request) -> messages.Entity:
         """Every setting of each resource, or those asked for by name."""
         types = messages.response_types(context.api_key, context.api_version)
         results = tuple(
             self._describe(types, resource, request.include_synonyms)
-            for resource in request.resources
+            for resource in {
+                (r.resource_type, r.resource_name): r for r in request.resources
+            }.values()
         )
         return messages.make(types.DescribeConfigsResponse, results=results)
 
@@ -111,12 +113,12 @@ class ConfigsHandler:
         if name not in ("", str(self._settings.node_id)):
             raise InvalidRequest(f"there is no broker {name}, only {self._settings.node_id}")
 
-    @answers(ApiKey.alter_configs, 0, 2, "the same in all of them")
+    @answers(ApiKey.alter_configs, 0, 2, "the same in all of them", large_bytes=ASIDE)
     def alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """Exactly these settings, and the default for all others."""
         return self._alter(request, context, "AlterConfigsResponse", keeps_others=False)
 
-    @answers(ApiKey.incremental_alter_configs, 0, 1, "the same in all of them")
+    @answers(ApiKey.incremental_alter_configs, 0, 1, "the same in all of them", large_bytes=ASIDE)
     def incremental_alter_configs(self, request: Any, context: Request) -> messages.Entity:
         """One setting at a time; the others stay (KIP-339)."""
         return self._alter(request, context, "IncrementalAlterConfigsResponse", keeps_others=True)

@@ -20,7 +20,7 @@ from collections import Counter
 from typing import Any
 
 from zerocopy_lab.broker.admin.log_ends import check_leader_epoch
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError, UnsupportedVersion
 from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.protocol import messages
@@ -43,6 +43,7 @@ class ListOffsetsHandler:
         1,
         11,
         "4: leader epochs; 7: -3; 8: -4; 9: -5; 10: a time limit, for remote storage; 11: -6",
+        large_bytes=ASIDE,
     )
     def list_offsets(self, request: Any, context: Request) -> messages.Entity:
         """One offset and timestamp for every partition asked for."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import (
     FencedLeaderEpoch,
     InvalidTopic,
@@ -35,7 +35,7 @@ class LogEndsHandler:
         self._logs = logs
         self._on_delete = on_delete
 
-    @answers(ApiKey.delete_records, 0, 2, "the same in all of them")
+    @answers(ApiKey.delete_records, 0, 2, "the same in all of them", large_bytes=ASIDE)
     def delete_records(self, request: Any, context: Request) -> messages.Entity:
         """Move log start offsets up; -1 asks for the high watermark. The files follow later."""
         types = messages.response_types(context.api_key, context.api_version)

@@ -12,7 +12,7 @@ from typing import Any
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.authorized_operations import ON_CLUSTER, ON_TOPIC, authorized
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import (
     KafkaError,
@@ -50,6 +50,7 @@ class MetadataHandler:
         13,
         "1: null asks for all; 4: may it create; 8: what one is allowed to do; 10: topic ids; "
         "12: a topic by its id alone; 13: one error for the whole",
+        large_bytes=ASIDE,
     )
     def metadata(self, request: Any, context: Request) -> messages.Entity:
         """This broker, the cluster's id, and the topics asked for (all when none is named)."""
@@ -75,7 +76,9 @@ class MetadataHandler:
         if request.topics is None or (version == 0 and not request.topics):
             known = self._logs.topics()
             return [self._topic(types, request, name, known[name]) for name in sorted(known)]
-        return [self._answer_one(wanted, request, types, version) for wanted in request.topics]
+        # Who names a topic of many partitions ten thousand times is told of it once, as by Kafka.
+        once = {(topic.name, getattr(topic, "topic_id", None)): topic for topic in request.topics}
+        return [self._answer_one(wanted, request, types, version) for wanted in once.values()]
 
     def _answer_one(self, wanted: Any, request: Any, types: Any, version: int) -> Any:
         topic_id = getattr(wanted, "topic_id", None)

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import KafkaError, KafkaStorageError, TransactionalIdAuthorizationFailed
 from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.log.atomic_file import replace_file
@@ -48,7 +48,9 @@ class ProducerIds:
         if self._next:
             self._begin_block()  # that need not be found again at every start
 
-    @answers(ApiKey.init_producer_id, 0, 4, "3: the producer's last id and epoch")
+    @answers(
+        ApiKey.init_producer_id, 0, 4, "3: the producer's last id and epoch", large_bytes=ASIDE
+    )
     def init_producer_id(self, request: Any, context: Request) -> messages.Entity:
         """A new id with epoch 0; a producer that lost track of its sequence simply gets another
         one.

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from zerocopy_lab.broker.admin.config_entries import Layers, topic_entries
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError
 from zerocopy_lab.log import LogDirectories, TopicInfo
 from zerocopy_lab.protocol import messages
@@ -34,7 +34,11 @@ class TopicsHandler:
         self._changes = changes
 
     @answers(
-        ApiKey.create_topics, 2, 7, "4: the broker's defaults; 5: settings are told; 7: topic ids"
+        ApiKey.create_topics,
+        2,
+        7,
+        "4: the broker's defaults; 5: settings are told; 7: topic ids",
+        large_bytes=ASIDE,
     )
     def create_topics(self, request: Any, context: Request) -> messages.Entity:
         """Since version 5 the answer tells the settings of each new topic."""
@@ -64,7 +68,7 @@ class TopicsHandler:
             validate_only=validate_only,
         )
 
-    @answers(ApiKey.create_partitions, 0, 3, "the same in all of them")
+    @answers(ApiKey.create_partitions, 0, 3, "the same in all of them", large_bytes=ASIDE)
     def create_partitions(self, request: Any, context: Request) -> messages.Entity:
         """Topics only grow: the key of a record decides its partition, so fewer would mix keys."""
         types = messages.response_types(context.api_key, context.api_version)
@@ -80,7 +84,7 @@ class TopicsHandler:
         assignments = None if given is None else [part.broker_ids for part in given]
         self._changes.extend(wanted.name, wanted.count, assignments, validate_only=validate_only)
 
-    @answers(ApiKey.delete_topics, 1, 6, "5: error messages; 6: topic ids")
+    @answers(ApiKey.delete_topics, 1, 6, "5: error messages; 6: topic ids", large_bytes=ASIDE)
     def delete_topics(self, request: Any, context: Request) -> messages.Entity:
         """The topic is gone for clients at once; its files follow after `file.delete.delay.ms`."""
         types = messages.response_types(context.api_key, context.api_version)

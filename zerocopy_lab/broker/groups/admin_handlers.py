@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from zerocopy_lab.broker.authorized_operations import ON_GROUP, authorized
@@ -9,7 +10,7 @@ from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
 from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
 from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import GroupIdNotFound, KafkaError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
@@ -25,46 +26,54 @@ class GroupAdminHandlers:
         self._coordinator = coordinator
         self._offsets = offsets
 
-    @answers(ApiKey.describe_groups, 0, 6, "4: static members; 6: an error for an unknown group")
+    @answers(
+        ApiKey.describe_groups,
+        0,
+        6,
+        "4: static members; 6: an error for an unknown group",
+        large_bytes=ASIDE,
+    )
     def describe_groups(self, request: Any, context: Request) -> messages.Entity:
         """State, protocol and members. A group that nobody knows is Dead, and an error since
         version 6.
         """
         types = messages.response_types(context.api_key, context.api_version)
-        with self._coordinator.lock.held():
-            known = self._coordinator.groups
-            groups = tuple(
-                _described(types, group, operations_of(request))
-                if isinstance(group := known.get(group_id), ClassicGroup)
-                else _unknown(types, group_id, context.api_version)
-                for group_id in request.groups
-            )
+        describe = partial(self._describe, types, operations_of(request), context.api_version)
+        groups = tuple(describe(group_id) for group_id in dict.fromkeys(request.groups))
         return messages.make(types.DescribeGroupsResponse, groups=groups)
 
-    @answers(ApiKey.list_groups, 0, 5, "4: states; 5: types")
+    def _describe(self, types: Any, operations: int, version: int, group_id: str) -> Any:
+        with self._coordinator.lock.held():  # for one group: heartbeats want it in between
+            group = self._coordinator.groups.get(group_id)
+            if isinstance(group, ClassicGroup):
+                return _described(types, group, operations)
+        return _unknown(types, group_id, version)
+
+    @answers(ApiKey.list_groups, 0, 5, "4: states; 5: types", large_bytes=ASIDE)
     def list_groups(self, request: Any, context: Request) -> messages.Entity:
         """All groups, or those in the states and of the types asked for; case does not matter."""
         types = messages.response_types(context.api_key, context.api_version)
         states = {state.lower() for state in getattr(request, "states_filter", ())}
         kinds = {kind.lower() for kind in getattr(request, "types_filter", ())}
         with self._coordinator.lock.held():
-            groups = tuple(
-                messages.make(
-                    types.ListedGroup,
-                    group_id=group.group_id,
-                    protocol_type=group.protocol_type or "",
-                    group_state=str(group.state),
-                    group_type=group.kind,
-                )
-                for group in self._coordinator.groups.values()
-                if not states or group.state.lower() in states
-                if not kinds or group.kind in kinds
+            known = list(self._coordinator.groups.values())
+        groups = tuple(
+            messages.make(
+                types.ListedGroup,
+                group_id=group.group_id,
+                protocol_type=group.protocol_type or "",
+                group_state=str(group.state),
+                group_type=group.kind,
             )
+            for group in known
+            if not states or group.state.lower() in states
+            if not kinds or group.kind in kinds
+        )
         return messages.make(
             types.ListGroupsResponse, error_code=messages.error_code(0), groups=groups
         )
 
-    @answers(ApiKey.delete_groups, 0, 2, "the same in all of them")
+    @answers(ApiKey.delete_groups, 0, 2, "the same in all of them", large_bytes=ASIDE)
     def delete_groups(self, request: Any, context: Request) -> messages.Entity:
         """Groups without members, each with a result of its own."""
         types = messages.response_types(context.api_key, context.api_version)

@@ -16,7 +16,7 @@ from zerocopy_lab.broker.groups.consumer_coordinator import (
 )
 from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup, ConsumerMember
 from zerocopy_lab.broker.groups.consumer_records import by_topic
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import GroupIdNotFound
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages
@@ -74,7 +74,9 @@ class ConsumerGroupHandlers:
             assignment=assignment,
         )
 
-    @answers(ApiKey.consumer_group_describe, 0, 1, "1: of which protocol a member is")
+    @answers(
+        ApiKey.consumer_group_describe, 0, 1, "1: of which protocol a member is", large_bytes=ASIDE
+    )
     def describe(self, request: Any, context: Request) -> messages.Entity:
         """State, epochs, and for each member what it reads and is to read."""
         types = messages.response_types(context.api_key, context.api_version)
@@ -83,7 +85,7 @@ class ConsumerGroupHandlers:
         groups = [
             self._coordinator.look_at(group_id, lambda g: _described(types, g, names, operations))
             or _unknown(types, group_id)
-            for group_id in request.group_ids
+            for group_id in dict.fromkeys(request.group_ids)
         ]
         return messages.make(types.ConsumerGroupDescribeResponse, groups=tuple(groups))
 

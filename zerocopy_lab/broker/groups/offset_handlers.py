@@ -11,7 +11,7 @@ from typing import Any
 
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
-from zerocopy_lab.broker.serving import answers
+from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import KafkaError, UnknownTopicOrPartition
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages
@@ -80,6 +80,7 @@ class GroupOffsetHandlers:
         1,
         9,
         "2: null asks for all; 5: leader epochs; 8: several groups; 9: members",
+        large_bytes=ASIDE,
     )
     def offset_fetch(self, request: Any, context: Request) -> messages.Entity:
         """The committed offsets of the partitions asked for, or of all (topics = null)."""
@@ -89,7 +90,8 @@ class GroupOffsetHandlers:
             names = types.OffsetFetchResponseTopic, types.OffsetFetchResponsePartition
             topics = self._fetch(request.group_id, request.topics, *names)
             return messages.make(types.OffsetFetchResponse, topics=topics, error_code=no_error)
-        groups = tuple(self._fetch_of_group(types, group) for group in request.groups)
+        once = dict.fromkeys(request.groups)
+        groups = tuple(self._fetch_of_group(types, group) for group in once)
         return messages.make(types.OffsetFetchResponse, groups=groups)
 
     def _fetch_of_group(self, types: Any, group: Any) -> messages.Entity:
@@ -135,7 +137,7 @@ class GroupOffsetHandlers:
             for topic, partitions in wanted.items()
         )
 
-    @answers(ApiKey.offset_delete, 0, 0, "the same in all of them")
+    @answers(ApiKey.offset_delete, 0, 0, "the same in all of them", large_bytes=ASIDE)
     def offset_delete(self, request: Any, context: Request) -> messages.Entity:
         """Forget offsets of topics that the group does not read (any more)."""
         wanted = [
