@@ -27,7 +27,7 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Client, Later, Reply, Request
+from zerocopy_lab.protocol.framing import Later, Reply, Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _GROUP_KEY_TYPE = 0
@@ -52,7 +52,12 @@ class GroupHandlers:
         self._consumers = consumers
         self._addresses = addresses
 
-    @answers(ApiKey.find_coordinator, 0, 4, "1: types of key; 4: several keys")
+    @answers(
+        ApiKey.find_coordinator,
+        0,
+        6,
+        "1: types of key; 4: several keys; 5 and 6: other types of key, which are refused",
+    )
     def find_coordinator(self, request: Any, context: Request) -> messages.Entity:
         """This broker coordinates every group; transactions it refuses, so that nobody waits for
         them.
@@ -61,21 +66,26 @@ class GroupHandlers:
         key_type = getattr(request, "key_type", _GROUP_KEY_TYPE)
         if context.api_version < _FIND_TAKES_MANY:
             found = types.FindCoordinatorResponse
-            return self._coordinator_of(found, request.key, key_type, context.client)
+            return self._coordinator_of(found, request.key, key_type, context)
         several = (
-            self._coordinator_of(types.Coordinator, key, key_type, context.client)
+            self._coordinator_of(types.Coordinator, key, key_type, context)
             for key in request.coordinator_keys
         )
         return messages.make(types.FindCoordinatorResponse, coordinators=tuple(several))
 
     def _coordinator_of(
-        self, entity_type: type[Any], key: str, key_type: int, client: Client
+        self, entity_type: type[Any], key: str, key_type: int, context: Request
     ) -> messages.Entity:
-        node_id, host, port = self._addresses.for_client(client)
+        node_id, host, port = self._addresses.for_client(context.client)
         error: KafkaError | None = None
         if key_type == _TRANSACTION_KEY_TYPE:
-            # The code that clients take for final; after others they ask again for ever.
-            error = TransactionalIdAuthorizationFailed("this broker has no transactions")
+            # librdkafka, which speaks version 2 at most, takes no other code for final; Java, which
+            # speaks the newest, shows our words with any code but this one. (kafkajs swallows both,
+            # and says that it found no group coordinator.)
+            old = context.api_version < _FIND_TAKES_MANY
+            error = (TransactionalIdAuthorizationFailed if old else InvalidRequest)(
+                "this broker has no transactions: leave out transactional.id"
+            )
         elif key_type != _GROUP_KEY_TYPE:
             error = InvalidRequest(f"coordinators of type {key_type} are unknown to this broker")
         if error is not None:

@@ -1,6 +1,7 @@
 """OffsetCommit, OffsetFetch and OffsetDelete: what a group has read, as messages.
 
-`OffsetFetch` answers for one group, and since version 8 for several at once.
+Topics are named by their names, and since version 10 by their ids: a commit for a topic that was
+deleted cannot hit another one of the same name.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from typing import Any
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.broker.serving import ASIDE, answers
-from zerocopy_lab.errors import KafkaError, UnknownTopicOrPartition
+from zerocopy_lab.errors import KafkaError, UnknownTopicId, UnknownTopicOrPartition
 from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey
 
 _FETCH_TAKES_MANY_GROUPS = 8
+_FETCH_NAMES_TOPICS_BY_ID = 10
 
 #: What Kafka answers for a partition that the group has committed nothing for.
 _NOTHING = CommittedOffset(offset=-1, leader_epoch=-1, metadata="", commit_time_ms=-1)
+
+#: Instead of a name, for an id that no topic has.
+_NO_NAME = ""
 
 
 class GroupOffsetHandlers:
@@ -31,25 +36,38 @@ class GroupOffsetHandlers:
         self._offsets = offsets
         self._logs = logs
 
+    def _name(self, topic: Any) -> str:
+        if hasattr(topic, "name"):
+            return str(topic.name)
+        try:
+            return self._logs.name_of(topic.topic_id)
+        except UnknownTopicId:
+            return _NO_NAME
+
     @answers(
-        ApiKey.offset_commit, 2, 9, "5: no retention time; 6: leader epochs; 7: static members"
+        ApiKey.offset_commit,
+        2,
+        10,
+        "5: no retention time; 6: leader epochs; 7: static members; 9: members' epochs; "
+        "10: ids of topics",
     )
     def offset_commit(self, request: Any, context: Request) -> messages.Entity:
         """Every partition has a result of its own; what has none of its own shares the group's
         error.
         """
         now_ms = time.time_ns() // 1_000_000
+        named = [(self._name(topic), topic) for topic in request.topics]
         wanted = {
-            (topic.name, part.partition_index): CommittedOffset(
+            (name, part.partition_index): CommittedOffset(
                 part.committed_offset,
                 getattr(part, "committed_leader_epoch", -1),
                 part.committed_metadata or "",
                 now_ms,
             )
-            for topic in request.topics
+            for name, topic in named
             for part in topic.partitions
         }
-        results: dict[Where, KafkaError | None] = self._unknown(wanted)
+        results = self._unknown(wanted)
         known = {where: offset for where, offset in wanted.items() if where not in results}
         try:
             results |= self._offsets.commit(
@@ -65,12 +83,14 @@ class GroupOffsetHandlers:
         types = messages.response_types(context.api_key, context.api_version)
         return messages.make(
             types.OffsetCommitResponse,
-            topics=_per_partition(request, results, "OffsetCommitResponse", types),
+            topics=_per_partition(named, results, "OffsetCommitResponse", types),
         )
 
     def _unknown(self, wanted: Iterable[Where]) -> dict[Where, KafkaError | None]:
         return {
             where: UnknownTopicOrPartition(f"{where[0]}-{where[1]}")
+            if where[0] != _NO_NAME
+            else UnknownTopicId("no topic has this id")
             for where in wanted
             if self._logs.get(*where) is None
         }
@@ -78,28 +98,28 @@ class GroupOffsetHandlers:
     @answers(
         ApiKey.offset_fetch,
         1,
-        9,
-        "2: null asks for all; 5: leader epochs; 8: several groups; 9: members",
+        10,
+        "2: null asks for all; 5: leader epochs; 8: several groups; 9: members (KIP-848); "
+        "10: ids of topics",
         large_bytes=ASIDE,
     )
     def offset_fetch(self, request: Any, context: Request) -> messages.Entity:
         """The committed offsets of the partitions asked for, or of all (topics = null)."""
         types = messages.response_types(context.api_key, context.api_version)
-        no_error = messages.error_code(0)
         if context.api_version < _FETCH_TAKES_MANY_GROUPS:
-            names = types.OffsetFetchResponseTopic, types.OffsetFetchResponsePartition
-            topics = self._fetch(request.group_id, request.topics, *names)
+            of_topic = types.OffsetFetchResponseTopic, types.OffsetFetchResponsePartition
+            topics = self._fetch(request, *of_topic)
+            no_error = messages.error_code(0)
             return messages.make(types.OffsetFetchResponse, topics=topics, error_code=no_error)
         once = dict.fromkeys(request.groups)
-        groups = tuple(self._fetch_of_group(types, group) for group in once)
+        groups = tuple(self._fetch_group(types, group) for group in once)
         return messages.make(types.OffsetFetchResponse, groups=groups)
 
-    def _fetch_of_group(self, types: Any, group: Any) -> messages.Entity:
+    def _fetch_group(self, types: Any, group: Any) -> messages.Entity:
+        of_topic = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
         code, topics = 0, ()
-        who = getattr(group, "member_id", None), getattr(group, "member_epoch", -1)
-        names = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
         try:
-            topics = self._fetch(group.group_id, group.topics, *names, *who)
+            topics = self._fetch(group, *of_topic)
         except KafkaError as refusal:
             code = refusal.code
         return messages.make(
@@ -110,40 +130,52 @@ class GroupOffsetHandlers:
         )
 
     def _fetch(
-        self,
-        group_id: str,
-        topics: Any,
-        topic_type: type[Any],
-        partition_type: type[Any],
-        member_id: str | None = None,
-        member_epoch: int = -1,
+        self, asked: Any, topic_type: type[Any], partition_type: type[Any]
     ) -> tuple[messages.Entity, ...]:
-        committed = self._offsets.committed(group_id, member_id, member_epoch)
-        if topics is None:
-            wanted: dict[str, list[int]] = {}
-            for topic, partition in sorted(committed):
-                wanted.setdefault(topic, []).append(partition)
+        """What one group, `asked` for, has committed. Raises UnknownMemberId, StaleMemberEpoch."""
+        who = getattr(asked, "member_id", None), getattr(asked, "member_epoch", -1)
+        committed = self._offsets.committed(asked.group_id, *who)
+        known = self._logs.topics()
+        by_id = topic_type.__version__ >= _FETCH_NAMES_TOPICS_BY_ID
+        wanted: list[tuple[str, Any, Iterable[int]]]
+        if asked.topics is not None:
+            wanted = [
+                (self._name(topic), getattr(topic, "topic_id", None), topic.partition_indexes)
+                for topic in asked.topics
+            ]
         else:
-            wanted = {topic.name: topic.partition_indexes for topic in topics}
+            partitions: dict[str, list[int]] = {}
+            for name, partition in sorted(committed):
+                partitions.setdefault(name, []).append(partition)
+            wanted = [
+                (name, known[name].topic_id if name in known else None, indexes)
+                for name, indexes in partitions.items()
+                if name in known or not by_id  # nobody could say which topic that was
+            ]
         return tuple(
             messages.make(
                 topic_type,
-                name=topic,
+                name=name,
+                topic_id=topic_id,
                 partitions=tuple(
-                    _fetched(partition_type, partition, committed.get((topic, partition), _NOTHING))
-                    for partition in partitions
+                    _fetched(
+                        partition_type,
+                        partition,
+                        committed.get((name, partition), _NOTHING),
+                        UnknownTopicId.code if name == _NO_NAME else 0,
+                    )
+                    for partition in indexes
                 ),
             )
-            for topic, partitions in wanted.items()
+            for name, topic_id, indexes in wanted
         )
 
     @answers(ApiKey.offset_delete, 0, 0, "the same in all of them", large_bytes=ASIDE)
     def offset_delete(self, request: Any, context: Request) -> messages.Entity:
         """Forget offsets of topics that the group does not read (any more)."""
+        named = [(topic.name, topic) for topic in request.topics]
         wanted = [
-            (topic.name, part.partition_index)
-            for topic in request.topics
-            for part in topic.partitions
+            (name, part.partition_index) for name, topic in named for part in topic.partitions
         ]
         results = self._unknown(wanted)
         known = [where for where in wanted if where not in results]
@@ -152,12 +184,12 @@ class GroupOffsetHandlers:
         return messages.make(
             types.OffsetDeleteResponse,
             error_code=messages.error_code(0),
-            topics=_per_partition(request, results, "OffsetDeleteResponse", types),
+            topics=_per_partition(named, results, "OffsetDeleteResponse", types),
         )
 
 
 def _fetched(
-    partition_type: type[Any], partition: int, committed: CommittedOffset
+    partition_type: type[Any], partition: int, committed: CommittedOffset, code: int
 ) -> messages.Entity:
     return messages.make(
         partition_type,
@@ -165,12 +197,15 @@ def _fetched(
         committed_offset=committed.offset,
         committed_leader_epoch=committed.leader_epoch,
         metadata=committed.metadata,
-        error_code=messages.error_code(0),
+        error_code=messages.error_code(code),
     )
 
 
 def _per_partition(
-    request: Any, results: Mapping[Where, KafkaError | None], prefix: str, types: Any
+    named: Iterable[tuple[str, Any]],
+    results: Mapping[Where, KafkaError | None],
+    prefix: str,
+    types: Any,
 ) -> tuple[messages.Entity, ...]:
     """The topics of a response that has nothing but an error code for every partition."""
     topic_type, partition_type = (
@@ -186,10 +221,9 @@ def _per_partition(
     return tuple(
         messages.make(
             topic_type,
-            name=topic.name,
-            partitions=tuple(
-                partition(topic.name, part.partition_index) for part in topic.partitions
-            ),
+            name=name,
+            topic_id=getattr(topic, "topic_id", None),
+            partitions=tuple(partition(name, part.partition_index) for part in topic.partitions),
         )
-        for topic in request.topics
+        for name, topic in named
     )
