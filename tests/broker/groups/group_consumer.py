@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -35,6 +36,19 @@ def read_all(messages: Iterable[tuple[Any, Any, Any]]) -> dict[int, int]:
 
 
 def confluent(bootstrap: str, group: str, topic: str) -> None:
+    times: dict[str, str | int] = {
+        "session.timeout.ms": SESSION_MS,
+        "heartbeat.interval.ms": HEARTBEAT_MS,
+    }
+    _confluent(bootstrap, group, topic, times)
+
+
+def confluent_of_the_new_protocol(bootstrap: str, group: str, topic: str) -> None:
+    """KIP-848, where the broker says how often it wants to hear of a member."""
+    _confluent(bootstrap, group, topic, {"group.protocol": "consumer"})
+
+
+def _confluent(bootstrap: str, group: str, topic: str, of_group: dict[str, str | int]) -> None:
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     consumer = Consumer(
@@ -43,14 +57,21 @@ def confluent(bootstrap: str, group: str, topic: str) -> None:
             "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": HEARTBEAT_MS,
             "reconnect.backoff.max.ms": 500,
+            **of_group,
         }
     )
-    consumer.subscribe(
-        [topic], on_assign=lambda _, parts: say(assigned=[p.partition for p in parts])
-    )
+    owned: set[int] = set()
+
+    def gained(_: Any, parts: list[Any]) -> None:
+        owned.update(p.partition for p in parts)
+        say(assigned=sorted(owned))
+
+    def lost(_: Any, parts: list[Any]) -> None:
+        owned.difference_update(p.partition for p in parts)
+        say(assigned=sorted(owned))
+
+    consumer.subscribe([topic], on_assign=gained, on_revoke=lost)
     while True:
         batch = [m for m in consumer.consume(50, 0.2) if m.error() is None]
         upto = read_all((m.partition(), m.offset(), m.value()) for m in batch)
@@ -147,11 +168,32 @@ async def _aiokafka(bootstrap: str, group: str, topic: str) -> None:
                 say(refused=str(refused))
 
 
+def java(bootstrap: str, group: str, topic: str, *options: str) -> None:
+    """Kafka's own verifiable consumer, in this process's place: its words are other ones."""
+    from zerocopy_lab.running.apache_kafka import java_command
+    from zerocopy_lab.running.kafka_tools import class_of
+
+    where = ["--bootstrap-server", bootstrap, "--group-id", group, "--topic", topic]
+    command = java_command(class_of("kafka-verifiable-consumer"), [*where, "--verbose", *options])
+    os.execvp(command[0], command)
+
+
+def java_of_the_new_protocol(bootstrap: str, group: str, topic: str) -> None:
+    """KIP-848."""
+    java(bootstrap, group, topic, "--group-protocol", "consumer")
+
+
+JAVA: dict[str, Callable[[str, str, str], None]] = {
+    "java": lambda *where: java(*where, "--session-timeout", str(SESSION_MS)),
+    "java, KIP-848": java_of_the_new_protocol,
+}
+
 LIBRARIES: dict[str, Callable[[str, str, str], None]] = {
     "confluent-kafka": confluent,
+    "confluent-kafka, KIP-848": confluent_of_the_new_protocol,
     "kafka-python": kafka_python,
     "aiokafka": lambda *where: asyncio.run(_aiokafka(*where)),
 }
 
 if __name__ == "__main__":
-    LIBRARIES[sys.argv[1]](*sys.argv[2:])
+    {**LIBRARIES, **JAVA}[sys.argv[1]](*sys.argv[2:])

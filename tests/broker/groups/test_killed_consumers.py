@@ -17,12 +17,22 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from tests.broker.groups.group_consumer import LIBRARIES
+from tests.broker.groups.group_consumer import HEARTBEAT_MS, JAVA, LIBRARIES, SESSION_MS
+from zerocopy_lab.running import apache_kafka
 from zerocopy_lab.running.running_broker import RunningBroker
 
 PARTITIONS = 10
 MESSAGES = 2_000
 TOPIC = "shared"
+#: In the new protocol these are the broker's; in the classic one each member says its own.
+TIMES = (
+    f"--set=group.consumer.session.timeout.ms={SESSION_MS}",
+    f"--set=group.consumer.heartbeat.interval.ms={HEARTBEAT_MS}",
+)
+
+NO_JAVA = apache_kafka.unavailable()
+OF_KAFKA = (pytest.mark.kafka, pytest.mark.skipif(NO_JAVA is not None, reason=str(NO_JAVA)))
+ALL = [*LIBRARIES, *(pytest.param(name, marks=OF_KAFKA) for name in JAVA)]
 
 
 class ConsumerProcess:
@@ -62,13 +72,27 @@ class ConsumerProcess:
         self._complaints.extend(self.process.stderr)
 
     def _take(self, event: dict[str, Any]) -> None:
-        if "read" in event:
+        if "name" in event:
+            self._take_from_java(event)
+        elif "read" in event:
             partition, offset, value = event["read"]
             self.read.append((partition, offset, value))
         elif "assigned" in event:
             self.assigned = set(event["assigned"])
         elif "committed" in event:
             self.committed.update({int(p): o for p, o in event["committed"].items()})
+
+    def _take_from_java(self, event: dict[str, Any]) -> None:
+        partitions = {one["partition"] for one in event.get("partitions", ())}
+        match event["name"]:
+            case "record_data":
+                self.read.append((event["partition"], event["offset"], event["value"]))
+            case "partitions_assigned":
+                self.assigned |= partitions
+            case "partitions_revoked":
+                self.assigned -= partitions
+            case "offsets_committed" if event["success"]:
+                self.committed.update({o["partition"]: o["offset"] for o in event["offsets"]})
 
     def wait_until(self, condition: Any, what: str) -> None:
         with self._changed:
@@ -133,9 +157,9 @@ def check_at_least_once(dead: ConsumerProcess, alive: ConsumerProcess) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", ALL)
 def test_the_other_member_takes_over(library: str, data_dir: Path) -> None:
-    with RunningBroker(data_dir) as broker:
+    with RunningBroker(data_dir, options=TIMES) as broker:
         create_topic(broker.bootstrap)
         with (
             ConsumerProcess(library, broker.bootstrap) as victim,
@@ -151,11 +175,11 @@ def test_the_other_member_takes_over(library: str, data_dir: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", ALL)
 def test_the_other_member_takes_over_from_a_broker_that_was_killed_too(
     library: str, data_dir: Path
 ) -> None:
-    with RunningBroker(data_dir) as broker:
+    with RunningBroker(data_dir, options=TIMES) as broker:
         port = broker.port
         create_topic(broker.bootstrap)
         with (
@@ -167,7 +191,7 @@ def test_the_other_member_takes_over_from_a_broker_that_was_killed_too(
             victim.wait_until(lambda c: len(c.committed) == PARTITIONS // 2, "commits")
             broker.kill()
             victim.kill()
-            with RunningBroker(data_dir, options=["--port", str(port)]) as again:
+            with RunningBroker(data_dir, options=[*TIMES, "--port", str(port)]) as again:
                 produce(again.bootstrap, range(MESSAGES // 2, MESSAGES))
                 heir.wait_until(has_everything, "all partitions to the end")
     check_at_least_once(victim, heir)
