@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -295,21 +297,26 @@ def test_no_directory_is_special_when_one_cannot_be_written(
 
 
 @pytest.mark.parametrize("number", [23, 28, 12])  # ENFILE, ENOSPC, ENOMEM: they pass
-@pytest.mark.parametrize("operation", ["rename", "mkdir", "replace"])
+@pytest.mark.parametrize("operation", ["rename", "mkdir", "replace", "open"])
 @pytest.mark.usefixtures("no_fsync")
 def test_what_was_refused_is_not_there_and_what_was_deleted_does_not_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, number: int
 ) -> None:
     """While file operations fail, from any one of them on, for a reason that passes."""
-    owner = os if operation == "replace" else Path
-    works = getattr(owner, operation)
-    for first in range(6):
+    owner = os if operation in ("replace", "open") else Path
+    works, opens = getattr(owner, operation), builtins.open
+    for first in range(24 if operation == "open" else 6):
         disk = tmp_path / str(first)
         logs = open_logs(disk)
         logs.create_topic("goes", 3, COMPACTED)
         count = 0
 
-        def fails(*arguments: object, first: int = first, **named: object) -> object:
+        def fails(
+            *arguments: object,
+            first: int = first,
+            works: Callable[..., object] = works,
+            **named: object,
+        ) -> object:
             nonlocal count
             count += 1
             if count > first:
@@ -318,6 +325,8 @@ def test_what_was_refused_is_not_there_and_what_was_deleted_does_not_come_back(
 
         with monkeypatch.context() as patched:
             patched.setattr(owner, operation, fails)
+            if operation == "open":
+                patched.setattr(builtins, "open", partial(fails, works=opens))
             outcomes = {}
             for name, change in (
                 ("comes", lambda logs=logs: logs.create_topic("comes", 3, COMPACTED)),

@@ -229,15 +229,18 @@ class LogDirectories(Partitions):
         On an error everything is as before.
         """
         before, made = self._registry, list[PartitionLog]()
+        missing = self._missing(registry)
         try:
             self._directories.write_topics(registry)
-            for key in self._missing(registry):
+            for key in missing:
                 others = (*self.logs(), *made)
                 info = registry.topics[key.topic]
                 made.append(self._files.create(key, info, others, registry.deleting))
             self._directories.sync()
         except OSError as error:
-            stays = {log.topic_id for log in made if not self._files.take_back(log)}
+            for log in made:
+                self._files.take_back(log)
+            stays = {registry.topics[k.topic].topic_id for k in missing if self._files.is_there(k)}
             stays -= {info.topic_id for info in before.topics.values()}
             self._know(before._replace(deleting=before.deleting | stays))
             with logged(f"taking back: {action}"):

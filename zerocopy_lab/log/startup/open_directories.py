@@ -105,7 +105,7 @@ class OpenDirectories:
 
     def repair_topics(self, registry: Registry) -> None:
         """If the last change neither came through nor could be taken back: now it may."""
-        if self._unwritten:
+        if self._unwritten and self.online:
             with logged("writing down what was taken back"):
                 self.write_topics(registry)
 

@@ -9,7 +9,6 @@ put aside renamed at once, removed after file.delete.delay.ms (leftovers.py)
 from __future__ import annotations
 
 import logging
-import shutil
 import uuid
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ from zerocopy_lab.log.startup.loading import Checkpoints, DamagedLog, load_parti
 from zerocopy_lab.log.startup.log_directory import LogDirectory
 from zerocopy_lab.log.startup.open_directories import OpenDirectories
 from zerocopy_lab.log.startup.topic_registry import Registry
+from zerocopy_lab.log.upkeep.housekeeping_round import logged
 
 _LOGGER = logging.getLogger(__name__)
 #: A directory that nobody announced, "flights-4000000000", must not make us fill the gap before it.
@@ -55,6 +55,9 @@ class PartitionDirectories:
         known = registry.topics.get(key.topic)
         if known is None and key.partition >= MOST_ADOPTED:
             raise DamagedLog(f"{path}: no topic of so many partitions is known here")
+        if topic_id is None and known is None and not any(path.glob("*.log")):
+            _finish_deletion(path, key)  # of a topic that could not be made
+            return None
         if topic_id is None:  # a crash while it was made; or a Kafka older than topic ids
             topic_id = known.topic_id if known else uuid.uuid4()
             save_topic_id(path, topic_id)
@@ -91,7 +94,12 @@ class PartitionDirectories:
             # What the checkpoints say of an older topic of this name does not apply.
             return self._load(path, key, info, Checkpoints(was_clean=True))
         except OSError:
-            shutil.rmtree(path, ignore_errors=True)  # it holds nothing yet
+            # A new name first, which needs no descriptor: under this one, the next start would
+            # take what is left for a topic's.
+            aside = path.with_name(name_of_deleted(key))
+            with logged(f"removing {path}"):
+                path.rename(aside)
+                self._remove_soon(aside)
             raise
 
     def _load(
@@ -108,19 +116,21 @@ class PartitionDirectories:
             clock_ms=self._clock_ms,
         )
 
-    def take_back(self, log: PartitionLog) -> bool:
-        """Remove one that nobody has seen yet, at once: a full disk needs the room to say so. False
-        if it stays under its name.
-        """
+    def take_back(self, log: PartitionLog) -> None:
+        """Remove one that nobody has seen yet, at once: a full disk needs the room to say so."""
         key = TopicPartition(log.topic, log.partition)
         aside = log.directory.with_name(name_of_deleted(key))
-        try:
+        with logged(f"removing {log.directory}"):
             log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
-        except OSError as error:
-            _LOGGER.error("removing %s: %s", log.directory, error)
-            return False
-        remove(aside)
-        return True
+            self._remove_soon(aside)
+
+    def _remove_soon(self, aside: Path) -> None:
+        if not remove(aside):
+            self._leftovers.add(aside, self._clock_ms() + PATIENCE_MS)
+
+    def is_there(self, key: TopicPartition) -> bool:
+        """Whether anything has the partition's name."""
+        return any((path / str(key)).exists() for path in self._directories.online)
 
     def delete(self, key: TopicPartition, log: PartitionLog | None, info: TopicInfo) -> bool:
         """Put it aside, from wherever it lies. Whether none is left under its name, as far as we
