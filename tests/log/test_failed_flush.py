@@ -58,14 +58,17 @@ def test_a_refused_batch_is_not_there(
     path = log.directory / f"{0:020d}.log"
     size_bytes = path.stat().st_size
     fail(".log", number)
-    two = batch(b"two", producer_id=producer_id, sequence=1)
+
+    def two() -> memoryview:
+        return batch(b"two", producer_id=producer_id, sequence=1)
+
     with pytest.raises(KafkaStorageError, match="fsync"):
-        log.append(memoryview(bytearray(two)))
+        log.append(two())
     assert path.stat().st_size == size_bytes, "the next start would find it"
     assert log.log_end_offset == log.high_watermark == 1
     # What the kernel could not write may be gone, and no later fsync would say so.
     with pytest.raises(KafkaStorageError):
-        log.append(two)
+        log.append(two())
     with pytest.raises(KafkaStorageError):
         log.read(0, 1000)
     assert list(logs.offline) == [tmp_path]
@@ -75,7 +78,7 @@ def test_a_refused_batch_is_not_there(
     logs = open_logs(tmp_path, flush_messages="1")
     log = log_in(logs)
     assert [record.value for record in read_all(log)] == [b"one"]
-    assert log.append(two).base_offset == 1
+    assert log.append(two()).base_offset == 1
     assert [record.value for record in read_all(log)] == [b"one", b"two"]
     logs.close()
     assert verify(tmp_path, deep=True).faults == []

@@ -38,7 +38,12 @@ class StateUnknown(OSError):
 
 def passes(error: OSError) -> bool:
     """Whether things are as before the error, and the same may succeed later."""
-    return error.errno in _PASSING and not isinstance(error, StateUnknown)
+    return has_passing_reason(error) and not isinstance(error, StateUnknown)
+
+
+def has_passing_reason(error: Exception) -> bool:
+    """Whether, once everything was read anew, it may go on."""
+    return isinstance(error, OSError) and error.errno in _PASSING
 
 
 def force(fd: int, path: Path, *, data_only: bool = False) -> None:

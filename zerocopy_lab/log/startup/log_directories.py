@@ -35,9 +35,10 @@ from zerocopy_lab.log.startup.log_directory import LogDirectory
 from zerocopy_lab.log.startup.open_directories import OpenDirectories
 from zerocopy_lab.log.startup.partition_directories import PartitionDirectories
 from zerocopy_lab.log.startup.topic_registry import Registry, read_topics
-from zerocopy_lab.log.upkeep.housekeeping_round import Rounds, logged
+from zerocopy_lab.log.upkeep.housekeeping_round import Rounds
 
 _LOGGER = logging.getLogger(__name__)
+RETRY_INTERVAL_MS = 10_000  # a directory whose reason to be offline may be over
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
 
 
@@ -56,7 +57,8 @@ class LogDirectories(Partitions):
         self._files = PartitionDirectories(self._directories, self.open_files, clock_ms)
         self._registry = Registry()
         self._last_checkpoint_ms = clock_ms()
-        self._rounds = Rounds(self.open_files, clock_ms())
+        self._next_try_ms = clock_ms() + RETRY_INTERVAL_MS
+        self._rounds = Rounds(self.open_files, clock_ms(), self._directories.complaints)
 
     @classmethod
     def open(
@@ -199,7 +201,7 @@ class LogDirectories(Partitions):
     def finish_deletions(self, forget: Callable[[str], None]) -> None:
         """After the start: what was being deleted when the broker ended (see `delete_topic`)."""
         for topic in self._registry.forgetting:
-            with logged(f"finishing the deletion of {topic}"):
+            with self._directories.complaints.about(f"finishing the deletion of {topic}"):
                 forget(topic)
                 self._deleted(topic, set())
 
@@ -211,7 +213,7 @@ class LogDirectories(Partitions):
                 self._change(done, f"finish the deletion of {topic}")
             elif done != now:
                 self._know(done)
-                with logged(f"writing down that {topic} is gone"):
+                with self._directories.complaints.about(f"writing down that {topic} is gone"):
                     self._directories.write_topics(done)
 
     def _clear_away(self, topic: str, known: TopicInfo) -> bool:
@@ -243,7 +245,7 @@ class LogDirectories(Partitions):
             stays = {registry.topics[k.topic].topic_id for k in missing if self._files.is_there(k)}
             stays -= {info.topic_id for info in before.topics.values()}
             self._know(before._replace(deleting=before.deleting | stays))
-            with logged(f"taking back: {action}"):
+            with self._directories.complaints.about(f"taking back: {action}"):
                 self._directories.write_topics(self._registry)
             raise KafkaStorageError(f"cannot {action}: {error}") from error
         self._add(made)
@@ -266,25 +268,29 @@ class LogDirectories(Partitions):
     # Starting
 
     def _load_all(self) -> None:
-        """Open what is there, make what is announced but not there, and write down what is there
-        but not announced.
-        """
         self._directories.revision, written_down = read_topics(
             self._directories.online, self._at_start
         )
         self.defaults = written_down.defaults(self._at_start)
         self._registry = written_down
-        for directory in list(self._directories.online.values()):
+        self._take_in(list(self._directories.online.values()))
+
+    def _take_in(self, directories: Iterable[LogDirectory]) -> None:
+        """Open what is there, make what is announced but not there, and write down what is there
+        but not announced.
+        """
+        written_down = self._registry
+        for directory in directories:
             try:
                 for key in partitions_in(directory.path):
                     self._load(directory, key)
             except OSError as error:  # also one that passes: what was not seen is not missing
-                self._directories.take_offline(directory.path, str(error))
+                self._directories.take_offline(directory.path, error)
         if not self.offline and not self._refused:  # nothing is left of them
             self._registry = self._registry._replace(deleting=frozenset())
         for key in self._missing(self._registry):
             self._make_anew(key)
-        with logged("writing down the topics that were found"):
+        with self._directories.complaints.about("writing down the topics that were found"):
             self._directories.sync()
             if self._registry != written_down:
                 self._directories.write_topics(self._registry)
@@ -327,6 +333,9 @@ class LogDirectories(Partitions):
 
         What goes wrong with one partition is logged and does not keep the others waiting.
         """
+        if now_ms >= self._next_try_ms:
+            self._next_try_ms = now_ms + RETRY_INTERVAL_MS
+            self._bring_back()
         self._rounds.look_after(self.logs(), now_ms)
         is_due = now_ms - self._last_checkpoint_ms >= CHECKPOINT_INTERVAL_MS
         with self._lock:  # else a topic that is deleted meanwhile would be written down again
@@ -335,6 +344,23 @@ class LogDirectories(Partitions):
         if is_due:
             self._last_checkpoint_ms = now_ms
         self._files.sweep(now_ms)
+
+    def _bring_back(self) -> None:
+        with self._lock:
+            back = self._directories.bring_back(self._at_start)
+            if not back:
+                return
+            # What was refused because of them is there now, or certain to be nowhere.
+            others = self._directories.online.keys() - {directory.path for directory in back}
+            self._refused = {
+                key: why
+                for key, why in self._refused.items()
+                if any((path / str(key)).is_dir() for path in others)
+            }
+            self._take_in(back)
+            # They have slept through the changes.
+            with self._directories.complaints.about("writing down the topics"):
+                self._directories.write_topics(self._registry)
 
     def close(self) -> None:
         """Force everything to disk and mark the directories as in order."""

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zerocopy_lab.errors import KafkaStorageError
-from zerocopy_lab.log.atomic_file import passes, sync_directory
+from zerocopy_lab.log.atomic_file import has_passing_reason, passes, sync_directory
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.partition_log import PartitionLog
+from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.startup.log_directory import DirectoryUnusable, LogDirectory
-from zerocopy_lab.log.startup.topic_registry import Registry, write_topics
-from zerocopy_lab.log.upkeep.housekeeping_round import logged
+from zerocopy_lab.log.startup.topic_registry import Registry, read_topics, write_topics
+from zerocopy_lab.log.upkeep.housekeeping_round import Complaints
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,16 +35,20 @@ class OpenDirectories:
         self.online: dict[Path, LogDirectory] = {}
         self.offline: dict[Path, str] = {}
         self.revision = 0  # of the topics, as they are written down
+        self.complaints = Complaints()
+        self._as: tuple[int, str] = (0, "")  # node and cluster id
+        self._may_return: set[Path] = set()  # those offline whose reason may be over
         self._unwritten = False  # a revision did not come through everywhere
         self._on_offline = on_offline
 
     def open(self, paths: Sequence[Path], node_id: int, cluster_id: str) -> None:
         """Take them. Raises KafkaStorageError when none can be used."""
+        self._as = node_id, cluster_id
         for path in paths:
             try:
                 self.online[path] = LogDirectory.open(path, node_id, cluster_id)
             except (DirectoryUnusable, OSError) as error:
-                self.take_offline(path, str(error))
+                self.take_offline(path, error)
         if not self.online:
             raise KafkaStorageError(
                 f"no log directory can be used: {'; '.join(self.offline.values())}"
@@ -58,11 +63,14 @@ class OpenDirectories:
 
     # Failing
 
-    def take_offline(self, path: Path, why: str) -> None:
+    def take_offline(self, path: Path, error: Exception) -> None:
         """Nothing in it is used any longer. It is said once."""
         with self.lock:
             if path in self.offline:
                 return
+            why = str(error)
+            if has_passing_reason(error):
+                self._may_return.add(path)
             _LOGGER.error("log directory %s goes offline: %s", path, why)
             self.offline[path] = why
             directory = self.online.pop(path, None)
@@ -73,7 +81,35 @@ class OpenDirectories:
     def failed(self, path: Path, error: OSError) -> None:
         """Something in a directory failed: unless that passes, it goes offline."""
         if not passes(error):
-            self.take_offline(path, str(error))
+            self.take_offline(path, error)
+
+    def bring_back(self, at_start: TopicSettings) -> list[LogDirectory]:
+        """Take those again whose reason may be over: the disk is no longer full, there are
+        descriptors again. What is in them is to be loaded as after a crash. The lock is held.
+        """
+        back = []
+        for path in sorted(self._may_return):
+            try:
+                directory = LogDirectory.open(path, *self._as)
+            except (DirectoryUnusable, OSError) as error:
+                if str(error) != self.offline[path]:
+                    self._stays(path, str(error))
+                continue
+            if read_topics([path], at_start)[0] > self.revision:
+                directory.release()
+                self._may_return.remove(path)
+                self._stays(path, "it knows newer topics than the others: restart the broker")
+                continue
+            _LOGGER.warning("log directory %s is back", path)
+            self._may_return.remove(path)
+            del self.offline[path]
+            self.online[path] = directory
+            back.append(directory)
+        return back
+
+    def _stays(self, path: Path, why: str) -> None:
+        _LOGGER.error("log directory %s stays offline: %s", path, why)
+        self.offline[path] = why
 
     @contextmanager
     def failing(self, path: Path) -> Iterator[None]:
@@ -106,7 +142,7 @@ class OpenDirectories:
     def repair_topics(self, registry: Registry) -> None:
         """If the last change neither came through nor could be taken back: now it may."""
         if self._unwritten and self.online:
-            with logged("writing down what was taken back"):
+            with self.complaints.about("writing down what was taken back"):
                 self.write_topics(registry)
 
     def sync(self) -> None:
@@ -122,7 +158,7 @@ class OpenDirectories:
             if only_unclean and directory.was_clean:
                 continue
             action = f"writing checkpoints in {directory.path}"
-            with logged(action), self.failing(directory.path):
+            with self.complaints.about(action), self.failing(directory.path):
                 directory.write_checkpoints(_inside(directory, logs), all_of_them=all_of_them)
 
     def close(self, logs: Sequence[PartitionLog], refused: Iterable[TopicPartition]) -> None:

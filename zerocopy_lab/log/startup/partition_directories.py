@@ -112,7 +112,7 @@ class PartitionDirectories:
             info.settings,
             checkpoints,
             open_files=self._open_files,
-            on_failure=lambda error: self._directories.take_offline(path.parent, str(error)),
+            on_failure=lambda error: self._directories.take_offline(path.parent, error),
             clock_ms=self._clock_ms,
         )
 
