@@ -25,7 +25,6 @@ from zerocopy_lab.log.startup.loading import Checkpoints, DamagedLog, load_parti
 from zerocopy_lab.log.startup.log_directory import LogDirectory
 from zerocopy_lab.log.startup.open_directories import OpenDirectories
 from zerocopy_lab.log.startup.topic_registry import Registry
-from zerocopy_lab.log.upkeep.housekeeping_round import logged
 
 _LOGGER = logging.getLogger(__name__)
 #: A directory that nobody announced, "flights-4000000000", must not make us fill the gap before it.
@@ -97,7 +96,7 @@ class PartitionDirectories:
             # A new name first, which needs no descriptor: under this one, the next start would
             # take what is left for a topic's.
             aside = path.with_name(name_of_deleted(key))
-            with logged(f"removing {path}"):
+            with self._directories.complaints.about(f"removing {path}"):
                 path.rename(aside)
                 self._remove_soon(aside)
             raise
@@ -120,7 +119,7 @@ class PartitionDirectories:
         """Remove one that nobody has seen yet, at once: a full disk needs the room to say so."""
         key = TopicPartition(log.topic, log.partition)
         aside = log.directory.with_name(name_of_deleted(key))
-        with logged(f"removing {log.directory}"):
+        with self._directories.complaints.about(f"removing {log.directory}"):
             log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
             self._remove_soon(aside)
 
