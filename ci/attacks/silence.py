@@ -217,10 +217,21 @@ def produce_requests() -> Iterator[Attack]:
 
 
 def fetch_requests() -> Iterator[Attack]:
-    def frame(parts: int, offset: int, min_bytes: int, max_wait_ms: int, topics: int = 1) -> bytes:
+    entry = struct.Struct(">iqqi")
+    also = struct.pack(">h7si", 7, b"healthy", 1) + entry.pack(0, 0, -1, 1 << 20)
+
+    def frame(
+        parts: int,
+        offset: int,
+        min_bytes: int,
+        max_wait_ms: int,
+        more: bytes = b"",
+        topics: int = 1,
+    ) -> bytes:
         body = struct.pack(">hhih", 1, 5, 1, -1)
         body += struct.pack(">iiiibi", -1, max_wait_ms, min_bytes, 1 << 30, 0, topics)
-        entry = struct.Struct(">iqqi")
+        if more:
+            body = body[:-4] + struct.pack(">i", topics + 1) + more
         for _ in range(topics):
             body += struct.pack(">h", len(MANY)) + MANY.encode() + struct.pack(">i", parts)
             body += b"".join(
@@ -231,7 +242,8 @@ def fetch_requests() -> Iterator[Attack]:
     yield Attack("fetch: 600 partitions", frame(600, 0, 1, 0))
     yield Attack("fetch: 20,000 partitions", frame(20_000, 0, 1, 0))
     yield Attack("fetch: 43,000 partitions", frame(FETCH_BYTES // 24, 0, 1, 0))
-    yield Attack("fetch: 43,000 partitions wait", frame(FETCH_BYTES // 24, 1, 1 << 30, 2_000))
+    # Those who append to one of them look whether there is enough now.
+    yield Attack("fetch: 43,000 partitions wait", frame(FETCH_BYTES // 24, 0, 1 << 30, 2_000, also))
     yield Attack("fetch: 1,000,000 partitions", frame(1_000_000, 0, 1, 0))
     yield Attack("fetch: 60,000 empty topics", frame(0, 0, 1, 0, topics=60_000))
 

@@ -1,4 +1,4 @@
-"""Requests that cost much are answered in a thread of their own.
+"""Requests that cost much are answered in threads of their own.
 
 A mebibyte of topic names takes a second or two to look up, and a batch that the broker has to open
 may unpack to 32 MiB. A network thread that is busy for so long serves nobody else meanwhile. In
@@ -22,54 +22,54 @@ from zerocopy_lab.protocol.framing import HangUp, Later, Reply
 
 log = logging.getLogger(__name__)
 
-#: So many may wait, and so many bytes of theirs, for each is a copy of its frame. One frame of
-#: `socket.request.max.bytes`, 100 MiB by default, fits.
-MOST_WAITING = 64
+#: A few, so that one request which creates thousands of files does not keep the others waiting; not
+#: many, since each of them wants the interpreter as often as the network does.
+_THREADS = 4
+
+#: So many bytes may wait, for each request is a copy of its frame. One of `socket.request.max.bytes`
+#: (100 MiB by default) fits, and so do many that are short, as when all clients come back at once.
 MOST_WAITING_BYTES = 128 << 20
+_LEAST_BYTES = 4 << 10
 
 
 class Aside:
-    """One thread, which answers one request after the other."""
+    """The threads; one request of each connection at a time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._waiting = self._waiting_bytes = 0
-        self._thread = ThreadPoolExecutor(1, "costly-requests")
+        self._waiting_bytes = 0
+        self._threads = ThreadPoolExecutor(_THREADS, "costly-requests")
 
     def answer_later(self, kept_bytes: int, work: Callable[[], Reply]) -> Later | None:
         """What `work()` answers, later; a CloseConnection that it raises becomes a HangUp. None
         when too much waits already; `kept_bytes` are those of the request that it holds.
         """
+        kept_bytes = max(kept_bytes, _LEAST_BYTES)
         if not self._take(kept_bytes):
             return None
         later = Later()
-        self._thread.submit(self._run, work, kept_bytes, later)
+        self._threads.submit(self._run, work, kept_bytes, later)
         return later
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Make a call that concerns no request, or one that was counted before."""
         with suppress(RuntimeError):  # closed: nobody waits for it any more
-            self._thread.submit(_logged, call)
+            self._threads.submit(_logged, call)
 
     def _take(self, kept_bytes: int) -> bool:
         with self._lock:
-            if (
-                self._waiting >= MOST_WAITING
-                or self._waiting_bytes + kept_bytes > MOST_WAITING_BYTES
-            ):
+            if self._waiting_bytes + kept_bytes > MOST_WAITING_BYTES:
                 return False
-            self._waiting += 1
             self._waiting_bytes += kept_bytes
             return True
 
     def _give_back(self, kept_bytes: int) -> None:
         with self._lock:
-            self._waiting -= 1
             self._waiting_bytes -= kept_bytes
 
     def close(self) -> None:
         """Answer nobody any more."""
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
     def _run(self, work: Callable[[], Reply], kept_bytes: int, later: Later) -> None:
         try:
