@@ -13,8 +13,10 @@ import pytest
 from zerocopy_lab import transfer
 from zerocopy_lab.network.inbox import RequestMemory
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
-from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
+from zerocopy_lab.network.tls import TlsSocket
 from zerocopy_lab.protocol.framing import Client, Later, Now, Reply
+from zerocopy_lab.transfer.anonymous_tls import anonymous_contexts
 
 LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small buffer
 
@@ -192,3 +194,71 @@ def test_a_request_larger_than_all_memory_comes_in_alone() -> None:
     assert not memory.take(1, lambda: None)
     memory.give_back(1000)
     assert memory.lent_bytes == 1
+
+
+@contextmanager
+def serving_behind(listener: ListenerSettings, **limits: int) -> Iterator[NetworkServer]:
+    settings = NetworkSettings(
+        host="127.0.0.1",
+        port=0,
+        transfer=lambda: transfer.make("sendfile"),
+        limits=Limits(**limits),
+        plaintext=False,
+        more_listeners=(listener,),
+    )
+    server = NetworkServer(settings, HeldAnswers())
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("most_bytes", [524_288, 100_000])
+def test_who_has_not_said_who_it_is_has_little_to_say(
+    most_bytes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler here authenticates nobody; 512 KiB are Kafka's default."""
+    door = ListenerSettings("SASL_PLAINTEXT", "127.0.0.1", 0, lambda: transfer.make("sendfile"))
+    given = {} if most_bytes == 524_288 else {"sasl_server_max_receive_size": most_bytes}
+    with serving_behind(door, **given) as server:
+        with connect(server) as client:
+            client.sendall(frame(most_bytes))
+            assert answered(client) == most_bytes
+        with connect(server) as client:
+            client.sendall(struct.pack(">i", most_bytes + 1))  # what it announces is enough
+            assert answered(client) == -1
+    assert f"over sasl.server.max.receive.size={most_bytes}" in caplog.text
+
+
+def test_a_handshake_that_does_not_end_is_cut_off() -> None:
+    context, _ = anonymous_contexts()
+    context.sslsocket_class = TlsSocket
+    door = ListenerSettings(
+        "SSL", "127.0.0.1", 0, lambda: transfer.make("encrypt_then_send"), context
+    )
+    with serving_behind(door, request_arrival_max_ms=300) as server:
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # of a ClientHello of 512 bytes
+        for said in (b"", hello):
+            with connect(server) as half_open:
+                half_open.sendall(said)
+                assert answered(half_open) == -1
+        assert server.counters().connections_cut_off == {"request.arrival.max.ms": 2}
+
+
+def test_a_handshake_that_has_ended_is_no_request() -> None:
+    server_side, client_side = anonymous_contexts()
+    server_side.sslsocket_class = TlsSocket
+    door = ListenerSettings(
+        "SSL", "127.0.0.1", 0, lambda: transfer.make("encrypt_then_send"), server_side
+    )
+    limits = {"request_arrival_max_ms": 200, "connections_max_idle_ms": 60_000}
+    with serving_behind(door, **limits) as server:
+        with connect(server) as plain, client_side.wrap_socket(plain) as client:
+            with connect(server) as half_open:  # outlives the limit
+                assert answered(half_open) == -1
+            client.sendall(frame(7))
+            assert struct.unpack(">ii", client.recv(8))[1] == 7
+        assert server.counters().connections_cut_off == {"request.arrival.max.ms": 1}

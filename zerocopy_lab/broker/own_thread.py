@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 #: many, since each of them wants the interpreter as often as the network does.
 _THREADS = 4
 
-#: So many bytes may wait, for each request is a copy of its frame. One of `socket.request.max.bytes`
-#: (100 MiB by default) fits, and so do many that are short, as when all clients come back at once.
+#: So many bytes may wait, for each request is a copy of its frame. One of the largest
+#: (socket.request.max.bytes: 100 MiB) fits, and so do many that are short, as when all clients come
+#: back at once.
 MOST_WAITING_BYTES = 128 << 20
 _LEAST_BYTES = 4 << 10
 
