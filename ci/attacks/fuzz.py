@@ -57,7 +57,8 @@ with _watched():
     from zerocopy_lab.broker.settings import BrokerSettings
     from zerocopy_lab.errors import CloseConnection
     from zerocopy_lab.protocol import messages
-    from zerocopy_lab.protocol.framing import Client, HangUp, Later
+    from zerocopy_lab.protocol.framing import Client, HangUp
+    from zerocopy_lab.protocol.later import Later
     from zerocopy_lab.protocol.versions import ApiKey
     from zerocopy_lab.records.compression import Codec
     from zerocopy_lab.records.record import Record, build_batch

@@ -11,7 +11,8 @@ from typing import Any
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Later, Now, Piece
+from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Now, Piece
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
 ANSWER_WITHIN_S = 10

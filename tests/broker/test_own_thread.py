@@ -19,7 +19,8 @@ from zerocopy_lab.broker.serving import LARGE_BYTES, MOST_BYTES_DECODED
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.errors import CloseConnection, RequestTimedOut
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Answer, HangUp, Later, Nothing, Now, Reply
+from zerocopy_lab.protocol.framing import Answer, HangUp, Nothing, Now, Reply
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
@@ -158,7 +159,7 @@ def test_when_too_much_waits_the_producer_is_told_to_try_again(tmp_path: Path) -
     with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
         broker.logs.create_topic("opened", 1, {"compression.type": "gzip"})
         waiting = broker.aside.answer_later(MOST_WAITING_BYTES, work)
-        batch = build_batch([Record(0, 1, b"key", b"value", ())])
+        batch = build_batch([Record(0, 1, b"key", b"value", ())], codec=Codec.LZ4)
         answer = broker.handle(frame_of_produce("opened", batch, 1), Caller(broker).client)
         go_on.set()
         answer_to(waiting)

@@ -25,7 +25,8 @@ from zerocopy_lab.network.inbox import ReceiveBuffers, RequestMemory
 from zerocopy_lab.network.outbox import CALL_BYTES, TURN_BYTES, Outbox
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.reactor import READ, WRITE, Reactor
-from zerocopy_lab.protocol.framing import Client, Later, Now, Reply, framed
+from zerocopy_lab.protocol.framing import Client, Now, Reply, framed
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.transfer import make
 from zerocopy_lab.transfer.connections import connected_pair
 

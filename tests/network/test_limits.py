@@ -15,7 +15,8 @@ from zerocopy_lab.network.inbox import RequestMemory
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
 from zerocopy_lab.network.tls import TlsSocket
-from zerocopy_lab.protocol.framing import Client, Later, Now, Reply
+from zerocopy_lab.protocol.framing import Client, Now, Reply
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.transfer.anonymous_tls import anonymous_contexts
 
 LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small buffer

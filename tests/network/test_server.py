@@ -18,7 +18,8 @@ from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.inbox import SMALL_BYTES
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
-from zerocopy_lab.protocol.framing import Client, Later, Nothing, Now, Reply, framed
+from zerocopy_lab.protocol.framing import Client, Nothing, Now, Reply, framed
+from zerocopy_lab.protocol.later import Later
 
 LIMIT_BYTES = 1 << 20
 

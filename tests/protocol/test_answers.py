@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.protocol.framing import Answer, Later, Nothing, Now
+from zerocopy_lab.protocol.framing import Answer, Nothing, Now
+from zerocopy_lab.protocol.later import Later
 
 
 def test_only_the_first_answer_counts() -> None:

@@ -18,34 +18,11 @@ from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import (
     Unserved,
-    frame_length,
     framed,
-    request_header,
     skip_tagged_fields,
 )
-from zerocopy_lab.protocol.reader import read_unsigned_varint
 from zerocopy_lab.protocol.versions import ApiKey
-
-
-@pytest.mark.parametrize(
-    ("prefix", "length"),
-    [(b"\0\0\0\0", 0), (b"\0\0\0\x10", 16), (b"\0\0\x03\xe8", 1000)],
-)
-def test_a_length_within_the_limit(prefix: bytes, length: int) -> None:
-    assert frame_length(prefix, limit_bytes=1000) == length
-
-
-@pytest.mark.parametrize(
-    ("prefix", "complaint"),
-    [
-        (b"\xff\xff\xff\xff", "negative length -1"),
-        (b"\x80\0\0\0", "negative length -2147483648"),
-        (b"\0\0\x03\xe9", "1001 bytes, over socket.request.max.bytes=1000"),
-    ],
-)
-def test_a_length_that_is_refused(prefix: bytes, complaint: str) -> None:
-    with pytest.raises(FrameError, match=complaint):
-        frame_length(prefix, limit_bytes=1000)
+from zerocopy_lab.records.varint import unsigned_varint
 
 
 def test_framed_puts_the_length_in_front() -> None:
@@ -55,7 +32,7 @@ def test_framed_puts_the_length_in_front() -> None:
 @pytest.mark.parametrize("client_id", [None, "", "kcat", "größe"])
 @pytest.mark.parametrize(("key", "version"), [(k, v.highest) for k, v in VERSIONS.items()])
 def test_a_header_survives_the_round_trip(key: ApiKey, version: int, client_id: str | None) -> None:
-    raw = request_header(key, version, 77, client_id)
+    raw = messages.request_header(key, version, 77, client_id)
     request = request_in(raw + b"body")
     assert request[:4] == (key, version, 77, client_id)
     assert (request.body_at, bytes(request.frame)) == (len(raw), raw + b"body")
@@ -77,7 +54,7 @@ def test_our_header_is_kios_header() -> None:
         client_id="me",
     )
     entity_writer(RequestHeader)(sink, theirs)
-    assert request_header(ApiKey.metadata, 12, 9, "me") == sink.getvalue()
+    assert messages.request_header(ApiKey.metadata, 12, 9, "me") == sink.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +101,7 @@ def test_strangers_get_a_frame_error_or_a_header(frame: bytes) -> None:
 def test_varints(value: int) -> None:
     raw = io.BytesIO()
     write_unsigned_varint(raw, u32(value))
-    assert read_unsigned_varint(memoryview(raw.getvalue()), 0) == (value, raw.tell())
+    assert unsigned_varint(memoryview(raw.getvalue()), 0) == (value, raw.tell())
 
 
 @given(st.sampled_from(list(VERSIONS)), st.data())

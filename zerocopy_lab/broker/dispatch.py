@@ -10,10 +10,10 @@ response cannot say it, the connection ends.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
+from threading import Lock
 
-from zerocopy_lab.broker.counters import RequestCounters
 from zerocopy_lab.broker.own_thread import Aside
 from zerocopy_lab.broker.serving import Handler, Served, declared
 from zerocopy_lab.errors import CloseConnection, KafkaError
@@ -44,7 +44,10 @@ class Dispatch:
         self._refuse = refuse
         self._bare_sasl = bare_sasl
         self._aside = aside
-        self.counters = RequestCounters()
+        self._lock = Lock()
+        self._requests: Counter[ApiKey] = Counter()
+        #: How many requests of a kind ended in which error.
+        self.errors: Counter[tuple[str, str]] = Counter()
         self.versions: dict[int, VersionRange] = {k: s.versions for k, s in self._served.items()}
 
     def __call__(self, frame: memoryview, client: Client) -> Reply:
@@ -60,25 +63,33 @@ class Dispatch:
         key = request.api_key
         if not client.authenticated and key not in _BEFORE_AUTHENTICATION:
             raise CloseConnection(f"{key.name} from a client that is not authenticated")
-        self.counters.count_request(key)
+        with self._lock:
+            self._requests[key] += 1
         served = self._served[key]
         if len(frame) >= served.large_bytes:
             return self._answer_aside(request, served)
-        return self._answer(request, served.answer)
+        try:
+            return served.answer(request)
+        except KafkaError as error:
+            return self._failed(request, error)
 
     def wrap(self, api_key: ApiKey, around: Callable[[Handler], Handler]) -> None:
         """Have another handler answer this request from now on, which is given the present one."""
         served = self._served[api_key]
         self._served[api_key] = served._replace(answer=around(served.answer))
 
-    def _answer(self, request: Request, answer: Handler) -> Reply:
-        try:
-            return answer(request)
-        except KafkaError as error:
-            name = type(error).__name__
-            self.counters.count_error(request.api_key, name)
-            log.info("%s of %s: %s: %s", request.api_key.name, request.client, name, error)
-            return failure(request, error)
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many there were of each kind."""
+        with self._lock:
+            return {key.name: count for key, count in self._requests.items()}
+
+    def _failed(self, request: Request, error: KafkaError) -> Now:
+        name = type(error).__name__
+        with self._lock:
+            self.errors[request.api_key.name, name] += 1
+        log.info("%s of %s: %s: %s", request.api_key.name, request.client, name, error)
+        return failure(request, error)
 
     def _answer_aside(self, request: Request, served: Served) -> Reply:
         length = len(request.frame)
@@ -86,7 +97,14 @@ class Dispatch:
             raise CloseConnection(
                 f"{request.api_key.name} of {length} bytes; {served.most_bytes} are allowed"
             )
-        work = partial(self._answer, request.kept(), served.answer)
+        kept = request.kept()
+
+        def work() -> Reply:
+            try:
+                return served.answer(kept)
+            except KafkaError as error:
+                return self._failed(kept, error)
+
         later = self._aside.answer_later(length, work)
         if later is None:
             raise CloseConnection("too many costly requests wait already")

@@ -32,7 +32,8 @@ from zerocopy_lab.broker.serving import Handler
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import LENGTH, Answer, HangUp, Later, Now, Piece, Reply, Request
+from zerocopy_lab.protocol.framing import LENGTH, Answer, HangUp, Now, Piece, Reply, Request
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
 log = logging.getLogger(__name__)

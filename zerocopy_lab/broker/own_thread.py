@@ -18,7 +18,8 @@ from contextlib import suppress
 from threading import Lock
 
 from zerocopy_lab.errors import CloseConnection
-from zerocopy_lab.protocol.framing import HangUp, Later, Reply
+from zerocopy_lab.protocol.framing import HangUp, Reply
+from zerocopy_lab.protocol.later import Later
 
 log = logging.getLogger(__name__)
 

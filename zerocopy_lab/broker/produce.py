@@ -20,7 +20,6 @@ Left out: transactions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
@@ -33,6 +32,7 @@ from zerocopy_lab.errors import (
     InvalidRequiredAcks,
     InvalidTopic,
     KafkaError,
+    RequestTimedOut,
     TransactionalIdAuthorizationFailed,
     UnsupportedCompressionType,
 )
@@ -108,18 +108,20 @@ class ProduceHandler:
                 all_of_it = read_produce_request(copy, body_at, version)
                 return self._append(all_of_it, self._places(all_of_it, version), request)
 
-            return self._later(len(frame), read_and_append)
+            later = self._aside.answer_later(len(frame), read_and_append)
+            if later is None:
+                raise CloseConnection("too many costly requests wait already") from None
+            return later
         places = self._places(wanted, version)
         if any(map(partial(_is_costly, trust), places, wanted.partitions)):
             kept = wanted.kept()
-            return self._later(len(frame), lambda: self._append(kept, places, request))
+            later = self._aside.answer_later(
+                len(frame), lambda: self._append(kept, places, request)
+            )
+            if later is not None:
+                return later
+            places = [RequestTimedOut("too many batches wait to be opened")] * len(places)
         return self._append(wanted, places, request)
-
-    def _later(self, kept_bytes: int, work: Callable[[], Reply]) -> Reply:
-        later = self._aside.answer_later(kept_bytes, work)
-        if later is None:
-            raise CloseConnection("too many costly requests wait already")
-        return later
 
     def _places(self, wanted: ProduceRequest, version: int) -> list[_Place]:
         return [self._place(wanted, batches, version) for batches in wanted.partitions]
@@ -151,7 +153,17 @@ class ProduceHandler:
             outcome = self._append_one(place, batches.records, request.client.trust)
             if isinstance(outcome, KafkaError):
                 refused.append((batches, outcome))
-            told.append(_told(batches.partition, outcome))
+                told.append(
+                    ProducedPartition(
+                        batches.partition,
+                        outcome.code,
+                        error_message=str(outcome),
+                        record_errors=outcome.record_errors,
+                    )
+                )
+            else:
+                base_offset, _, time_ms, start = outcome
+                told.append(ProducedPartition(batches.partition, 0, base_offset, time_ms, start))
         if refused:
             _log_refused(refused, request.client)
         if wanted.acks == 0:
@@ -182,18 +194,6 @@ def _is_costly(trust: Trust, place: _Place, batches: PartitionBatches) -> bool:
         return False
     assert batches.records is not None, "a null has no place"
     return len(batches.records) > LARGE_BYTES or codec_id(batches.records) != 0
-
-
-def _told(partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
-    if isinstance(outcome, KafkaError):
-        return ProducedPartition(
-            partition,
-            outcome.code,
-            error_message=str(outcome),
-            record_errors=outcome.record_errors,
-        )
-    base_offset, _, append_time_ms, log_start_offset = outcome
-    return ProducedPartition(partition, 0, base_offset, append_time_ms, log_start_offset)
 
 
 def _log_refused(refused: list[tuple[PartitionBatches, KafkaError]], client: Client) -> None:

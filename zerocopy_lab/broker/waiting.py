@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection
 from threading import Lock
 
 from zerocopy_lab.broker.timers import TimerHandle, Timers
-from zerocopy_lab.protocol.framing import Later, Now
+from zerocopy_lab.protocol.framing import Now
+from zerocopy_lab.protocol.later import Later
 
 PartitionKey = tuple[str, int]
 

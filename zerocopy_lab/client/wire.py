@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, Self
 
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import LENGTH, frame_length
+from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.versions import ApiKey
 
 LIMIT_BYTES = 1 << 30
@@ -44,7 +44,9 @@ class Wire:
         """The next response without its length. Raises ConnectionError when the broker hangs up
         before its end.
         """
-        length = frame_length(self._receive_exactly(LENGTH.size), LIMIT_BYTES)
+        (length,) = LENGTH.unpack(self._receive_exactly(LENGTH.size))
+        if not 0 <= length <= LIMIT_BYTES:
+            raise ConnectionError(f"a response of {length} bytes")
         return self._receive_exactly(length)
 
     def ask(self, api_key: ApiKey, version: int, **values: object) -> Any:

@@ -17,7 +17,7 @@ from zerocopy_lab.network.server import NetworkServer
 
 def samples(broker: Broker, server: NetworkServer) -> Iterator[tuple[str, str, Any]]:
     """(name, help, value): a number, or numbers by label values for what has labels."""
-    network, requests = server.counters(), broker.dispatch.counters
+    network, requests = server.counters(), broker.dispatch
     yield "connections", "Connections that are open.", len(server.connections())
     yield "connections_opened_total", "Connections so far.", network.connections_opened
     yield "received_bytes_total", "Bytes received.", network.received_bytes

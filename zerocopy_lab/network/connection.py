@@ -29,7 +29,8 @@ from zerocopy_lab.network.inbox import Inbox, ReceiveBuffers
 from zerocopy_lab.network.outbox import Outbox
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.reactor import READ, WRITE, Reactor
-from zerocopy_lab.protocol.framing import Answer, Client, FrameHandler, HangUp, Later, Now, Reply
+from zerocopy_lab.protocol.framing import Answer, Client, FrameHandler, HangUp, Now, Reply
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.transfer import Transfer
 
 _LOGGER = logging.getLogger(__name__)

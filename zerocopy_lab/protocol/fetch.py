@@ -56,8 +56,11 @@ from typing import NamedTuple
 
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import LENGTH, Piece, skip_tagged_fields
-from zerocopy_lab.protocol.reader import Reader, read_unsigned_varint
+from zerocopy_lab.protocol.structure import check_structure
+from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.records.varint import unsigned_varint
 
 FLEXIBLE_FROM, TOPIC_IDS_FROM = 12, 13
 _ID_BYTES = 16
@@ -123,12 +126,12 @@ class FetchRequest(NamedTuple):
     topics: list[WantedTopic]
 
 
-def read_fetch_request(frame: memoryview, at: int, version: int) -> FetchRequest:
-    """Parse the body that begins at byte `at` of `frame`. Raises FrameError when it is not what
-    `version` says.
+def read_fetch_request(frame: memoryview, body_at: int, version: int) -> FetchRequest:
+    """Parse the body that begins at byte `body_at` of `frame`. Raises FrameError when it is not
+    what `version` says.
     """
     layout = _LAYOUTS[version]
-    topics = []
+    topics, at = [], body_at
     try:
         fields = layout.head.unpack_from(frame, at)
         at += layout.head.size
@@ -142,8 +145,9 @@ def read_fetch_request(frame: memoryview, at: int, version: int) -> FetchRequest
             topic, at = read(frame, at, layout.wanted)
             topics.append(topic)
         if frame[at:] != layout.usual_end:
-            _check_the_end(Reader(frame, at, flexible=version >= FLEXIBLE_FROM), version)
-    except (error, IndexError):
+            # Forgotten topics or a rack. Nothing in it is of use to us, but it has to be there.
+            check_structure(messages.request_type(ApiKey.fetch, version), frame, body_at)
+    except (error, IndexError, OverflowError):
         raise FrameError(f"a Fetch request cut off at byte {len(frame)}") from None
     except UnicodeDecodeError:
         raise FrameError("a topic name that is not UTF-8") from None
@@ -198,27 +202,8 @@ def _compact_length(frame: memoryview, at: int) -> tuple[int, int]:
     length = frame[at]
     if length < 0x80:
         return length - 1, at + 1
-    length, at = read_unsigned_varint(frame, at)
+    length, at = unsigned_varint(frame, at)
     return length - 1, at
-
-
-def _check_the_end(reader: Reader, version: int) -> None:
-    """Nothing behind the topics is of use to us, but it has to be there."""
-    if version >= 7:
-        for _ in range(reader.array_length()):
-            if version < TOPIC_IDS_FROM:
-                reader.string()
-            else:
-                reader.unpack(_ID)
-            for _ in range(reader.array_length()):
-                reader.unpack(LENGTH)
-            reader.tagged_fields()
-    if version >= 11:
-        reader.string()
-    reader.tagged_fields()
-
-
-_ID = Struct(f"{_ID_BYTES}s")
 
 
 # The response ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from zerocopy_lab.errors import FrameError, KafkaError
-from zerocopy_lab.protocol.framing import LENGTH, Now, Request, request_header
+from zerocopy_lab.protocol.framing import HEADER, LENGTH, Now, Request
 from zerocopy_lab.protocol.structure import check_structure
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -152,6 +152,16 @@ def encode_request(
     """The frame of a request, for the small client of the labs and for tests."""
     api_key = ApiKey(entity.__api_key__)
     return _frame(request_header(api_key, version, correlation_id, client_id), entity)
+
+
+def request_header(
+    api_key: ApiKey, version: int, correlation_id: int, client_id: str | None
+) -> bytes:
+    """The same header, written: for the small client of the labs and for tests."""
+    raw_id = b"" if client_id is None else client_id.encode()
+    id_length = -1 if client_id is None else len(raw_id)
+    tags = b"\x00" if version >= api_key.flexible_from else b""
+    return HEADER.pack(api_key, version, correlation_id, id_length) + raw_id + tags
 
 
 def decode_response(api_key: ApiKey, version: int, frame: memoryview) -> tuple[int, Entity]:

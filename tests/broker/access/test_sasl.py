@@ -23,7 +23,8 @@ from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import ManualTimers
 from zerocopy_lab.errors import CloseConnection, SaslAuthenticationFailed
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Client, Later, Now
+from zerocopy_lab.protocol.framing import Client, Now
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
 USERS = {"alice": "secret", "comma,equals=": "päss"}

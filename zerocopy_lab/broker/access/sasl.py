@@ -35,16 +35,8 @@ from zerocopy_lab.errors import (
     UnsupportedSaslMechanism,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import (
-    Answer,
-    Client,
-    HangUp,
-    Later,
-    Now,
-    Reply,
-    Request,
-    framed,
-)
+from zerocopy_lab.protocol.framing import Answer, Client, HangUp, Now, Reply, Request, framed
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
 MECHANISMS = ("PLAIN", *SCRAM_MECHANISMS)

@@ -27,7 +27,8 @@ from zerocopy_lab.errors import (
     TransactionalIdAuthorizationFailed,
 )
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Later, Reply, Request
+from zerocopy_lab.protocol.framing import Reply, Request
+from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
 _GROUP_KEY_TYPE = 0

@@ -18,8 +18,8 @@ from struct import Struct
 from typing import TypeVar
 from uuid import UUID
 
-from zerocopy_lab.errors import FrameError, InvalidRecord, InvalidRequest
-from zerocopy_lab.protocol.reader import read_unsigned_varint
+from zerocopy_lab.errors import InvalidRecord, InvalidRequest
+from zerocopy_lab.records.varint import unsigned_varint
 
 T = TypeVar("T")
 
@@ -115,8 +115,8 @@ class RecordReader:
     def varint(self) -> int:
         """A number of seven bits a byte, the lowest first."""
         try:
-            number, self._position = read_unsigned_varint(memoryview(self._record), self._position)
-        except FrameError as cut:
+            number, self._position = unsigned_varint(memoryview(self._record), self._position)
+        except (IndexError, OverflowError) as cut:
             raise InvalidRecord(f"a group record: {cut}") from None
         return number
 
