@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.evidence import Evidence, Likeness, Verdict
 from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.classroom.subject import THIS_BROKER, kafka_here
+from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab05 import one_call, zero_copy
 from zerocopy_lab.lessons.lab05.one_call import Sleeps, SlowConsumer
 from zerocopy_lab.publishing.headless import run_lab
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.running_broker import RunningBroker
+
+NOT_COUNTED = Unmeasured("there is no perf.")
 
 
 def proof_over_some_events(data_dir: Path) -> zero_copy.Proof:
@@ -25,7 +29,7 @@ def proof_over_some_events(data_dir: Path) -> zero_copy.Proof:
 def test_an_honest_broker_holds_references_and_the_control_copies(tmp_path: Path) -> None:
     proof = proof_over_some_events(tmp_path)
     assert zero_copy.copy_finding(proof).verdict is Verdict.SUPPORTED
-    assert zero_copy.alias_answer(proof) == "the new bytes"
+    assert zero_copy.alias_answer(proof) == 2
     assert proof.verdicts["read_then_send"].verdict == "copied"
     assert "nobody copied" in zero_copy.proof_words(proof)
 
@@ -34,7 +38,7 @@ def test_an_honest_broker_holds_references_and_the_control_copies(tmp_path: Path
 def test_a_broker_that_copies_is_found_out(tmp_path: Path) -> None:
     proof = proof_over_some_events(tmp_path / "data")
     assert zero_copy.copy_finding(proof).verdict is Verdict.CONTRADICTED
-    assert zero_copy.alias_answer(proof) == "the old bytes"
+    assert zero_copy.alias_answer(proof) == 1
     assert "nobody copied" not in zero_copy.proof_words(proof)
 
 
@@ -65,28 +69,34 @@ def test_the_verdict_on_the_disk_follows_the_counts(
 
 
 def test_a_disk_that_cannot_be_tested_says_why() -> None:
-    found = one_call.disk_finding("it is on tmpfs")
+    found = one_call.disk_finding(Unmeasured("it is on tmpfs"))
     assert found.verdict is Verdict.NOT_TESTABLE
     assert "it is on tmpfs Recorded on " in found.words
 
 
 @pytest.mark.parametrize(
-    ("served_bytes", "verdict"), [(1 << 20, Verdict.SUPPORTED), (0, Verdict.CONTRADICTED)]
+    ("served", "ours", "kafkas"),
+    [
+        (16, Likeness.DOES_SO, Verdict.SUPPORTED),
+        (15, Likeness.DOES_OTHERWISE, Verdict.CONTRADICTED),
+    ],
 )
-def test_the_verdict_on_the_socket_follows_what_others_got(
-    served_bytes: int, verdict: Verdict
+def test_a_full_socket_blocks_nobody_only_if_all_others_are_served(
+    served: int, ours: Likeness, kafkas: Verdict
 ) -> None:
-    assert one_call.socket_finding(SlowConsumer(16 << 20, served_bytes)).verdict is verdict
+    slow = SlowConsumer(16 << 20, served, 16)
+    assert one_call.socket_finding(slow, THIS_BROKER).verdict is ours
+    assert one_call.socket_finding(slow, kafka_here("4.2.0")).verdict is kafkas
 
 
 def test_one_call_is_limited_and_a_full_socket_ends_it_sooner(tmp_path: Path) -> None:
     most_bytes = one_call.most_in_one_call()
     first_bytes = one_call.first_call_into_a_socket(one_call.a_file(tmp_path))
-    found = one_call.limit_finding(most_bytes, first_bytes, "not counted here")
+    found = one_call.limit_finding(most_bytes, first_bytes, NOT_COUNTED)
     assert most_bytes == 0x7FFF_F000
     assert 0 < first_bytes < 16 << 20
     assert found.verdict is Verdict.SUPPORTED
-    assert one_call.limit_finding(3 << 30, first_bytes, "x").verdict is Verdict.CONTRADICTED
+    assert one_call.limit_finding(3 << 30, first_bytes, NOT_COUNTED).verdict is Verdict.CONTRADICTED
 
 
 def test_counts_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +111,15 @@ def test_counts_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_calls_that_could_not_be_counted_are_shown_as_recorded() -> None:
-    words = one_call.calls_in_words("there is no perf.")
+    words = one_call.calls_in_words(Unmeasured("there is no perf."))
     assert words.startswith("not counted here: there is no perf. Recorded on ")
     assert "sendfile 1" in words
-    found = one_call.other_systems_finding("there is no perf.")
-    assert found.verdict is Verdict.NOT_TESTABLE
-    assert "Recorded on " in found.words
+
+
+def test_what_kafka_does_is_never_judged_by_our_own_broker() -> None:
+    ours = one_call.linux_findings({"sendfile": 1.0}, THIS_BROKER)
+    assert [each.verdict for each in ours] == [Likeness.DOES_SO, Verdict.SUPPORTED]
+    assert [each.evidence for each in ours] == [Evidence.COUNTED, Evidence.CITED]
+    assert one_call.linux_findings({"preadv": 1.0}, kafka_here("4.2.0"))[0].verdict is (
+        Verdict.CONTRADICTED
+    )

@@ -144,13 +144,11 @@ def cited_finding(
     claim_id: str, verdict: Verdict, words: str, source: str, part: str = ""
 ) -> Finding:
     """What a source says of the claim: file and version, or manual page and section."""
-    says = Quantity("by the source", words)
     return finding(
         claim_id,
         verdict,
         Evidence.CITED,
         words,
-        *([] if verdict is Verdict.NOT_TESTABLE else [says]),
         source=source,
         part=part,
         about=cited(source),
@@ -204,7 +202,7 @@ def _what_is_missing(
         return "words that say what was found (or why it cannot be tested here)"
     if evidence is Evidence.CITED and not source:
         return "the source it cites"
-    if verdict is Verdict.NOT_TESTABLE:
+    if verdict is Verdict.NOT_TESTABLE or evidence is Evidence.CITED:
         return None
     if not quantities:
         return "at least one quantity that was measured"

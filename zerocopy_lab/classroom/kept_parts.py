@@ -19,6 +19,7 @@ from zerocopy_lab.classroom.notebook_output import box
 from zerocopy_lab.classroom.part_source import NoSource, source_of
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.conformance.parts import PARTS, kept_in, load, part
+from zerocopy_lab.conformance.seats import mark_examined
 
 
 def keep(name: str, function: Callable[..., Any]) -> bool:
@@ -38,7 +39,7 @@ def keep(name: str, function: Callable[..., Any]) -> bool:
     try:
         found = examine(wanted, lambda: load(candidate))
         if found.passed:
-            candidate.replace(lab.parts_dir / candidate.name)
+            mark_examined(candidate.replace(lab.parts_dir / candidate.name))
     finally:
         candidate.unlink(missing_ok=True)
         candidate.parent.rmdir()

@@ -37,6 +37,10 @@ class LabEntry(NamedTuple):
     claims: tuple[str, ...]
     exercises: tuple[str, ...]
     pictures: tuple[str, ...]
+    system_calls: tuple[str, ...] = ()
+    """Names that the lab's code cells must hold: its mechanism, bare."""
+    part: str = ""
+    """The part of a broker that the learner builds here; "" where there is none."""
 
     @property
     def notebook(self) -> Path:

@@ -8,6 +8,7 @@ from zerocopy_lab.classroom.explore import Choice, Slider, explore, play
 from zerocopy_lab.classroom.kept_parts import keep, take_out
 from zerocopy_lab.classroom.lab import start_lab
 from zerocopy_lab.classroom.prediction import Seen, predict
+from zerocopy_lab.running.existing_cluster import broker_for
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -17,6 +18,7 @@ __all__ = [
     "ScratchDirectory",
     "Seen",
     "Slider",
+    "broker_for",
     "check",
     "conclude",
     "explore",

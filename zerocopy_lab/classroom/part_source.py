@@ -8,13 +8,13 @@ itself) is refused: the part would work here and nowhere else.
 
 from __future__ import annotations
 
-import ast
 import builtins
 import importlib
 import inspect
+import symtable
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -83,13 +83,20 @@ def _source(function: FunctionType) -> str:
 
 
 def _free_names(source: str) -> list[str]:
-    """Names that are read somewhere in the source and are no builtins, in a fixed order."""
-    read = {
-        node.id
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    return sorted(name for name in read if not hasattr(builtins, name))
+    """Names that the source takes from around it, no builtins among them, in a fixed order."""
+    module = symtable.symtable(source, "a part", "exec")
+    return sorted(n for n in set(_globals_of(module)) if not hasattr(builtins, n))
+
+
+def _globals_of(table: symtable.SymbolTable) -> Iterator[str]:
+    """Global names of this scope (defaults, decorators, annotations) and of those inside it."""
+    at_the_top = table.get_type() == "module"
+    for symbol in table.get_symbols():
+        is_global = not symbol.is_assigned() if at_the_top else symbol.is_global()
+        if symbol.is_referenced() and is_global:
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _globals_of(inner)
 
 
 def _import_of(name: str, value: object) -> str | None:

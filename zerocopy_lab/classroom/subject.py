@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from zerocopy_lab.running.existing_cluster import ExistingCluster
     from zerocopy_lab.running.running_broker import RunningBroker
 
 
@@ -55,6 +56,10 @@ def cited(source: str) -> Subject:
     return Subject(SubjectKind.CITED, source)
 
 
-def about(broker: RunningBroker) -> Subject:
+def about(broker: RunningBroker | ExistingCluster) -> Subject:
     """What a measurement of this broker is about."""
-    return THIS_BROKER if broker.kind == "zerocopy_lab" else kafka_here(broker.version)
+    if broker.kind == "zerocopy_lab":
+        return THIS_BROKER
+    if broker.kind == "kafka":
+        return kafka_here(broker.version)
+    return Subject(SubjectKind.KAFKA, f"the cluster at {broker.bootstrap}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -23,7 +23,7 @@ class Fetched(NamedTuple):
 
 
 def fetch_frame(
-    wire: Wire,
+    wire: Frames,
     topic: str,
     partition: int,
     offset: int,

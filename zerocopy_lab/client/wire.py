@@ -18,14 +18,10 @@ from zerocopy_lab.protocol.versions import ApiKey
 LIMIT_BYTES = 1 << 30
 
 
-class Wire:
-    """A connection that asks one thing at a time. Raises OSError as the socket does."""
+class Frames:
+    """Requests as bytes, numbered one after the other: what a client says, without a connection."""
 
-    def __init__(
-        self, host: str, port: int, client_id: str = "zerocopy-lab", timeout_s: float = 30
-    ) -> None:
-        self.sock = socket.create_connection((host, port), timeout=timeout_s)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, client_id: str = "zerocopy-lab") -> None:
         self._client_id = client_id
         self._correlation_ids = count(1)
 
@@ -35,6 +31,17 @@ class Wire:
         return messages.encode_request(
             version, next(self._correlation_ids), self._client_id, entity
         )
+
+
+class Wire(Frames):
+    """A connection that asks one thing at a time. Raises OSError as the socket does."""
+
+    def __init__(
+        self, host: str, port: int, client_id: str = "zerocopy-lab", timeout_s: float = 30
+    ) -> None:
+        super().__init__(client_id)
+        self.sock = socket.create_connection((host, port), timeout=timeout_s)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send_frame(self, frame: bytes) -> None:
         """Send bytes as they are."""

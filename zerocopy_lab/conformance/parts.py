@@ -3,11 +3,8 @@
     parts/index_lookup.py      holds a function `index_lookup`
     parts/transfer.py          holds a function `transfer`
 
-`load` runs such a file (in a broker's process, or in an exam's child) and gives its function;
-`seated` puts the functions of a directory where the broker's own would be, each held against ours
-in what it decides: a part that raises or answers wrongly fails the request or the round that asked
-it, with its name in the log, and nothing is deleted, skipped or lost over it. A part that hangs
-would hang the broker: `examine_kept` finds it before, and `serve --parts` asks that first.
+`load` runs such a file (in a broker's process, or in an exam's child) and gives its function.
+`seats` puts them where a broker's own would be.
 
 Left out: parts that need more than one function's state.
 """
@@ -18,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention, sending
-from zerocopy_lab.conformance.part import Examined, Part, PartFunction, examine
+from zerocopy_lab.conformance.part import Part, PartFunction
 
 PARTS: Mapping[str, Part] = {
     part.name: part
@@ -62,11 +59,3 @@ def load(path: Path) -> PartFunction:
     if not callable(found):
         raise NoSuchPart(f"{path} defines no function {path.stem}")
     return found
-
-
-def examine_kept(directory: Path) -> dict[str, Examined]:
-    """The exam of every part in a directory, with values drawn anew."""
-    return {
-        name: examine(part(name), lambda path=path: load(path))  # type: ignore[misc]
-        for name, path in kept_in(directory).items()
-    }

@@ -1,6 +1,17 @@
-"""What an instrument says instead of a number that it does not have."""
+"""What an instrument says instead of a number that it does not have: raised, or kept as a value."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Unmeasured(NamedTuple):
+    """In the place of a measurement that could not be made: why. Never a bare string, never 0."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Unavailable(Exception):

@@ -66,6 +66,10 @@ class AliasVerdict:
 
     evidence: Evidence = Evidence.PROVED
 
+    def pages_in_words(self) -> str:
+        """`new, new` for a few pages, `64 new` for many."""
+        return _counted(self.pages)
+
 
 def alias_test(
     strategy: str | type[Transfer],
@@ -121,11 +125,13 @@ def alias_test_of_broker(
     segment: Path,
     fetch: bytes | Callable[[socket.socket], object],
     position: int = 0,
+    probe_bytes: int = PROBE_BYTES,
 ) -> AliasVerdict:
     """Try a running broker on its response to a Fetch, overwriting and then restoring its segment.
 
     `fetch` is the request's frame, or sends it on the socket it is given; the records it asks for
     must begin at byte `position` of the file `segment` (0: a fetch from the segment's base offset).
+    Of a large answer the first `probe_bytes` are judged, as many as fit into the sockets' buffers.
     While the test runs the segment is damaged: a lab's broker only, and no other consumer.
     Raises ConnectionError or TimeoutError when no answer comes, ValueError when the answer does not
     hold the segment's bytes, PermissionError when the segment may not be written.
@@ -135,9 +141,9 @@ def alias_test_of_broker(
             fetch(sock)
         else:
             sock.sendall(fetch)
-        arrived = _peek_at_response(sock)
+        arrived = _peek_at_response(sock, probe_bytes)
         with segment.open("rb") as log:
-            old = os.pread(log.fileno(), PROBE_BYTES, position)
+            old = os.pread(log.fileno(), probe_bytes, position)
         head_bytes = _start_of_records(arrived, old, segment)
         old = old[: len(arrived) - head_bytes]
         try:
@@ -192,19 +198,22 @@ def _reports(transfer: Transfer, sender: socket.socket) -> str:
 # -- a broker --------------------------------------------------------------------------------------
 
 
-def _peek_at_response(sock: socket.socket) -> bytes:
-    """The response's first bytes, which stay in the socket: its head and up to PROBE_BYTES more."""
-    (length,) = _LENGTH.unpack(_peek(sock, _LENGTH.size))
-    return _peek(sock, min(_LENGTH.size + length, _HEAD_BYTES + PROBE_BYTES))
+def _peek_at_response(sock: socket.socket, probe_bytes: int) -> bytes:
+    """The response's first bytes, which stay in the socket: its head and up to as many more."""
+    (length,) = _LENGTH.unpack(_peek(sock, _LENGTH.size, _LENGTH.size))
+    all_bytes = _LENGTH.size + length
+    at_least = min(all_bytes, _HEAD_BYTES + PROBE_BYTES)
+    return _peek(sock, min(all_bytes, _HEAD_BYTES + probe_bytes), at_least)
 
 
-def _peek(sock: socket.socket, count: int) -> bytes:
+def _peek(sock: socket.socket, count: int, at_least: int) -> bytes:
+    """So many bytes; fewer, but `at_least` those, when the receive buffer has no room for more."""
     # With this low-water mark the socket counts as readable only when so many bytes are there.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
     if not is_ready(PATIENCE_S, read=[sock]):
         raise TimeoutError(f"the broker did not send {count} bytes of response in {PATIENCE_S} s")
     arrived = sock.recv(count, socket.MSG_PEEK)
-    if len(arrived) < count:
+    if len(arrived) < at_least:
         raise ConnectionError(f"the broker hung up after {len(arrived)} of {count} bytes")
     return arrived
 

@@ -28,8 +28,11 @@ def broker_contestant(
     chunk_bytes: int | None = None,
     response_bytes: int = 1 << 20,
     total_bytes: int,
+    parts: Path | None = None,
 ) -> Contestant:
-    """A broker that sends `data_dir` (which no other may have open) with `transfer`."""
+    """A broker that sends `data_dir` (which no other may have open) with `transfer`, which may be
+    one of the `parts`.
+    """
     settings = {
         "data_dir": str(data_dir),
         "topic": topic,
@@ -37,6 +40,7 @@ def broker_contestant(
         "chunk_bytes": chunk_bytes,
         "response_bytes": response_bytes,
         "total_bytes": total_bytes,
+        "parts": str(parts) if parts else None,
     }
     return Contestant(name, fetch_through_broker, settings, start_broker)
 
@@ -47,10 +51,11 @@ def start_broker(
     transfer: str,
     chunk_bytes: int | None = None,
     response_bytes: int = 1 << 20,
+    parts: str | None = None,
     **_others: object,
 ) -> None:
     """What can be done before: the broker runs, and all it may send has been asked for once."""
-    kept_frames(kept_broker(data_dir, transfer, chunk_bytes), topic, response_bytes)
+    kept_frames(kept_broker(data_dir, transfer, chunk_bytes, parts), topic, response_bytes)
 
 
 def fetch_through_broker(
@@ -61,13 +66,14 @@ def fetch_through_broker(
     chunk_bytes: int | None,
     response_bytes: int,
     total_bytes: int,
+    parts: str | None = None,
 ) -> dict[str, float]:
     """The work: `broker_cpu_s` and `wall_s` for fetching.
 
     Returns the bytes that really came, and how often the broker's threads were switched: of their
     own accord (to wait) or not.
     """
-    broker = kept_broker(data_dir, transfer, chunk_bytes)
+    broker = kept_broker(data_dir, transfer, chunk_bytes, parts)
     frames = kept_frames(broker, topic, response_bytes)
     with Wire(broker.host, broker.port) as wire:
         drop_responses(wire.sock, frames, total_bytes=1)

@@ -16,6 +16,7 @@ import contextlib
 import functools
 import os
 import shutil
+from pathlib import Path
 
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.measuring.fetching import frames_over
@@ -23,10 +24,12 @@ from zerocopy_lab.running.running_broker import RunningBroker
 
 
 @functools.cache
-def kept_broker(data_dir: str, transfer: str, chunk_bytes: int | None) -> RunningBroker:
+def kept_broker(
+    data_dir: str, transfer: str, chunk_bytes: int | None, parts: str | None = None
+) -> RunningBroker:
     """The broker over the data of a stopped one, the same one until this process ends."""
     options = [] if chunk_bytes is None else ["--chunk-bytes", str(chunk_bytes)]
-    broker = RunningBroker(transfer=transfer, options=options)
+    broker = RunningBroker(transfer=transfer, options=options, parts=Path(parts) if parts else None)
     shutil.copytree(data_dir, broker.data_dir, copy_function=_link_log)
     broker.start()
     atexit.register(broker.kill)  # its directory goes with it, so it need not leave it in order

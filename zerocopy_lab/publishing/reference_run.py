@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.instruments.host import describe_host
+from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import traditional_path
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
@@ -85,8 +86,8 @@ def _pages(data_dir: Path) -> dict[str, Any]:
     }
 
 
-def _certain(found: _Found | str) -> _Found:
-    if isinstance(found, str):
+def _certain(found: _Found | str | Unmeasured) -> _Found:
+    if isinstance(found, str | Unmeasured):
         raise CannotRecord(f"this machine cannot make a reference run: {found}")
     return found
 

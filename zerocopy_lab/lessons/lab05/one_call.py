@@ -11,16 +11,27 @@ import resource
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    cited_finding,
+    finding,
+    seen_on,
+    verdict_if,
+)
 from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.system_calls import counting_system_calls
-from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.theme import byte_count
+from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import connected_pair
 from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
@@ -29,6 +40,10 @@ _ASKED_BYTES = 3 << 30
 _FILE_BYTES = 16 << 20
 _RESPONSE_BYTES = 1 << 20
 _FETCHES = 16
+_OTHERS = 16
+
+Calls = dict[str, float]
+"""System calls for one fetch of 1 MiB, by name."""
 
 CALLS_AS, SLEEPS_AS = "05 calls per fetch", "05 sleeps in one call"
 """What the reference run calls them."""
@@ -57,7 +72,7 @@ def first_call_into_a_socket(path: Path) -> int:
         return os.sendfile(pair.sender.fileno(), file.fileno(), 0, path.stat().st_size)
 
 
-def calls_per_fetch(broker: RunningBroker, topic: str) -> dict[str, float] | str:
+def calls_per_fetch(broker: RunningBroker | ExistingCluster, topic: str) -> Calls | Unmeasured:
     """System calls of the broker for one fetch of 1 MiB, by name; or why they cannot be counted."""
     names = ("sendfile", "preadv", "sendto", "sendmsg", "recvfrom", "epoll_wait")
     try:
@@ -67,13 +82,13 @@ def calls_per_fetch(broker: RunningBroker, topic: str) -> dict[str, float] | str
                 for _ in range(_FETCHES):
                     fetch(wire, topic, 0, 0, max_bytes=_RESPONSE_BYTES)
     except Unavailable as reason:
-        return str(reason)
+        return Unmeasured(str(reason))
     return {name: count / _FETCHES for name, count in calls.counts.items()}
 
 
-def limit_finding(most_bytes: int, first_bytes: int, calls: dict[str, float] | str) -> Finding:
+def limit_finding(most_bytes: int, first_bytes: int, calls: Calls | Unmeasured) -> Finding:
     """Z4: at most 2 GB in one call, so a loop."""
-    counted = [] if isinstance(calls, str) else [
+    counted = [] if isinstance(calls, Unmeasured) else [
         Quantity("sendfile calls for a fetch of 1 MiB", calls.get("sendfile", 0.0))
     ]  # fmt: skip
     words = (
@@ -91,11 +106,15 @@ def limit_finding(most_bytes: int, first_bytes: int, calls: dict[str, float] | s
         Quantity("bytes until the socket was full", first_bytes, "bytes"),
         *counted,
         source="sendfile(2), NOTES: at most 0x7ffff000 bytes",
+        about=KERNEL_HERE,
     )
 
 
 def show_counts(
-    most_bytes: int, first_bytes: int, sleeps: Sleeps | str, calls: dict[str, float] | str
+    most_bytes: int,
+    first_bytes: int,
+    sleeps: Sleeps | Unmeasured,
+    calls: Calls | Unmeasured,
 ) -> None:
     """Shows the counts as a table."""
     show_table(
@@ -113,9 +132,9 @@ def show_counts(
     )
 
 
-def sleeps_in_words(sleeps: Sleeps | str) -> str:
+def sleeps_in_words(sleeps: Sleeps | Unmeasured) -> str:
     """How often, cold and warm; from the reference run where it could not be counted."""
-    if isinstance(sleeps, str):
+    if isinstance(sleeps, Unmeasured):
         there = Sleeps(**recorded(SLEEPS_AS))
         return f"not counted here: {sleeps} {recorded_words(sleeps_in_words(there))}"
     cold, warm = (", ".join(map(str, times)) for times in sleeps)
@@ -125,9 +144,9 @@ def sleeps_in_words(sleeps: Sleeps | str) -> str:
     )
 
 
-def calls_in_words(calls: dict[str, float] | str) -> str:
+def calls_in_words(calls: Calls | Unmeasured) -> str:
     """How often each; from the reference run where they could not be counted."""
-    if isinstance(calls, str):
+    if isinstance(calls, Unmeasured):
         told = recorded_words(calls_in_words(recorded(CALLS_AS)))
         return f"not counted here: {calls} {told}"
     return ", ".join(f"{name} {times:g}" for name, times in calls.items())
@@ -137,26 +156,34 @@ def calls_in_words(calls: dict[str, float] | str) -> str:
 
 
 class SlowConsumer(NamedTuple):
-    """One consumer asks for much and reads nothing, another asks after it."""
+    """One consumer asks for much and reads nothing, others ask after it: how many got an answer."""
 
     asked_bytes: int
-    other_served_bytes: int
+    served: int
+    others: int
 
 
-def beside_a_slow_consumer(broker: RunningBroker, topic: str) -> SlowConsumer:
-    """Does the broker answer somebody else while a consumer does not read? No answer within 10 s
-    counts as 0 bytes.
+def beside_a_slow_consumer(broker: RunningBroker | ExistingCluster, topic: str) -> SlowConsumer:
+    """Does the broker answer others while a consumer does not read? No answer within 10 s counts.
+
+    As many others as a broker may have network threads, and more: where a full socket blocks a
+    thread, those that belong to it are not served, whoever else is.
     """
-    served_bytes = 0
-    with (
-        Wire(broker.host, broker.port) as slow,
-        Wire(broker.host, broker.port, timeout_s=10) as other,
-    ):
+    served = 0
+    with contextlib.ExitStack() as connections:
+        slow = connections.enter_context(Wire(broker.host, broker.port))
+        others = [
+            connections.enter_context(Wire(broker.host, broker.port, timeout_s=10))
+            for _ in range(_OTHERS)
+        ]
         for _ in range(_FETCHES):
             slow.send_frame(fetch_frame(slow, topic, 0, 0, max_bytes=_RESPONSE_BYTES))
-        with contextlib.suppress(TimeoutError):
-            served_bytes = len(fetch(other, topic, 0, 0, max_bytes=_RESPONSE_BYTES).records)
-    return SlowConsumer(_FETCHES * _RESPONSE_BYTES, served_bytes)
+        for other in others:
+            try:
+                served += bool(fetch(other, topic, 0, 0, max_bytes=_RESPONSE_BYTES).records)
+            except TimeoutError:
+                break  # one that is not served says it all
+    return SlowConsumer(_FETCHES * _RESPONSE_BYTES, served, _OTHERS)
 
 
 class Sleeps(NamedTuple):
@@ -173,7 +200,7 @@ def a_file(directory: Path) -> Path:
     return path
 
 
-def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | str:
+def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | Unmeasured:
     """Counts with the file evicted and resident; or why that cannot be done here."""
     cold, warm = [], []
     try:
@@ -183,7 +210,7 @@ def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | str:
             path.read_bytes()
             warm.append(_sleeps_of_a_send(path))
     except (NotEvicted, Unavailable) as reason:
-        return str(reason)
+        return Unmeasured(str(reason))
     return Sleeps(tuple(cold), tuple(warm))
 
 
@@ -196,36 +223,66 @@ def _sleeps_of_a_send(path: Path) -> int:
         return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
 
 
-def socket_finding(slow: SlowConsumer) -> Finding:
+def socket_finding(slow: SlowConsumer, subject: Subject) -> Finding:
     """Z5, the socket."""
-    served = slow.other_served_bytes > 0
     words = (
-        f"While one consumer had asked for {byte_count(slow.asked_bytes)} and read nothing, the "
-        f"broker's only network thread gave another {byte_count(slow.other_served_bytes)}: a full "
-        f"socket {'does not block' if served else 'blocks'} it."
+        f"While one consumer had asked for {byte_count(slow.asked_bytes)} and read nothing, "
+        f"{slow.served} of {slow.others} others were served: a full socket "
+        f"{'does not block' if slow.served == slow.others else 'blocks'} a network thread."
     )
-    return finding(
+    return seen_on(
+        subject,
         "Z5",
-        Verdict.SUPPORTED if served else Verdict.CONTRADICTED,
+        verdict_if(slow.served == slow.others),
         Evidence.PROVED,
         words,
-        Quantity("bytes served meanwhile", slow.other_served_bytes, "bytes"),
+        Quantity("consumers served meanwhile", f"{slow.served} of {slow.others}"),
         part="the socket",
     )
 
 
-def disk_finding(sleeps: Sleeps | str) -> Finding:
+def socket_by_the_source() -> Finding:
+    """Z5, the socket, by Kafka's own code."""
+    return cited_finding(
+        "Z5",
+        Verdict.SUPPORTED,
+        "Kafka's network threads use non-blocking channels: a connection is configured so when it "
+        "is registered, and a response that did not go whole is written on when the selector says "
+        "that the channel is writable again.",
+        "Apache Kafka 4.2, clients/src/main/java/org/apache/kafka/common/network/Selector.java "
+        "(configureBlocking(false)), PlaintextTransportLayer.java (transferFrom)",
+        part="the socket",
+    )
+
+
+def disk_finding(sleeps: Sleeps | Unmeasured) -> Finding:
     """Z5, the disk: non-blocking is a property of the socket alone."""
-    if isinstance(sleeps, str):
+    if isinstance(sleeps, Unmeasured):
         words = f"Whether a call sleeps was {sleeps_in_words(sleeps)}"
-        return finding("Z5", Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part="the disk")
+        return finding(
+            "Z5",
+            Verdict.NOT_TESTABLE,
+            Evidence.COUNTED,
+            words,
+            part="the disk",
+            about=KERNEL_HERE,
+        )
     counts = [
         Quantity("sleeps in a call, file evicted", ", ".join(map(str, sleeps.cold))),
         Quantity("sleeps in a call, file resident", ", ".join(map(str, sleeps.warm))),
     ]
     verdict, words = _does_the_disk_block(sleeps)
     source = "Apache Kafka, issue KAFKA-7504"
-    return finding("Z5", verdict, Evidence.COUNTED, words, *counts, source=source, part="the disk")
+    return finding(
+        "Z5",
+        verdict,
+        Evidence.COUNTED,
+        words,
+        *counts,
+        source=source,
+        part="the disk",
+        about=KERNEL_HERE,
+    )
 
 
 def _does_the_disk_block(sleeps: Sleeps) -> tuple[Verdict, str]:
@@ -244,18 +301,38 @@ def _does_the_disk_block(sleeps: Sleeps) -> tuple[Verdict, str]:
 # -- Z3: other systems -----------------------------------------------------------------------------
 
 
-def other_systems_finding(calls: dict[str, float] | str) -> Finding:
-    """Z3: what Java calls, which this lab does not run."""
-    here = (
-        f"the broker's system calls were {calls_in_words(calls)}"
-        if isinstance(calls, str)
-        else f"this broker made {calls.get('sendfile', 0.0):.1f} sendfile calls per MiB"
-    )
-    return finding(
+def linux_findings(calls: Calls | Unmeasured, subject: Subject) -> list[Finding]:
+    """Z3 on Linux: what the broker that was asked called, and what the JDK's source says."""
+    by_the_source = cited_finding(
         "Z3",
-        Verdict.NOT_TESTABLE,
-        Evidence.CITED,
-        f"No Java runs in this lab; {here}. By its sources, the JDK calls sendfile on Linux. On "
-        "Windows it calls TransmitFile for sockets in blocking mode, and Kafka's are not.",
-        source="OpenJDK, FileChannelImpl.java and FileDispatcherImpl.c (Linux, Windows)",
+        Verdict.SUPPORTED,
+        "On Linux transferTo() ends in sendfile(2) (or copy_file_range, from file to file).",
+        "OpenJDK 17, src/java.base/unix/native/libnio/ch/FileChannelImpl.c (transferTo0)",
+        part="Linux",
+    )
+    if isinstance(calls, Unmeasured):
+        return [by_the_source]
+    words = f"For each MiB fetched its system calls were: {calls_in_words(calls)}."
+    counted = seen_on(
+        subject,
+        "Z3",
+        verdict_if(calls.get("sendfile", 0) > 0),
+        Evidence.COUNTED,
+        words,
+        Quantity("sendfile calls for each MiB", calls.get("sendfile", 0.0)),
+        part="Linux",
+    )
+    return [counted, by_the_source]
+
+
+def windows_finding() -> Finding:
+    """Z3 on Windows, which no lab of this kit runs on."""
+    return cited_finding(
+        "Z3",
+        Verdict.CONTRADICTED,
+        "On Windows the JDK calls TransmitFile only where a property asks for it and the socket is "
+        "in blocking mode. Kafka's are not, so its transferTo() goes through a buffer there.",
+        "OpenJDK 17, src/java.base/windows/classes/sun/nio/ch/FileDispatcherImpl.java "
+        "(canTransferToDirectly: fastFileTransfer and isBlocking())",
+        part="Windows",
     )

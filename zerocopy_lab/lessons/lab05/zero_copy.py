@@ -13,11 +13,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab import transfer
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    verdict_on_cheaper,
+)
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, SubjectKind, about
 from zerocopy_lab.client.consumer import fetch_frame
-from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.client.wire import Frames
+from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab05.one_call import (
+    Calls,
+    SlowConsumer,
+    beside_a_slow_consumer,
+    calls_per_fetch,
+    linux_findings,
+    socket_by_the_source,
+    socket_finding,
+    windows_finding,
+)
 from zerocopy_lab.lessons.lab05.zero_copy_exercises import EXERCISES, bytes_to_send
 from zerocopy_lab.measuring.alias_test import (
     PAGE_BYTES,
@@ -26,12 +47,13 @@ from zerocopy_lab.measuring.alias_test import (
     alias_test_of_broker,
 )
 from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
-from zerocopy_lab.measuring.experiment import Comparison, Outcome, compare, run_experiment
+from zerocopy_lab.measuring.experiment import Outcome, compare, run_experiment
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.comparison import Contestant as Bar
 from zerocopy_lab.pictures.comparison import Missing, strategies_side_by_side
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import Family
@@ -39,24 +61,27 @@ from zerocopy_lab.transfer.connections import Family
 __all__ = ["EXERCISES", "Path", "bytes_to_send", "flight_events"]
 
 TOPIC = "flights"
+YOURS = "transfer"
+"""The learner's, by the name of its part."""
+
 DIRECT, CONTROL = "sendfile", "read_then_send"
 ALONE = ("sendfile", "splice_through_pipe", "mmap_then_send", "read_then_send")
 """What the widget offers to test without a broker."""
 CHUNK_BYTES = 1 << 20
 """Both contestants move as much per call, so that copies are all that differs."""
 
-ALIAS_QUESTION = (
-    "The broker's sendfile has returned: 8 KiB are in the socket. Now the file is overwritten, and "
-    "only then does the consumer read. What does it get?"
-)
-ALIAS_CHOICES = ("the old bytes", "the new bytes", "an error, or a mixture")
-_ANSWERS = {"copied": 0, "alias": 1, "inconclusive": 2}
+PROBE_BYTES = 192 << 10
+"""Judged of each answer: far more than one call moves, so that who copies later on is seen."""
 
-PRICE_QUESTION = (
-    "read_then_send copies every byte twice, sendfile never. How much more CPU does the broker use?"
-)
-PRICE_CHOICES = ("no clear difference", "up to 1.5 times", "1.5 to 3 times", "more than 3 times")
+_ANSWERS = {"copied": 1, "alias": 2, "inconclusive": 3}
+"""Number of the choice that the notebook offers for what arrived."""
 
+_VERDICTS = {
+    "alias": Verdict.SUPPORTED,
+    "copied": Verdict.CONTRADICTED,
+    "inconclusive": Verdict.INCONCLUSIVE,
+}
+"""What each outcome says of Z2, that nobody copies."""
 
 # -- prove -----------------------------------------------------------------------------------------
 
@@ -79,18 +104,52 @@ def prove(data_dir: Path) -> Proof:
 
 
 def _prove_one(data_dir: Path, name: str) -> AliasVerdict:
-    segment = data_dir / f"{TOPIC}-0" / f"{0:020d}.log"
-    with (
-        RunningBroker(data_dir, transfer=name) as broker,
-        Wire(broker.host, broker.port) as wire,
-    ):
-        frame = fetch_frame(wire, TOPIC, 0, 0, max_bytes=64 << 10)
-        return alias_test_of_broker(broker.host, broker.port, segment, frame)
+    with RunningBroker(data_dir, transfer=name) as broker:
+        return _alias_of_an_answer(broker)
 
 
-def alias_answer(proof: Proof) -> str:
-    """What happened, as one of ALIAS_CHOICES."""
-    return ALIAS_CHOICES[_ANSWERS[proof.verdicts[DIRECT].verdict]]
+def _alias_of_an_answer(broker: RunningBroker | ExistingCluster) -> AliasVerdict:
+    """The alias test on one answer to a Fetch of 1 MiB."""
+    segment = broker.data_dir / f"{TOPIC}-0" / f"{0:020d}.log"
+    return alias_test_of_broker(
+        broker.host, broker.port, segment, fetch_request(), probe_bytes=PROBE_BYTES
+    )
+
+
+def fetch_request() -> bytes:
+    """A Fetch for the first MiB of the topic, as it goes over the wire: length, header, body."""
+    return fetch_frame(Frames(), TOPIC, 0, 0, max_bytes=1 << 20)
+
+
+class Asked(NamedTuple):
+    """What the broker that BROKER names was asked, whichever it is."""
+
+    subject: Subject
+    answer: AliasVerdict | Unmeasured
+    calls: Calls | Unmeasured
+    slow: SlowConsumer
+
+
+def ask(broker: RunningBroker | ExistingCluster, lab: Lab) -> Asked:
+    """Events into the broker, then: whose bytes are in its answer, by which calls, and who waits
+    for whom.
+    """
+    flight_events.load(broker.bootstrap, TOPIC, fast=lab.fast)
+    try:
+        answer: AliasVerdict | Unmeasured = _alias_of_an_answer(broker)
+    except Unavailable as reason:
+        answer = Unmeasured(str(reason))
+    return Asked(
+        about(broker),
+        answer,
+        calls_per_fetch(broker, TOPIC),
+        beside_a_slow_consumer(broker, TOPIC),
+    )
+
+
+def alias_answer(proof: Proof) -> int:
+    """What happened: the number of the notebook's choice."""
+    return _ANSWERS[proof.verdicts[DIRECT].verdict]
 
 
 def proof_picture(proof: Proof, origin: Origin) -> Picture:
@@ -192,12 +251,12 @@ def price_words(outcome: Outcome) -> str:
     )
 
 
-def price_answer(outcome: Outcome) -> str:
-    """What was measured, as one of PRICE_CHOICES."""
+def price_answer(outcome: Outcome) -> int:
+    """What was measured: the number of the notebook's choice (no difference, < 1.5, < 3, more)."""
     found = compare(outcome, CONTROL, DIRECT, "broker_cpu_s")
     if found.verdict != "dearer":
-        return PRICE_CHOICES[0]
-    return PRICE_CHOICES[1 + sum(found.ratio.median >= limit for limit in (1.5, 3.0))]
+        return 1
+    return 2 + sum(found.ratio.median >= limit for limit in (1.5, 3.0))
 
 
 # -- conclude --------------------------------------------------------------------------------------
@@ -206,16 +265,36 @@ def price_answer(outcome: Outcome) -> str:
 def copy_finding(proof: Proof) -> Finding:
     """Z2, proved: does the sender copy?"""
     direct = proof.verdicts[DIRECT]
-    verdict = {
-        "alias": Verdict.SUPPORTED,
-        "copied": Verdict.CONTRADICTED,
-        "inconclusive": Verdict.INCONCLUSIVE,
-    }[direct.verdict]
-    arrived = Quantity("pages that arrived", ", ".join(direct.pages))
-    control = Quantity(f"the same with {CONTROL}", ", ".join(proof.verdicts[CONTROL].pages))
+    verdict = _VERDICTS[direct.verdict]
+    arrived = Quantity("pages that arrived", direct.pages_in_words())
+    control = Quantity(f"the same with {CONTROL}", proof.verdicts[CONTROL].pages_in_words())
     return finding(
-        "Z2", verdict, Evidence.PROVED, proof_words(proof), arrived, control, part="the sender"
+        "Z2",
+        verdict,
+        Evidence.PROVED,
+        proof_words(proof),
+        arrived,
+        control,
+        part="the sender",
+        about=KERNEL_HERE,
     )
+
+
+def asked_finding(asked: Asked) -> list[Finding]:
+    """Z2 of the broker that was asked, if it is a Kafka whose file can be overwritten."""
+    if isinstance(asked.answer, Unmeasured) or asked.subject.kind is SubjectKind.THIS_BROKER:
+        return []
+    return [
+        finding(
+            "Z2",
+            _VERDICTS[asked.answer.verdict],
+            Evidence.PROVED,
+            f"Its answer to a Fetch, overwritten in its file: {asked.answer.detail}.",
+            Quantity("pages that arrived", asked.answer.pages_in_words()),
+            part="the sender",
+            about=asked.subject,
+        )
+    ]
 
 
 def price_finding(outcome: Outcome) -> Finding:
@@ -223,12 +302,13 @@ def price_finding(outcome: Outcome) -> Finding:
     found = compare(outcome, DIRECT, CONTROL, "broker_cpu_s")
     return finding(
         "Z2",
-        _verdict_of(found),
+        verdict_on_cheaper(found.verdict),
         Evidence.TIMED,
         price_words(outcome),
         *[_cpu(outcome, name) for name in outcome.contestants],
         Quantity(f"{DIRECT} / {CONTROL}", found.ratio),
-        part="what it saves the broker",
+        part="what it saves the sender",
+        about=KERNEL_HERE,
     )
 
 
@@ -242,20 +322,13 @@ def card_finding() -> Finding:
         "nothing goes by DMA. With a card that gathers scattered pages and computes checksums, DMA "
         "takes them from the page cache.",
         part="the network card",
+        about=KERNEL_HERE,
     )
 
 
 def _cpu(outcome: Outcome, name: str) -> Quantity:
     seconds: Spread = spread(per_gib(outcome, name, "broker_cpu_s"))
     return Quantity(f"broker CPU, {name}", seconds, "s/GiB")
-
-
-def _verdict_of(found: Comparison) -> Verdict:
-    return {
-        "cheaper": Verdict.SUPPORTED,
-        "dearer": Verdict.CONTRADICTED,
-        "inconclusive": Verdict.INCONCLUSIVE,
-    }[found.verdict]
 
 
 def invariants(sent: Traffic, received: Traffic, again: Traffic, proof: Proof) -> dict[str, bool]:
@@ -267,6 +340,52 @@ def invariants(sent: Traffic, received: Traffic, again: Traffic, proof: Proof) -
     }
 
 
-def findings(proof: Proof, outcome: Outcome, others: Sequence[Finding]) -> list[Finding]:
+def findings(
+    proof: Proof, outcome: Outcome, asked: Asked, others: Sequence[Finding]
+) -> list[Finding]:
     """All that this lab found."""
-    return [copy_finding(proof), price_finding(outcome), card_finding(), *others]
+    return [
+        copy_finding(proof),
+        *asked_finding(asked),
+        price_finding(outcome),
+        card_finding(),
+        *linux_findings(asked.calls, asked.subject),
+        windows_finding(),
+        socket_finding(asked.slow, asked.subject),
+        socket_by_the_source(),
+        *others,
+    ]
+
+
+# -- the learner's own -----------------------------------------------------------------------------
+
+
+def show_yours(data_dir: Path, lab: Lab) -> None:
+    """The kept transfer in a broker: the alias test on its answer, and its price beside ours."""
+    if YOURS not in kept_in(lab.parts_dir):
+        box("plain", "Your transfer", ["None is kept yet: pass 05.1, then run this again."])
+        return
+    with RunningBroker(data_dir, parts=lab.parts_dir) as broker:
+        verdict = _alias_of_an_answer(broker)
+    total_bytes = (128 << 20) if lab.fast else (1 << 30)
+    outcome = run_experiment(
+        "fetching through the broker, with your transfer",
+        [
+            broker_contestant(
+                name,
+                data_dir,
+                TOPIC,
+                transfer=name,
+                chunk_bytes=CHUNK_BYTES,
+                total_bytes=total_bytes,
+                parts=lab.parts_dir if name == YOURS else None,
+            )
+            for name in (YOURS, DIRECT, CONTROL)
+        ],
+        repeats=3 if lab.fast else 7,
+        warm_ups=0,
+        seed=lab.seed,
+    )
+    prices = [_cpu(outcome, name) for name in outcome.contestants]
+    told = [f"{each.name}: {each.in_words()}" for each in prices]
+    box("plain", "Your transfer in a broker", [f"The alias test: {verdict.detail}.", *told])

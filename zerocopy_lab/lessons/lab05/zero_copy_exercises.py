@@ -62,6 +62,26 @@ EXERCISES = (
             "is asked of you.",
         ),
     ),
-    Exercise("05.2", "How many calls does your file need at least?", _grade_calls),
-    Exercise("05.3", "What may happen to a file while it is sent?", _grade_safe),
+    Exercise(
+        "05.2",
+        "How many calls does your file need at least?",
+        _grade_calls,
+        (
+            "How much did one call move, when 3 GiB were asked for?",
+            "2 GiB less one page. A last call may move less, and is a call all the same.",
+            "Divide the file's bytes by 0x7FFFF000 and round up: math.ceil.",
+        ),
+    ),
+    Exercise(
+        "05.3",
+        "What may happen to a file while it is sent?",
+        _grade_safe,
+        (
+            "The socket refers to pages of the file. Which of the four change a page that is "
+            "already referred to, or take it away?",
+            "Appending touches what comes behind. Unlinking removes a name, not the bytes: they go "
+            "when nobody has the file open any more.",
+            "Which of the four does a log ever do to bytes that it has written? Two are left.",
+        ),
+    ),
 )

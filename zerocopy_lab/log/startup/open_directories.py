@@ -25,6 +25,21 @@ from zerocopy_lab.log.upkeep.housekeeping_round import Complaints
 _LOGGER = logging.getLogger(__name__)
 
 
+def _fewest(partition_counts: Sequence[int]) -> int:
+    return min(range(len(partition_counts)), key=partition_counts.__getitem__)
+
+
+_choose: Callable[[Sequence[int]], int] = _fewest
+
+
+def seat_choice(choose: Callable[[Sequence[int]], int]) -> None:
+    """For this whole process: let this function choose a new partition's log directory, by how
+    many partitions each holds. `serve --parts` seats a learner's function.
+    """
+    global _choose
+    _choose = choose
+
+
 class OpenDirectories:
     """`online` and `offline` directories by path. `on_offline` hears of each that leaves, and why,
     while the lock is held.
@@ -59,7 +74,7 @@ class OpenDirectories:
         counts = dict.fromkeys(self.online, 0)
         for log in logs:
             counts[log.directory.parent] += 1
-        return self.online[min(counts, key=lambda path: counts[path])]
+        return self.online[list(counts)[_choose(list(counts.values()))]]
 
     # Failing
 

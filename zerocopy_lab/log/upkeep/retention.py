@@ -16,7 +16,8 @@ record is too old, the log is rolled first. Source: Kafka's `UnifiedLog.deleteOl
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
@@ -46,6 +47,8 @@ def retain(log: PartitionLog, now_ms: int) -> None:
     with log.staying():
         verdicts = judge(log.segments, log.settings, log.log_start_offset, now_ms)
         old = list(takewhile(attrgetter("deletable"), verdicts))
+        if _rule is not None and log.settings.deletes:
+            old = _by_rule(_rule, log, old, now_ms)
         for verdict in old:
             _LOGGER.info("%s goes: %s", verdict.segment.path, verdict.why)
         count = len(old)
@@ -58,6 +61,31 @@ def retain(log: PartitionLog, now_ms: int) -> None:
                 count -= 1  # no room for a new segment: the active one stays until there is
         if count:
             log.drop_oldest(count, now_ms)
+
+
+Rule = Callable[[Sequence[tuple[int, int, int]], int, int, int], int]
+"""Base offset, bytes and youngest millisecond of each segment, both limits, now: how many go."""
+
+_rule: Rule | None = None
+
+
+def seat_rule(rule: Rule) -> None:
+    """For this whole process: let this function decide what time and size take away.
+
+    `serve --parts` seats a learner's function, which must never ask for more than `judge` does.
+    """
+    global _rule
+    _rule = rule
+
+
+def _by_rule(rule: Rule, log: PartitionLog, old: list[Verdict], now_ms: int) -> list[Verdict]:
+    """Those before the log start offset, and of the others as many as the rule says."""
+    bases = [segment.base_offset for segment in log.segments[1:]]
+    deleted = bisect_right(bases, log.log_start_offset)
+    rest = log.segments[deleted:]
+    facts = [(each.base_offset, each.size_bytes, each.last_change_ms()) for each in rest]
+    limits = log.settings.retention_ms, log.settings.retention_bytes
+    return old[: deleted + rule(facts, *limits, now_ms)]
 
 
 def judge(

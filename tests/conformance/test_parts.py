@@ -1,0 +1,288 @@
+"""Parts: their exams fail no right answer and pass no wrong one; seated in a broker they do its
+work, and whoever is wrong is named and harms nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention
+from zerocopy_lab.conformance.part import examine
+from zerocopy_lab.conformance.parts import PARTS, NoSuchPart, kept_in
+from zerocopy_lab.conformance.retention import SegmentFacts
+from zerocopy_lab.conformance.seats import PartFailed, PartRefused, _held_to_ours, take_seats
+from zerocopy_lab.log.settings import TopicSettings
+from zerocopy_lab.log.upkeep.retention import judge
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker
+
+CASES = 10_000
+
+
+# -- no right answer fails -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+def test_ours_passes_and_each_exam_is_another(part: Any) -> None:
+    assert examine(part, lambda: part.ours).passed is True
+
+
+def test_lookup_oracle_and_mechanism_agree() -> None:
+    draw = random.Random(1)
+    for _ in range(CASES):
+        offsets, positions = index_lookup.drawn_index(draw, 12)
+        wanted = draw.randrange(offsets[-1] + 10 if offsets else 10)
+        by_walking = index_lookup.by_walking(offsets, positions, wanted)
+        assert index_lookup.index_lookup(offsets, positions, wanted) == by_walking
+
+
+class _Segment:
+    """What `judge` asks of a segment."""
+
+    def __init__(self, facts: SegmentFacts) -> None:
+        self.base_offset, self.size_bytes, self._youngest_ms = facts
+
+    def last_change_ms(self) -> int:
+        return self._youngest_ms
+
+
+def test_retention_oracle_and_the_brokers_own_rule_agree() -> None:
+    draw = random.Random(2)
+    for _ in range(CASES):
+        segments = retention.drawn_segments(draw)
+        limits = retention.drawn_limits(segments, draw)
+        settings = TopicSettings(retention_ms=limits[0], retention_bytes=limits[1])
+        now_ms = retention._NOW_MS
+        verdicts = judge([_Segment(s) for s in segments], settings, 0, now_ms)  # type: ignore[misc]
+        by_the_broker = sum(verdict.deletable for verdict in verdicts)
+        assert retention.by_trying(segments, *limits, now_ms) == by_the_broker
+        assert retention.retention(segments, *limits, now_ms) == by_the_broker
+
+
+def test_any_directory_with_the_fewest_is_right() -> None:
+    def last_of_the_fewest(counts: Sequence[int]) -> int:
+        return max(n for n, count in enumerate(counts) if count == min(counts))
+
+    assert examine(log_dir_choice.PART, lambda: last_of_the_fewest).passed is True
+
+
+# -- no wrong answer passes ------------------------------------------------------------------------
+
+
+def scans(offsets: Sequence[int], positions: Sequence[int], wanted: int) -> int:
+    return index_lookup.by_walking(offsets, positions, wanted)
+
+
+def one_too_far(offsets: Sequence[int], positions: Sequence[int], wanted: int) -> int:
+    entry = bisect_right(offsets, wanted)
+    return positions[min(entry, len(positions) - 1)] if positions else 0
+
+
+def hard_coded(*_: object) -> int:
+    return 4096
+
+
+def spares_the_active_one(
+    segments: Sequence[SegmentFacts], limit_ms: int, limit_bytes: int, now_ms: int
+) -> int:
+    return min(
+        retention.retention(segments, limit_ms, limit_bytes, now_ms), max(len(segments) - 1, 0)
+    )
+
+
+def leaves_gaps(
+    segments: Sequence[SegmentFacts], limit_ms: int, limit_bytes: int, now_ms: int
+) -> int:
+    return sum(0 <= limit_ms < now_ms - segment.youngest_ms for segment in segments)
+
+
+def changes_its_argument(counts: list[int]) -> int:
+    counts.sort()
+    return 0
+
+
+def copies_large_pieces(sock: Any, piece: Any, sent_bytes: int) -> int:
+    left_bytes = piece.length - sent_bytes
+    here = piece.position + sent_bytes
+    if left_bytes > 300_000:
+        return int(sock.send(os.pread(piece.file.fd, left_bytes, here)))
+    return os.sendfile(sock.fileno(), piece.file.fd, here, left_bytes) if left_bytes else 0
+
+
+def sendfile_as_a_loop(sock: Any, piece: Any, sent_bytes: int, chunk_bytes: int) -> int:
+    left_bytes = min(piece.length - sent_bytes, chunk_bytes)
+    here = piece.position + sent_bytes
+    return os.sendfile(sock.fileno(), piece.file.fd, here, left_bytes) if left_bytes else 0
+
+
+class AlwaysEqual(int):
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    __hash__ = int.__hash__
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+def exits(*_: object) -> int:
+    raise SystemExit
+
+
+def ends_the_process(*_: object) -> int:
+    os._exit(0)
+
+
+def says_nothing_sensible(*_: object) -> int:
+    raise Unspeakable
+
+
+def is_equal_to_everything(*_: object) -> int:
+    return AlwaysEqual(1)
+
+
+def eats_memory(*_: object) -> int:
+    return len(bytearray(1 << 34))
+
+
+WRONG: list[tuple[str, Callable[..., int], str]] = [
+    ("index_lookup", scans, "it scans"),
+    ("index_lookup", one_too_far, "Asked for"),
+    ("index_lookup", hard_coded, "Asked for"),
+    ("retention", spares_the_active_one, "active"),
+    ("retention", leaves_gaps, "answer is"),
+    ("retention", is_equal_to_everything, "answer is"),
+    ("retention", says_nothing_sensible, "raised Unspeakable"),
+    ("placement", changes_its_argument, "changed the list"),
+    ("placement", exits, "raised SystemExit"),
+    ("placement", ends_the_process, "gave no answer"),
+    ("placement", eats_memory, "raised MemoryError"),
+    ("transfer", copies_large_pieces, "but copied"),
+    ("loop", sendfile_as_a_loop, "nobody copied"),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "hint"), WRONG)
+def test_a_wrong_part_is_told_what_is_wrong(
+    name: str, function: Callable[..., int], hint: str
+) -> None:
+    found = examine(PARTS[name], lambda: function)
+    assert found.passed is False
+    assert hint in found.words
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+def test_a_stub_has_not_begun(part: Any) -> None:
+    assert examine(part, lambda: lambda *_: None).passed is None
+
+
+def test_an_endless_part_costs_its_limit_and_no_more() -> None:
+    def endless(_: object) -> int:
+        while True:
+            pass
+
+    began = time.monotonic()
+    found = examine(PARTS["placement"]._replace(limit_s=0.5), lambda: endless)
+    assert (found.passed, "did not come back" in found.words) == (False, True)
+    assert time.monotonic() - began < 30
+
+
+# -- in a broker -----------------------------------------------------------------------------------
+
+RIGHT = {
+    "placement": """
+def placement(counts):
+    return counts.index(min(counts))
+""",
+    "index_lookup": """
+from bisect import bisect_right
+
+def index_lookup(offsets, positions, wanted):
+    entry = bisect_right(offsets, wanted)
+    return positions[entry - 1] if entry else 0
+""",
+    "retention": """
+def retention(segments, limit_ms, limit_bytes, now_ms):
+    total = sum(s.size_bytes for s in segments)
+    for number, s in enumerate(segments):
+        old = 0 <= limit_ms < now_ms - s.youngest_ms
+        much = limit_bytes >= 0 and s.size_bytes and total - s.size_bytes >= limit_bytes
+        if not (old or much) or (number == len(segments) - 1 and s.size_bytes == 0):
+            return number
+        total -= s.size_bytes
+    return len(segments)
+""",
+    "loop": """
+import os
+
+def loop(sock, piece, sent_bytes, chunk_bytes):
+    count = min(chunk_bytes, piece.length - sent_bytes)
+    return sock.send(os.pread(piece.file.fd, count, piece.position + sent_bytes)) if count else 0
+""",
+    "transfer": """
+import os
+
+def transfer(sock, piece, sent_bytes):
+    left = piece.length - sent_bytes
+    here = piece.position + sent_bytes
+    return os.sendfile(sock.fileno(), piece.file.fd, here, left) if left else 0
+""",
+}
+
+
+def kept(directory: Path, **sources: str) -> Path:
+    directory.mkdir()
+    for name, source in sources.items():
+        (directory / f"{name}.py").write_text(source)
+    return directory
+
+
+@pytest.mark.parametrize("transfer", [None, "loop"])
+def test_five_parts_together_carry_every_byte(tmp_path: Path, transfer: str | None) -> None:
+    parts = kept(tmp_path / "parts", **RIGHT)
+    more = ["--data-dir", str(tmp_path / "second"), "--set", "segment.bytes=131072"]
+    with RunningBroker(tmp_path / "data", parts=parts, transfer=transfer, options=more) as broker:
+        sent = flight_events.produce(
+            broker.bootstrap, "flights", flight_events.repeated(5000), {"batch.size": 32_768}
+        )
+        received = flight_events.consume(broker.bootstrap, "flights", 5000)
+        log = broker.log_path.read_text()
+    assert sent == received
+    assert all(f"part {name} takes its seat" in log for name in RIGHT)
+
+
+def test_a_broker_does_not_start_with_a_part_that_fails_its_exam(tmp_path: Path) -> None:
+    parts = kept(tmp_path / "parts", index_lookup="def index_lookup(o, p, w):\n    return 0\n")
+    with pytest.raises(BrokerNotRunning, match=r"part index_lookup .* does not pass its exam"):
+        RunningBroker(tmp_path / "data", parts=parts).start()
+
+
+def test_a_part_that_changed_since_its_exam_sits_again(tmp_path: Path) -> None:
+    parts = kept(tmp_path / "parts", transfer=RIGHT["transfer"])
+    assert list(take_seats(parts)) == ["transfer"]
+    (parts / "transfer.py").write_text("def transfer(sock, piece, sent_bytes):\n    return 1\n")
+    with pytest.raises(PartRefused, match="part transfer"):
+        take_seats(parts)
+
+
+def test_a_stranger_among_the_parts_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchPart, match="no part 'tranfser'"):
+        kept_in(kept(tmp_path / "parts", tranfser=""))
+
+
+def test_a_seated_part_that_lies_or_raises_is_named_and_not_followed() -> None:
+    part = PARTS["index_lookup"]
+    with pytest.raises(PartFailed, match="part index_lookup answered 7 where 0 is right"):
+        _held_to_ours(part, lambda *_: 7, [], [], 3)
+    with pytest.raises(PartFailed, match="part index_lookup raised ZeroDivisionError"):
+        _held_to_ours(part, lambda *_: 1 // 0, [], [], 3)
