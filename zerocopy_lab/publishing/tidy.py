@@ -10,6 +10,8 @@ refuse notebooks over it.
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -106,5 +108,19 @@ def readable(executed: Any) -> Any:
     ]
     for cell in executed.cells:
         cell.metadata = _kept_metadata(cell.metadata)
+        for output in cell.get("outputs", []):
+            _forget_places(output)
     executed.metadata = _METADATA
     return executed
+
+
+def _forget_places(output: Any) -> None:
+    """Scratch directories of this run become `…`: they mean nothing to a reader, and are gone."""
+    scratch = re.compile(re.escape(tempfile.gettempdir()) + r"/[\w.-]+")
+    for holder, keys in (
+        (output, ("text",)),
+        (output.get("data", {}), ("text/plain", "text/html")),
+    ):
+        for key in keys:
+            if isinstance(holder.get(key), str):
+                holder[key] = scratch.sub("…", holder[key])
