@@ -92,7 +92,11 @@ def _gaps_below(directory: Path) -> dict[TopicPartition, int]:
         gaps = _offsets(directory / CLEANER_FILE)
     except ValueError:
         gaps = {}  # reported with the other checkpoints
-    for name, topic in read_topics([directory], TopicSettings())[1].topics.items():
+    try:
+        topics = read_topics(directory, TopicSettings())[1].topics
+    except OSError:
+        topics = {}  # then a gap is a fault
+    for name, topic in topics.items():
         if topic.settings.compacts:
             gaps |= {TopicPartition(name, number): MAX_INT64 for number in range(topic.partitions)}
     return gaps

@@ -399,3 +399,34 @@ def test_what_could_not_be_listed_is_not_missing(
     logs = open_logs(*disks)
     for partition in (0, 1):
         assert read_all(logs.find(TOPIC, partition))[0].value == b"there"
+
+
+def test_topics_that_cannot_be_read_now_are_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start without descriptors must not take the partitions for strangers', write that down, and
+    forget what was set.
+    """
+    disks = [tmp_path / "disk1", tmp_path / "disk2"]
+    logs = open_logs(*disks)
+    logs.create_topic(TOPIC, 4, COMPACTED)
+    logs.close()
+    read_bytes = Path.read_bytes
+
+    def out_of_descriptors(path: Path) -> bytes:
+        if path.name == "topics.json" and path.parent in unreadable:
+            raise OSError(24, "Too many open files")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", out_of_descriptors)
+    for unreadable in (disks[:1], disks):
+        try:
+            logs = open_logs(*disks)
+        except KafkaStorageError:
+            assert unreadable == disks
+        else:
+            assert list(logs.offline) == unreadable
+            assert _state(logs) == (4, COMPACTED)
+            logs.close()
+    unreadable = []
+    assert _state(open_logs(*disks)) == (4, COMPACTED)

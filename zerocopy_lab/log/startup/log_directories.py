@@ -34,7 +34,7 @@ from zerocopy_lab.log.startup.loading import DamagedLog
 from zerocopy_lab.log.startup.log_directory import LogDirectory
 from zerocopy_lab.log.startup.open_directories import OpenDirectories
 from zerocopy_lab.log.startup.partition_directories import PartitionDirectories
-from zerocopy_lab.log.startup.topic_registry import Registry, read_topics
+from zerocopy_lab.log.startup.topic_registry import Registry
 from zerocopy_lab.log.upkeep.housekeeping_round import Rounds
 
 _LOGGER = logging.getLogger(__name__)
@@ -268,9 +268,7 @@ class LogDirectories(Partitions):
     # Starting
 
     def _load_all(self) -> None:
-        self._directories.revision, written_down = read_topics(
-            self._directories.online, self._at_start
-        )
+        written_down = self._directories.read_topics(self._at_start)
         self.defaults = written_down.defaults(self._at_start)
         self._registry = written_down
         self._take_in(list(self._directories.online.values()))

@@ -64,6 +64,9 @@ class OpenDirectories:
                 self.online[path] = LogDirectory.open(path, node_id, cluster_id)
             except (DirectoryUnusable, OSError) as error:
                 self.take_offline(path, error)
+        self._check_any()
+
+    def _check_any(self) -> None:
         if not self.online:
             raise KafkaStorageError(
                 f"no log directory can be used: {'; '.join(self.offline.values())}"
@@ -105,12 +108,13 @@ class OpenDirectories:
         back = []
         for path in sorted(self._may_return):
             try:
+                revision, _ = read_topics(path, at_start)
                 directory = LogDirectory.open(path, *self._as)
             except (DirectoryUnusable, OSError) as error:
                 if str(error) != self.offline[path]:
                     self._stays(path, str(error))
                 continue
-            if read_topics([path], at_start)[0] > self.revision:
+            if revision > self.revision:
                 directory.release()
                 self._may_return.remove(path)
                 self._stays(path, "it knows newer topics than the others: restart the broker")
@@ -136,6 +140,22 @@ class OpenDirectories:
             raise
 
     # Written in each of them
+
+    def read_topics(self, at_start: TopicSettings) -> Registry:
+        """The newest that was written. Without its topics a directory cannot be used: they would be
+        taken for strangers. Raises KafkaStorageError when none can be.
+        """
+        newest = Registry()
+        for path in list(self.online):
+            try:
+                revision, found = read_topics(path, at_start)
+            except OSError as error:
+                self.take_offline(path, error)
+                continue
+            if revision > self.revision:
+                self.revision, newest = revision, found
+        self._check_any()
+        return newest
 
     def write_topics(self, registry: Registry) -> None:
         """Make this the state of affairs, for whoever starts next. Raises OSError (that passes: it

@@ -22,9 +22,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -122,24 +121,20 @@ def write_topics(directory: Path, revision: int, registry: Registry) -> None:
     replace_file(directory / TOPICS_FILE, content.encode())
 
 
-def read_topics(directories: Iterable[Path], defaults: TopicSettings) -> tuple[int, Registry]:
-    """(revision, content) of the newest file that is whole; (0, no topics) when there is none.
-    Raises OSError.
+def read_topics(directory: Path, at_start: TopicSettings) -> tuple[int, Registry]:
+    """(revision, content) of the file in a `log.dir`; (0, no topics) when there is none, or a
+    damaged one. Raises OSError: what cannot be read now is not lost.
     """
-    newest = 0, Registry()
-    for directory in directories:
-        path = directory / TOPICS_FILE
-        try:
-            found = _parse(path.read_bytes(), defaults)
-        except FileNotFoundError:
-            continue
-        except Exception as error:  # whatever a damaged file makes the parsers say
-            _LOGGER.error(
-                "%s cannot be used (%s): topics are taken from the directories", path, error
-            )
-            continue
-        newest = max(newest, found, key=itemgetter(0))
-    return newest
+    path = directory / TOPICS_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return 0, Registry()
+    try:
+        return _parse(content, at_start)
+    except Exception as error:  # whatever a damaged file makes the parsers say
+        _LOGGER.error("%s cannot be used (%s): topics are taken from the directories", path, error)
+        return 0, Registry()
 
 
 def _parse(content: bytes, at_start: TopicSettings) -> tuple[int, Registry]:
