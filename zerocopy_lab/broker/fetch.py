@@ -11,10 +11,11 @@ Rules, all from KIP-74 and Kafka's `ReplicaManager.readFromLog`:
   clients skip the rest;
 - if there is less than `min_bytes`, it waits up to `max_wait`; an error is answered at once.
 
-Left out: followers, and fetch sessions (KIP-227): every request is a full one. A session would
-spare a consumer of 1,000 partitions less than half of what its fetch costs here, for the logs have
-to be asked all the same (`python -m ci.bench.fetch_sessions`), and this broker would have to
-remember what each consumer reads. Session id 0 in the answer tells clients so.
+Left out: followers, and fetch sessions (KIP-227): every request is a full one, and session id 0 in
+the answer tells clients so. A session would spare a consumer of 1,000 partitions 1.3 of the 1.8 ms
+that its fetch costs here, and 70 KB on the wire; one of ten partitions, 9 of 19 µs
+(`python -m ci.bench.fetch_sessions`). For that, every consumer would have a state that the broker
+keeps, limits and throws away, and on the way of a byte there would be one thing more to know.
 """
 
 from __future__ import annotations

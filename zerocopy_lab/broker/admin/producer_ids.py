@@ -49,7 +49,7 @@ class ProducerIds:
             self._begin_block()  # that need not be found again at every start
 
     @answers(
-        ApiKey.init_producer_id, 0, 4, "3: the producer's last id and epoch", large_bytes=ASIDE
+        ApiKey.init_producer_id, 0, 5, "3: the producer's last id and epoch", large_bytes=ASIDE
     )
     def init_producer_id(self, request: Any, context: Request) -> messages.Entity:
         """A new id with epoch 0; a producer that lost track of its sequence simply gets another
