@@ -36,7 +36,8 @@ _MORE_PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _SWITCH_INTERVAL_S = 0.0001
 _COLLECTION_THRESHOLDS = (2_000, 10, 1_000)
-#: For files that the log has let go of while they are being sent, checkpoints, listeners.
+#: For files that the log has let go of while they are being sent, checkpoints, listeners; half of
+#: what there is, where there is little.
 _SPARE_DESCRIPTORS = 64
 
 log = logging.getLogger(__name__)
@@ -238,7 +239,9 @@ def _network_settings(
         plaintext=not arguments.no_plaintext,
         transfer=make_transfer,
         threads=arguments.network_threads,
-        limits=given.limits.within_descriptors(share_of_descriptors() + _SPARE_DESCRIPTORS),
+        limits=given.limits.within_descriptors(
+            share_of_descriptors() + min(_SPARE_DESCRIPTORS, 2 * share_of_descriptors())
+        ),
         more_listeners=tuple(
             _more_listener(protocol, host, port, arguments, given, make_transfer)
             for protocol, host, port in arguments.listen

@@ -100,12 +100,6 @@ class SegmentIndexes:
             interval_bytes,
         )
 
-    def has_room(self, limit_bytes: int) -> bool:
-        """Whether one more entry fits into either file (`segment.index.bytes`)."""
-        offsets, times = self.offsets.positions, self.times.relative_offsets
-        fuller_bytes = max(len(offsets) * ENTRY_BYTES, len(times) * TIME_ENTRY.size)
-        return fuller_bytes + TIME_ENTRY.size <= limit_bytes
-
     def finish(self) -> None:
         """On roll and close: make the largest timestamp the last entry of the time index."""
         self.times.append(self.max_timestamp_ms, self.offset_of_max_timestamp)

@@ -62,6 +62,7 @@ class LocalLog:
     ) -> None:
         """`on_failure` hears of every error of the disk that does not pass by itself."""
         self.topic, self.partition = key
+        self.name = str(key)
         self.settings = settings
         self.directory = found.directory
         self.segments = found.segments  # the last one is active
@@ -74,7 +75,7 @@ class LocalLog:
         self._producers = found.producers
         self._snapshots = ProducerSnapshots(found.directory, found.snapshot_offset)
         self._condemned: list[tuple[int, Path]] = []  # (when, .deleted file), the first due first
-        self._availability = Availability(str(key), found.directory, on_failure)
+        self._availability = Availability(self.name, found.directory, on_failure)
         self._lock = threading.RLock()
         self._flush_lock = threading.Lock()
 
@@ -159,7 +160,7 @@ class LocalLog:
             wanted = self.high_watermark if offset == -1 else offset
             if not 0 <= wanted <= self.high_watermark:
                 raise OffsetOutOfRange(
-                    f"records of {self.topic}-{self.partition} before {wanted} cannot be deleted: "
+                    f"records of {self.name} before {wanted} cannot be deleted: "
                     f"its high watermark is {self.high_watermark}"
                 )
             self.log_start_offset = max(self.log_start_offset, wanted)

@@ -102,7 +102,7 @@ class PartitionLog(LocalLog):
 
     def __repr__(self) -> str:
         return (
-            f"PartitionLog({self.topic}-{self.partition}, "
+            f"PartitionLog({self.name}, "
             f"offsets {self.log_start_offset} to {self.log_end_offset}, "
             f"{len(self.segments)} segments)"
         )
@@ -117,8 +117,7 @@ class PartitionLog(LocalLog):
         InvalidProducerEpoch, KafkaStorageError (disk full: try again; or the directory is
         offline). After an error the log is as before.
         """
-        name = f"{self.topic}-{self.partition}"
-        batch, header = admit(batch, self.settings, name, self._clock_ms(), trust)
+        batch, header = admit(batch, self.settings, self.name, self._clock_ms(), trust)
         with self._lock:
             if self._availability.why_not is not None:  # no call where every producer waits
                 self._availability.check()
@@ -238,7 +237,7 @@ class PartitionLog(LocalLog):
             if offset == self.log_end_offset:
                 return None
             raise OffsetOutOfRange(
-                f"offset {offset} of {self.topic}-{self.partition}; "
+                f"offset {offset} of {self.name}; "
                 f"it has {self.log_start_offset} to {self.log_end_offset}"
             )
         segments = self.segments

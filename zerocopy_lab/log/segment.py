@@ -34,7 +34,12 @@ from zerocopy_lab.log.file_names import (
     TIME_INDEX_SUFFIX,
     segment_file,
 )
-from zerocopy_lab.log.indexes import SegmentIndexes, read_last_timestamp
+from zerocopy_lab.log.indexes import (
+    ENTRY_BYTES,
+    TIME_ENTRY,
+    SegmentIndexes,
+    read_last_timestamp,
+)
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
 from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
@@ -163,8 +168,12 @@ class Segment:
         if (
             self.size_bytes + more_bytes > settings.segment_bytes
             or last_offset - self.base_offset > MAX_INT32  # the index could not say it
-            or not (self._indexes or self.indexes()).has_room(settings.segment_index_bytes)
         ):
+            return True
+        indexes = self._indexes or self.indexes()
+        offsets_bytes = len(indexes.offsets.positions) * ENTRY_BYTES
+        times_bytes = len(indexes.times.timestamps_ms) * TIME_ENTRY.size
+        if max(offsets_bytes, times_bytes) + TIME_ENTRY.size > settings.segment_index_bytes:
             return True
         # By the records' own clock where there is one, as in Kafka: then a replayed day fills one
         # day's segment.

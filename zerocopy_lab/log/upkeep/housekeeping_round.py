@@ -56,7 +56,7 @@ class Rounds:
         """A round over some of `logs`, which are all there are."""
         turn = self._turn(logs)
         for log in turn:
-            with self._complaints.about(f"looking after {log.topic}-{log.partition}"):
+            with self._complaints.about(f"looking after {log.name}"):
                 look_after(log, now_ms)
         self._compact_dirtiest([log for log in turn if log.settings.compacts], now_ms)
         if now_ms - self._last_idle_ms >= IDLE_INTERVAL_MS:
@@ -76,7 +76,7 @@ class Rounds:
         due = []
         for log in logs:
             with (
-                self._complaints.about(f"looking at {log.topic}-{log.partition}"),
+                self._complaints.about(f"looking at {log.name}"),
                 log.storage_errors("look at"),
             ):
                 ratio = dirty_ratio(log, now_ms)
@@ -86,5 +86,5 @@ class Rounds:
                     due.append((ratio, log))
         if due:
             log = max(due, key=lambda candidate: candidate[0])[1]
-            with self._complaints.about(f"compacting {log.topic}-{log.partition}"):
+            with self._complaints.about(f"compacting {log.name}"):
                 compact(log, now_ms)

@@ -33,7 +33,7 @@ class KeyedLog:
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
-        self._name = f"{log.topic}-{log.partition}"
+        self._name = log.name
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write the entries as one batch: after a crash all of them are there, or none.
