@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,10 +89,13 @@ def test_compaction_may_take_what_was_replaced_only() -> None:
 
 
 @pytest.mark.slow
-def test_some_kills() -> None:
+def test_some_kills_and_faults() -> None:
     """The full thousands are `python -m ci.torture`."""
-    command = [sys.executable, "-m", "ci.torture", "--kills", "8", "--faults", "0", "--seed", "3"]
-    command += ["--jobs", "1", "--only", "under load"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "ci.torture", "--kills", "12", "--faults", "8", "--seed", "3"]
+    done = subprocess.run(
+        [*command, "--jobs", "1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "8  kills" in done.stdout
+    assert "12  kills\n" in done.stdout
+    assert re.search(r"kills at a chosen file operation", done.stdout)
+    assert re.search(r" [89]  faults\n| 1\d  faults\n", done.stdout), done.stdout
