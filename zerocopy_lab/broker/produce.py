@@ -102,29 +102,42 @@ class ProduceHandler:
         try:
             wanted = read_produce_request(frame, body_at, version, MOST_PARTITIONS)
         except ManyPartitions:
-            copy = request.kept().frame
-
-            def read_and_append() -> Reply:
-                all_of_it = read_produce_request(copy, body_at, version)
-                return self._append(all_of_it, self._places(all_of_it, version), request)
-
-            later = self._aside.answer_later(len(frame), read_and_append)
-            if later is None:
-                raise CloseConnection("too many costly requests wait already") from None
-            return later
-        places = self._places(wanted, version)
-        if any(map(partial(_is_costly, trust), places, wanted.partitions)):
-            kept = wanted.kept()
-            later = self._aside.answer_later(
-                len(frame), lambda: self._append(kept, places, request)
-            )
-            if later is not None:
-                return later
-            places = [RequestTimedOut("too many batches wait to be opened")] * len(places)
+            return self._append_to_many(request.kept())
+        places = [self._place(wanted, batches, version) for batches in wanted.partitions]
+        if trust.opens or any(_opens(place) for place in places):
+            return self._append_opened(wanted, places, request)
         return self._append(wanted, places, request)
 
-    def _places(self, wanted: ProduceRequest, version: int) -> list[_Place]:
-        return [self._place(wanted, batches, version) for batches in wanted.partitions]
+    def _append_opened(
+        self, wanted: ProduceRequest, places: list[_Place], request: Request
+    ) -> Reply:
+        """The same when batches are looked at: aside, unless all are small and none is packed."""
+        trust = request.client.trust
+        sent = [batches.records for batches in wanted.partitions]
+        if not any(records and _takes_long(records) for records in sent):
+            return self._append(wanted, places, request)
+        work = partial(self._append, wanted.kept(), places, request)
+        later = self._aside.answer_later(len(request.frame), work)
+        if later is not None:
+            return later
+        if not trust.insists:
+            trust.opens = False  # no time for samples
+        busy = RequestTimedOut("too many batches wait to be opened")
+        places = [busy if trust.opens or _opens(place) else place for place in places]
+        return self._append(wanted, places, request)
+
+    def _append_to_many(self, request: Request) -> Reply:
+        frame, body_at, version = request.frame, request.body_at, request.api_version
+
+        def read_and_append() -> Reply:
+            wanted = read_produce_request(frame, body_at, version)
+            places = [self._place(wanted, batches, version) for batches in wanted.partitions]
+            return self._append(wanted, places, request)
+
+        later = self._aside.answer_later(len(frame), read_and_append)
+        if later is None:
+            raise CloseConnection("too many costly requests wait already")
+        return later
 
     def _place(self, wanted: ProduceRequest, batches: PartitionBatches, version: int) -> _Place:
         topic, partition, records = batches
@@ -153,17 +166,7 @@ class ProduceHandler:
             outcome = self._append_one(place, batches.records, request.client.trust)
             if isinstance(outcome, KafkaError):
                 refused.append((batches, outcome))
-                told.append(
-                    ProducedPartition(
-                        batches.partition,
-                        outcome.code,
-                        error_message=str(outcome),
-                        record_errors=outcome.record_errors,
-                    )
-                )
-            else:
-                base_offset, _, time_ms, start = outcome
-                told.append(ProducedPartition(batches.partition, 0, base_offset, time_ms, start))
+            told.append(_told(batches.partition, outcome))
         if refused:
             _log_refused(refused, request.client)
         if wanted.acks == 0:
@@ -188,12 +191,25 @@ class ProduceHandler:
         return appended
 
 
-def _is_costly(trust: Trust, place: _Place, batches: PartitionBatches) -> bool:
-    """Whether a batch will be opened that is large, or may be once it is unpacked."""
-    if isinstance(place, KafkaError) or not (trust.opens or place.settings.opens_batches):
-        return False
-    assert batches.records is not None, "a null has no place"
-    return len(batches.records) > LARGE_BYTES or codec_id(batches.records) != 0
+def _opens(place: _Place) -> bool:
+    return isinstance(place, PartitionLog) and place.settings.opens_batches
+
+
+def _takes_long(records: memoryview) -> bool:
+    """What is packed may be large once it is unpacked."""
+    return len(records) > LARGE_BYTES or codec_id(records) != 0
+
+
+def _told(partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
+    if isinstance(outcome, KafkaError):
+        return ProducedPartition(
+            partition,
+            outcome.code,
+            error_message=str(outcome),
+            record_errors=outcome.record_errors,
+        )
+    base_offset, _, append_time_ms, log_start_offset = outcome
+    return ProducedPartition(partition, 0, base_offset, append_time_ms, log_start_offset)
 
 
 def _log_refused(refused: list[tuple[PartitionBatches, KafkaError]], client: Client) -> None:

@@ -69,6 +69,21 @@ class TopicSettings:
     compression_type: str = "producer"
     min_insync_replicas: int = 1
     overrides: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # What follows from the others, and is asked for every batch.
+    #: Whether its records are looked at before it is appended.
+    opens_batches: bool = field(init=False, repr=False)
+    #: How old a segment may become: what must be compacted by then must not be active.
+    roll_ms: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        opens = (
+            self.compression_type != "producer"
+            or self.compacts
+            or self.message_timestamp_before_max_ms != MAX_INT64  # no header has the oldest
+        )
+        lag_ms = self.max_compaction_lag_ms if self.compacts else MAX_INT64
+        object.__setattr__(self, "opens_batches", opens)  # the way of a frozen dataclass
+        object.__setattr__(self, "roll_ms", min(self.segment_ms, lag_ms))
 
     @classmethod
     def from_kafka(
@@ -100,13 +115,6 @@ class TopicSettings:
         return given | as_it_is
 
     @property
-    def roll_ms(self) -> int:
-        """How old a segment may become: what must be compacted by then must not be active."""
-        return (
-            min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
-        )
-
-    @property
     def deletes(self) -> bool:
         """Whether segments are deleted by age or size."""
         return "delete" in self.cleanup_policy
@@ -115,15 +123,6 @@ class TopicSettings:
     def compacts(self) -> bool:
         """Whether only the last record of every key is kept."""
         return "compact" in self.cleanup_policy
-
-    @property
-    def opens_batches(self) -> bool:
-        """Whether the records of a batch are looked at before it is appended."""
-        return (
-            self.compression_type != "producer"
-            or self.compacts
-            or self.message_timestamp_before_max_ms != MAX_INT64  # no header has the oldest
-        )
 
 
 # Smallest and largest legal number, or the legal words.
@@ -163,7 +162,7 @@ AS_IT_IS: dict[str, tuple[str, ...]] = {
     "leader.replication.throttled.replicas": ("", "none", "*"),  # nothing is replicated
     "follower.replication.throttled.replicas": ("", "none", "*"),
 }
-assert {_.name for _ in fields(TopicSettings)} - {"overrides"} == {
+assert {_.name for _ in fields(TopicSettings) if _.init} - {"overrides"} == {
     name.replace(".", "_") for name in _LEGAL
 }
 
