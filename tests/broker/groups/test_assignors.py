@@ -110,3 +110,4 @@ def test_uniform_is_even_and_stays_as_it_is(
 def test_the_assignor_that_most_members_wish_for() -> None:
     assert favourite([None, None]) == "uniform"
     assert favourite(["range", None, "range", "uniform"]) == "range"
+    assert favourite(["of.another.Broker", "of.another.Broker", "range"]) == "range"

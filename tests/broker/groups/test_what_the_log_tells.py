@@ -7,16 +7,24 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import UUID
 
 import pytest
 from crc32c import crc32c
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.broker.caller import Caller
 from tests.broker.groups.test_requests_of_groups import SUBSCRIPTION, commit, committed, join, sync
-from zerocopy_lab.broker.authorized_operations import ON_GROUP
 from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.groups.consumer_group import (
+    ConsumerGroup,
+    ConsumerMember,
+    GroupChange,
+    MemberState,
+    Subscription,
+)
+from zerocopy_lab.broker.groups.consumer_records import encode_change
 from zerocopy_lab.broker.groups.record_fields import RecordWriter
 from zerocopy_lab.broker.groups.records import (
     CommittedOffset,
@@ -56,6 +64,37 @@ def group_values(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def of_the_new_protocol(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A record of a consumer group with anything in its fields, and perhaps cut."""
+    slot = st.tuples(st.sampled_from([UUID(int=1), UUID(int=2)]), NUMBERS)
+    slots = st.frozensets(slot, max_size=3)
+    subscription = Subscription(
+        draw(st.none() | NAMES),
+        rebalance_timeout_ms=draw(NUMBERS),
+        topic_names=tuple(draw(st.lists(NAMES, max_size=2))),
+        topic_regex=draw(st.none() | NAMES),
+        assignor=draw(st.none() | NAMES),
+    )
+    member = ConsumerMember(
+        draw(NAMES),
+        subscription,
+        epoch=draw(NUMBERS),
+        state=draw(st.sampled_from(MemberState)),
+        owns=draw(slots),
+        revokes=draw(slots),
+    )
+    change = GroupChange(
+        epoch=draw(NUMBERS),
+        target_epoch=draw(NUMBERS),
+        members={member.member_id: member},
+        targets={draw(NAMES): draw(slots)},
+    )
+    key, value = draw(st.sampled_from(encode_change(ConsumerGroup("g"), change)))
+    assert value is not None
+    return key, value[: draw(st.sampled_from([None, None, None, -1, 10]))]
+
+
+@st.composite
 def forged(draw: st.DrawFn) -> Record:
     """A record that is no broker's, or might be."""
     offset = CommittedOffset(draw(NUMBERS), draw(NUMBERS), draw(NAMES), draw(NUMBERS))
@@ -72,6 +111,8 @@ def forged(draw: st.DrawFn) -> Record:
     value = st.one_of(
         st.none(), st.binary(max_size=60), st.just(encode_offset_value(offset)), group_values()
     )
+    if draw(st.booleans()):
+        return Record(0, 0, *draw(of_the_new_protocol()))
     return Record(0, draw(NUMBERS), draw(key), draw(value))
 
 
@@ -89,13 +130,28 @@ def start_to_join(caller: Caller, group_id: str) -> list[Any]:
     )
 
 
+def beat(caller: Caller, group_id: str) -> int:
+    """What somebody hears who joins by the new protocol, and what he hears when he goes."""
+    values: dict[str, Any] = {"group_id": group_id, "member_id": "new"}
+    joins = {"rebalance_timeout": timedelta(seconds=60), "subscribed_topic_names": ("t",)}
+    key, owns = ApiKey.consumer_group_heartbeat, {"topic_partitions": ()}
+    answer = caller.call(key, 1, member_epoch=0, **values, **joins, **owns)
+    caller.call(key, 1, member_epoch=-1, **values, topic_partitions=None)
+    return int(answer.error_code)
+
+
 def put(broker: Broker, batch: bytes) -> None:
     log = broker.logs.find(OFFSETS_TOPIC, 0)
     log.append(memoryview(bytearray(batch)))
 
 
 @given(st.lists(st.lists(forged(), min_size=1, max_size=4), max_size=4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
 def test_a_broker_starts_whatever_was_written(batches: list[list[Record]]) -> None:
     with TemporaryDirectory() as directory:
         options = BrokerSettings(log_dirs=(Path(directory),))
@@ -119,7 +175,8 @@ def test_a_broker_starts_whatever_was_written(batches: list[list[Record]]) -> No
                 described = caller.call(
                     ApiKey.describe_groups, 5, groups=(name,), include_authorized_operations=True
                 )
-                assert described.groups[0].authorized_operations == ON_GROUP
+                assert [group.group_id for group in described.groups] == [name]
+                assert beat(caller, name) in (0, 42, 69, 110)
                 answers = start_to_join(caller, name)
                 again.groups.offsets.forget_topic("t")
                 assert not answers or answers[0].error_code in (0, 23, 24, 79)

@@ -109,6 +109,6 @@ ASSIGNORS: dict[str, Assignor] = {"uniform": uniform, "range": range_}
 
 
 def favourite(wishes: Iterable[str | None]) -> str:
-    """The assignor that most members wish for."""
-    votes = Counter(wish for wish in wishes if wish is not None)
+    """The assignor that most members wish for. (The log of another broker may know of others.)"""
+    votes = Counter(wish for wish in wishes if wish in ASSIGNORS)
     return votes.most_common(1)[0][0] if votes else next(iter(ASSIGNORS))

@@ -14,7 +14,7 @@ Source: Kafka's protocol guide; the compact forms and tagged fields are KIP-482'
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct
+from struct import Struct, error
 from typing import TypeVar
 from uuid import UUID
 
@@ -42,8 +42,11 @@ class RecordWriter:
         self.record += _INT8.pack(number)
 
     def int32(self, number: int) -> None:
-        """A number of four bytes."""
-        self.record += _INT32.pack(number)
+        """A number of four bytes. Raises InvalidRequest for one that does not fit."""
+        try:
+            self.record += _INT32.pack(number)
+        except error:
+            raise InvalidRequest(f"{number} cannot be stored in 32 bits") from None
 
     def int64(self, number: int) -> None:
         """A number of eight bytes."""
