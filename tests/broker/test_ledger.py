@@ -272,3 +272,15 @@ def test_every_key_of_a_client_has_a_name() -> None:
     """What a log line says of a request that is refused."""
     assert API_KEYS[76] is ApiKey.share_group_heartbeat
     assert all(API_KEYS[int(key)] is key for key in ApiKey)
+
+
+@pytest.mark.parametrize("key", ApiKey, ids=lambda key: key.name)
+def test_every_failure_can_be_written(key: ApiKey) -> None:
+    """Of every request that a client may send, served or not, in every version that there is."""
+    error = UnsupportedVersion("no")
+    for version in range(20):
+        entity = messages.failure_if_any(key, version, error)
+        if entity is not None:
+            frame = messages.encode_response(key, version, 7, entity)
+            _, read = messages.decode_response(key, version, memoryview(frame)[4:])
+            assert read.error_code == error.code

@@ -14,7 +14,7 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -230,4 +230,6 @@ def _nothing(field_type: Any) -> object:
         return None
     if "imedelta" in str(field_type):
         return timedelta(0)
-    return field_type() if field_type in (str, bytes) else -1
+    if "TZAware" in str(field_type) or "datetime" in str(field_type):
+        return datetime.fromtimestamp(0, UTC)
+    return field_type() if field_type in (str, bytes, bool) else -1
