@@ -37,7 +37,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabMaker:
     """Makes a lab the running one, for this test only; keyword arguments change its entry."""
 
     def started(*, headless: bool = True, **changes: object) -> Lab:
-        running = Lab(entry_of_a_test(**changes), True, 1, tmp_path, headless)
+        out_dir = tmp_path / "of-the-lab"
+        out_dir.mkdir(exist_ok=True)
+        running = Lab(entry_of_a_test(**changes), True, 1, out_dir, headless)
         monkeypatch.setattr(lab_module, "_running", running)
         return running
 

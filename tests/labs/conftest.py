@@ -30,7 +30,9 @@ def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lab
     """Makes the lab with an id the running one, in fast mode, for this test only."""
 
     def started(lab_id: str, seed: int = 1) -> Lab:
-        running = Lab(lab_entry(lab_id), True, seed, tmp_path, True)
+        out_dir = tmp_path / lab_id
+        out_dir.mkdir(exist_ok=True)
+        running = Lab(lab_entry(lab_id), True, seed, out_dir, True)
         monkeypatch.setattr(lab_module, "_running", running)
         return running
 
