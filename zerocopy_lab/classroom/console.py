@@ -34,7 +34,9 @@ def console(broker: Watched, *, live: bool = False, every_s: float = 1.0) -> Non
         view = look(broker)
         show_html(markup(view), plain=in_words(view))
         return
-    panel = _Panel(broker, every_s)
+    view = look(broker)  # stays as it is: what comes later stands in a table of its own
+    show_html(f"<p>A first look, which stays:</p>{markup(view)}", plain=in_words(view))
+    panel = _Panel(broker, every_s, view)
     display(panel.widget)
     panel.switch(live)
 
@@ -48,11 +50,11 @@ class _Panel:
 
     _live: ClassVar[_Panel | None] = None
 
-    def __init__(self, broker: Watched, every_s: float) -> None:
+    def __init__(self, broker: Watched, every_s: float, first_look: View | None = None) -> None:
         import ipywidgets
 
         self._broker, self._every_s = broker, every_s
-        self._before: View | None = None
+        self._before: View | None = first_look
         self._stop = threading.Event()
         self._table = ipywidgets.HTML(layout={"width": "100%", "margin": "0"})
         self._switch = ipywidgets.ToggleButton(description="Live", icon="play")
@@ -61,7 +63,7 @@ class _Panel:
         self._switch.observe(self._switched, names="value")
         frame = ipywidgets.Box([self._table], layout={"max_height": "24em", "overflow": "auto"})
         self.widget = ipywidgets.VBox([ipywidgets.HBox([button, self._switch]), frame])
-        self.refresh()
+        self._table.value = "Look now, or go live, to see what has changed since the first look."
 
     def refresh(self, _: object = None) -> bool:
         """One look; what went wrong is shown in place of the table. Returns whether all was

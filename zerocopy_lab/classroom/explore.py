@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import display
+from zerocopy_lab.classroom.notebook_output import display, show_html
 
 if TYPE_CHECKING:
     from zerocopy_lab.pictures.theme import Picture
@@ -37,6 +37,10 @@ ERROR_MARK = "zerocopy-lab-widget-error"
 PLAY_CLASS = "zerocopy-lab-play"
 
 _CONTROL_WIDTH = "29em"  # two in a row beside JupyterLab's file browser, in a window of 1280 px
+_TO_BRING_IT_BACK = (
+    "Controls live as long as the notebook's kernel. If there are none below, run this cell; the "
+    "pictures under them show the same for a few settings."
+)
 _CAPTION = "max-width:52em;margin:.3em 0;font-size:14px;line-height:1.5"  # as under other pictures
 
 Setting = Mapping[str, Any]
@@ -52,6 +56,23 @@ class Slider(NamedTuple):
     label: str = ""
 
 
+class Stops(NamedTuple):
+    """A slider over chosen values only: for what a slider of its width could not reach."""
+
+    values: Sequence[Any]
+    start: Any
+    label: str = ""
+
+
+class Number(NamedTuple):
+    """A whole number to be typed, from `low` to `high`."""
+
+    low: int
+    high: int
+    start: int
+    label: str = ""
+
+
 class Choice(NamedTuple):
     """One of a few values."""
 
@@ -60,7 +81,7 @@ class Choice(NamedTuple):
     label: str = ""
 
 
-Control = Slider | Choice
+Control = Slider | Stops | Number | Choice
 
 
 def explore(
@@ -85,8 +106,12 @@ def explore(
         if setting.keys() != controls.keys():
             raise ValueError(f"the sweep's {dict(setting)} should set {', '.join(controls)}")
     if not lab.headless:
+        show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
         display(panel(draw, controls, words, button=button, height_px=height_px))
+    first = {name: control.start for name, control in controls.items()}
     for number, setting in enumerate(sweep, 1):
+        if not lab.headless and button is None and setting == first:
+            continue  # the widget shows it already
         lab.picture(f"{name}-{number}", draw(**setting), words(**setting))
 
 
@@ -178,13 +203,17 @@ class _Screen:
             format="png", layout={"max_height": f"{height_px}px", "max_width": "100%"}
         )
         self._image.layout.object_fit = "contain"
-        self.frame = ipywidgets.Box(
-            [self._image], layout={"height": f"{height_px}px", "overflow": "hidden"}
+        self._image.layout.display = "none"
+        self._height = f"{height_px}px"
+        self.frame = ipywidgets.Box(  # no room for a picture that is not there
+            [self._image], layout={"height": "0px", "overflow": "hidden"}
         )
         self.caption = ipywidgets.HTML()
 
     def show(self, picture: Picture, words: str) -> None:
         self._image.value = picture.png()
+        self._image.layout.display = None
+        self.frame.layout.height = self._height
         self.say(words)
 
     def say(self, words: str) -> None:
@@ -209,6 +238,23 @@ def _widget(name: str, control: Control) -> Any:
             description=label,
             continuous_update=False,
             readout_format=",d",
+            **wide,
+        )
+    if isinstance(control, Number):
+        return ipywidgets.BoundedIntText(
+            value=control.start,
+            min=control.low,
+            max=control.high,
+            description=label,
+            continuous_update=False,
+            **wide,
+        )
+    if isinstance(control, Stops):
+        return ipywidgets.SelectionSlider(
+            options=list(control.values),
+            value=control.start,
+            description=label,
+            continuous_update=False,
             **wide,
         )
     return ipywidgets.Dropdown(
