@@ -135,3 +135,26 @@ def test_settings_change_at_run_time(tmp_path: Path) -> None:
     assert log.log_start_offset == 6
     logs.alter_settings(TOPIC, {})
     assert log.settings.retention_bytes == -1
+
+
+def test_a_record_from_the_future_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    settings = {"retention_ms": "1000", "message_timestamp_after_max_ms": str(2**63 - 1)}
+    logs = open_logs(tmp_path, clock=clock, **settings)
+    log = log_in(logs)
+    log.append(batch(b"old", timestamps_ms=(NOW_MS - 5000,)))
+    log.roll()
+    log.append(batch(b"future", timestamps_ms=(NOW_MS + 10 * 365 * 86_400_000,)))
+    log.roll()
+    log.append(batch(b"now"))
+    for _ in range(3):
+        clock.now_ms += 2000
+        logs.housekeeping(clock.now_ms)
+    assert log.log_start_offset == 1
+    warnings = [line for line in caplog.messages if "from the future" in line]
+    assert len(warnings) == 1
+    assert f"{1:020d}.log" in warnings[0]
+    assert "2033-11-11" in warnings[0]
+    kill(logs)

@@ -21,15 +21,20 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from operator import attrgetter
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from zerocopy_lab.log.atomic_file import passes
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.plain_words import byte_count, duration
+from zerocopy_lab.records.fields import time_in_words
 
 _LOGGER = logging.getLogger(__name__)
 _ACTIVE = "active: records are written to it"
+NO_LIE_MS = (
+    3_600_000  # two clocks may differ by that (the default of message.timestamp.after.max.ms)
+)
 _BEHIND = "behind a segment that stays"
 
 
@@ -61,6 +66,30 @@ def retain(log: PartitionLog, now_ms: int) -> None:
                 count -= 1  # no room for a new segment: the active one stays until there is
         if count:
             log.drop_oldest(count, now_ms)
+        _warn_of_the_future(log, now_ms)
+
+
+_FROM_THE_FUTURE: WeakKeyDictionary[PartitionLog, int] = WeakKeyDictionary()
+"""The base offset of the segment that was last warned about: each is named once."""
+
+
+def _warn_of_the_future(log: PartitionLog, now_ms: int) -> None:
+    """A record whose clock was wrong by years keeps its segment, and all behind it, for as long."""
+    oldest = log.segments[0]
+    if len(log.segments) == 1 or not log.settings.deletes or log.settings.retention_ms < 0:
+        return
+    newest_ms = oldest.last_change_ms()
+    if newest_ms <= now_ms + NO_LIE_MS or _FROM_THE_FUTURE.get(log) == oldest.base_offset:
+        return
+    _FROM_THE_FUTURE[log] = oldest.base_offset
+    _LOGGER.warning(
+        "%s has a record from the future, of %s: retention.ms will not delete it, nor what lies "
+        "behind it, before then. DeleteRecords does; message.timestamp.after.max.ms=%d refuses "
+        "more than that today",
+        oldest.path,
+        time_in_words(newest_ms),
+        log.settings.message_timestamp_after_max_ms,
+    )
 
 
 Rule = Callable[[Sequence[tuple[int, int, int]], int, int, int], int]
