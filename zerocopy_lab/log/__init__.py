@@ -5,13 +5,15 @@ On the way of a byte, in this order:
     partitions       a name -> its log
     partition_log    append, roll, read, flush
     segment          a .log file: append a batch, locate an offset
-    indexes          offset -> position, timestamp -> offset; how they lie in their files
+    indexes          offset -> position, timestamp -> offset
     producer_state   what was sent twice is stored once
     open_files       who may keep a descriptor
     local_log        the segments as a whole, and what upkeep does to them
 
 What these stand on:
 
+    segment_files    the files of a segment as a whole
+    index_files      how the entries of the indexes lie in their files
     file_names       what a name says: topic, partition, base offset
     atomic_file      what is on disk, what is not, and what nobody knows
     batch_scan       walking over the batches of a file

@@ -27,18 +27,11 @@ it can be built again from the log, so a damaged index is never a reason to refu
 
 from __future__ import annotations
 
-import os
 import struct
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from operator import ge, gt
-from pathlib import Path
 
-from zerocopy_lab.log.atomic_file import force
-from zerocopy_lab.log.file_names import OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, segment_file
 from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
 
 ENTRY_BYTES = 8
@@ -50,11 +43,11 @@ class SegmentIndexes:
     """Offset and time index of a segment, and what is needed to continue them."""
 
     __slots__ = (
-        "_saved_offsets",
-        "_saved_times",
         "max_timestamp_ms",
         "offset_of_max_timestamp",
         "offsets",
+        "saved_offsets",
+        "saved_times",
         "times",
         "unindexed_bytes",
     )
@@ -66,7 +59,7 @@ class SegmentIndexes:
         self.max_timestamp_ms = NO_TIMESTAMP
         self.offset_of_max_timestamp = 0  # relative
         # Entries that are in the files already; -1: nothing is known about the files.
-        self._saved_offsets = self._saved_times = _UNKNOWN
+        self.saved_offsets = self.saved_times = _UNKNOWN
 
     def add(
         self,
@@ -117,54 +110,25 @@ class SegmentIndexes:
         self.times.cut(last_offset + 1)
         self.max_timestamp_ms, self.offset_of_max_timestamp = self.times.last()
         self.unindexed_bytes = 0
-        self._saved_offsets = self._saved_times = _UNKNOWN  # the files may hold more
+        self.saved_offsets = self.saved_times = _UNKNOWN  # the files may hold more
+
+    @classmethod
+    def loaded(cls, offsets: OffsetIndex, times: TimeIndex, log_bytes: int) -> SegmentIndexes:
+        """Those in the files of a segment whose `.log` has `log_bytes`."""
+        indexes = cls()
+        indexes.offsets, indexes.times = offsets, times
+        indexes.unindexed_bytes = log_bytes - offsets.last_position()
+        indexes.max_timestamp_ms, indexes.offset_of_max_timestamp = times.last()
+        indexes.mark_saved(len(offsets), len(times))
+        return indexes
+
+    def mark_saved(self, offsets: int, times: int) -> None:
+        """So many entries are in the files."""
+        self.saved_offsets, self.saved_times = offsets, times
 
     def is_saved(self) -> bool:
         """Whether every entry is in the files."""
-        return self._saved_offsets == len(self.offsets) and self._saved_times == len(self.times)
-
-    def save(self, directory: Path, base_offset: int, suffix: str = "", sync: bool = False) -> None:
-        """Write the entries that the files do not have yet, on demand through to the disk. Raises
-        OSError.
-        """
-        offsets, times = self.offsets.to_bytes(), self.times.to_bytes()
-        path = directory / (segment_file(base_offset, OFFSET_INDEX_SUFFIX) + suffix)
-        _write_from(path, offsets, max(self._saved_offsets, 0) * ENTRY_BYTES, sync)
-        self._saved_offsets = len(offsets) // ENTRY_BYTES
-        path = directory / (segment_file(base_offset, TIME_INDEX_SUFFIX) + suffix)
-        _write_from(path, times, max(self._saved_times, 0) * TIME_ENTRY.size, sync)
-        self._saved_times = len(times) // TIME_ENTRY.size
-
-    @classmethod
-    def load(cls, directory: Path, base_offset: int, log_bytes: int) -> SegmentIndexes:
-        """The indexes in the files of a segment whose `.log` has `log_bytes`.
-
-        Raises FileNotFoundError, or ValueError naming file and position when a file cannot be this
-        segment's index.
-        """
-        indexes = cls()
-        path = directory / segment_file(base_offset, OFFSET_INDEX_SUFFIX)
-        try:
-            indexes.offsets = OffsetIndex.from_bytes(path.read_bytes())
-            if indexes.offsets.last_position() >= max(log_bytes, 1):
-                raise ValueError(
-                    f"its last entry says position {indexes.offsets.last_position()}, "
-                    f"the log has {log_bytes} bytes"
-                )
-            path = directory / segment_file(base_offset, TIME_INDEX_SUFFIX)
-            content = path.read_bytes()
-            indexes.times = TimeIndex.from_bytes(content)
-            # Its last entry decides when retention may take the segment, so a lost one matters.
-            # Zeros at the end are what a power cut, or a Kafka that was killed, leaves of one.
-            if log_bytes and (not len(indexes.times) or content.endswith(bytes(TIME_ENTRY.size))):
-                raise ValueError("it lost its last entry, the one with the largest timestamp")
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        indexes.unindexed_bytes = log_bytes - indexes.offsets.last_position()
-        indexes.max_timestamp_ms, indexes.offset_of_max_timestamp = indexes.times.last()
-        indexes._saved_offsets = len(indexes.offsets)
-        indexes._saved_times = len(indexes.times)
-        return indexes
+        return self.saved_offsets == len(self.offsets) and self.saved_times == len(self.times)
 
 
 class OffsetIndex:
@@ -205,25 +169,6 @@ class OffsetIndex:
         """Drop the entries from an offset on."""
         kept = bisect_left(self.relative_offsets, relative_offset)
         del self.relative_offsets[kept:], self.positions[kept:]
-
-    def to_bytes(self) -> bytes:
-        """The file's content."""
-        return _entries(self.relative_offsets, self.positions)
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> OffsetIndex:
-        """The entries of a file.
-
-        Raises ValueError, with the position in the file, when they cannot be an index: a size that
-        is no multiple of 8, or entries that do not ascend.
-        """
-        content = _without_preallocation(content, ENTRY_BYTES)
-        index = cls()
-        index.relative_offsets = _column(content, ENTRY_BYTES, 0, "i")
-        index.positions = _column(content, ENTRY_BYTES, 4, "i")
-        _check_growing(index.relative_offsets, 0, ENTRY_BYTES, strictly=True)
-        _check_growing(index.positions, 4, ENTRY_BYTES, strictly=True)
-        return index
 
 
 def seat_lookup(lookup: Callable[[Sequence[int], Sequence[int], int], int]) -> None:
@@ -276,108 +221,3 @@ class TimeIndex:
         """Drop the entries from an offset on."""
         kept = bisect_left(self.relative_offsets, relative_offset)
         del self.relative_offsets[kept:], self.timestamps_ms[kept:]
-
-    def to_bytes(self) -> bytes:
-        """The file's content."""
-        return _entries(self.timestamps_ms, self.relative_offsets)
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> TimeIndex:
-        """The entries of a file.
-
-        Raises ValueError, with the position in the file, when they cannot be an index.
-        """
-        content = _without_preallocation(content, TIME_ENTRY.size)
-        index = cls()
-        index.timestamps_ms = _column(content, TIME_ENTRY.size, 0, "q")
-        index.relative_offsets = _column(content, TIME_ENTRY.size, 8, "i")
-        _check_growing(index.timestamps_ms, 0, TIME_ENTRY.size, strictly=True)
-        _check_growing(index.relative_offsets, 8, TIME_ENTRY.size, strictly=False)
-        return index
-
-
-# Files
-
-
-def _write_from(path: Path, content: bytes, saved_bytes: int, sync: bool) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        unsaved = memoryview(content)[saved_bytes:]
-        while unsaved:
-            written_bytes = os.pwrite(fd, unsaved, len(content) - len(unsaved))
-            unsaved = unsaved[written_bytes:]
-        os.ftruncate(fd, len(content))  # Kafka's preallocation, or what an older index left behind
-        if sync:
-            force(fd, path)
-    finally:
-        os.close(fd)
-
-
-def read_last_timestamp(directory: Path, base_offset: int, suffix: str = "") -> int | None:
-    """The largest timestamp of a segment, from the last entry of its time index; None if that
-    cannot say. Raises OSError.
-    """
-    path = directory / (segment_file(base_offset, TIME_INDEX_SUFFIX) + suffix)
-    try:
-        with open(path, "rb") as file:
-            size_bytes = file.seek(0, os.SEEK_END)
-            if size_bytes % TIME_ENTRY.size or not size_bytes:
-                return None
-            file.seek(-TIME_ENTRY.size, os.SEEK_END)
-            timestamp_ms: int = TIME_ENTRY.unpack(file.read())[0]
-            return timestamp_ms or None  # 0: preallocated, or 1970
-    except FileNotFoundError:
-        return None
-
-
-def _column(content: bytes, entry_bytes: int, at: int, typecode: str) -> array[int]:
-    """The numbers at byte `at` of every entry; the type code is `array`'s ("i" 4 bytes, "q" 8)."""
-    values: array[int] = array(typecode)
-    width = values.itemsize
-    packed = bytearray(len(content) // entry_bytes * width)
-    for byte in range(width):
-        packed[byte::width] = content[at + byte :: entry_bytes]
-    values.frombytes(packed)
-    return _swapped(values)
-
-
-def _entries(*columns: array[int]) -> bytes:
-    """The file's content: the opposite of `column`, for columns of one length."""
-    entry_bytes = sum(values.itemsize for values in columns)
-    content = bytearray(len(columns[0]) * entry_bytes)
-    at = 0
-    for values in columns:
-        packed, width = _swapped(values[:]).tobytes(), values.itemsize
-        for byte in range(width):
-            content[at + byte :: entry_bytes] = packed[byte::width]
-        at += width
-    return bytes(content)
-
-
-def _without_preallocation(content: bytes, entry_bytes: int) -> bytes:
-    """The content without the entries of zeros at its end: Kafka makes an active index larger than
-    it needs. Raises ValueError when it is not made of whole entries.
-    """
-    if len(content) % entry_bytes:
-        raise ValueError(f"{len(content)} bytes are no multiple of {entry_bytes}")
-    used_bytes = len(content.rstrip(b"\0"))
-    return content[: -(-used_bytes // entry_bytes) * entry_bytes]
-
-
-def _check_growing(values: Sequence[int], at: int, entry_bytes: int, *, strictly: bool) -> None:
-    """Raise ValueError, with the position in the file, where a column does not grow from 0 on."""
-    if values and values[0] < 0:
-        raise ValueError(f"the number at position {at} is negative: {values[0]}")
-    is_wrong: Callable[[int, int], bool] = ge if strictly else gt
-    if any(map(is_wrong, values, islice(values, 1, None))):
-        entry = next(i for i in range(1, len(values)) if is_wrong(values[i - 1], values[i]))
-        raise ValueError(
-            f"the number at position {entry * entry_bytes + at} is {values[entry]}, "
-            f"which cannot follow {values[entry - 1]}"
-        )
-
-
-def _swapped(values: array[int]) -> array[int]:
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values

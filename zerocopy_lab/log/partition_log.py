@@ -53,7 +53,8 @@ from zerocopy_lab.log.batch_rules import Trust, admit
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.local_log import LocalLog, LogOnDisk
 from zerocopy_lab.log.producer_state import WrittenBatch
-from zerocopy_lab.log.segment import Found, Segment
+from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.segment_files import Found
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.records.batch import (
     NO_PRODUCER_ID,

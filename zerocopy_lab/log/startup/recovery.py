@@ -28,6 +28,7 @@ import shutil
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.atomic_file import passes
 from zerocopy_lab.log.batch_scan import scan_batches
+from zerocopy_lab.log.index_files import load_indexes
 from zerocopy_lab.log.indexes import SegmentIndexes
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
@@ -137,7 +138,7 @@ def _trusted_indexes(segment: Segment, recovery_point: int) -> SegmentIndexes:
     if segment.base_offset >= recovery_point:
         return SegmentIndexes()
     try:
-        indexes = SegmentIndexes.load(segment.directory, segment.base_offset, segment.size_bytes)
+        indexes = load_indexes(segment.directory, segment.base_offset, segment.size_bytes)
     except (ValueError, FileNotFoundError) as error:
         _LOGGER.warning("%s; reading all of %s", error, segment.path)
         return SegmentIndexes()

@@ -46,6 +46,7 @@ from zerocopy_lab.log.file_names import (
     parse_segment_file,
     segment_file,
 )
+from zerocopy_lab.log.index_files import save_indexes
 from zerocopy_lab.log.indexes import SegmentIndexes
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.segment import Segment
@@ -191,7 +192,7 @@ class _Cleaning:
             file.flush()
             force(file.fileno(), path)
         indexes.finish()
-        indexes.save(first.directory, first.base_offset, CLEANED_SUFFIX, sync=True)
+        save_indexes(indexes, first.directory, first.base_offset, CLEANED_SUFFIX, sync=True)
         new = Segment(
             first.directory,
             first.base_offset,
