@@ -7,6 +7,8 @@ A healthy client sends a small Produce every few milliseconds and waits for its 
 then beside each scenario, in turns, three times. Printed: the median of its p50 and p99 with their
 range, the ratio to the same client alone, and the broker's memory. The exit code is 1 if the
 healthy client was ever not answered, or memory went over the limit; ratios gate nothing.
+
+What a single request can do, of whatever kind: `python -m ci.attacks.silence`.
 """
 
 from __future__ import annotations

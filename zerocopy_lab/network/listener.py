@@ -18,6 +18,8 @@ from zerocopy_lab.network.reactor import READ, Reactor
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+#: Then those who are connected already get their turn.
+_ACCEPTED_IN_A_TURN = 64
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -63,7 +65,7 @@ class Listener:
             self._reactor.watch(self._sock, READ, self._accept)
 
     def _accept(self, _events: int) -> None:
-        while True:
+        for _ in range(_ACCEPTED_IN_A_TURN):
             try:
                 sock, address = self._sock.accept()
             except (BlockingIOError, ConnectionAbortedError):
