@@ -20,6 +20,7 @@ from ci.compat.verbs import (
     Client,
     Door,
     Failed,
+    NotOffered,
     Shipment,
 )
 
@@ -29,11 +30,16 @@ T = TypeVar("T")
 class Library(Client):
     """A group's member is a script that knows all three libraries by their names."""
 
-    def member(self, door: Door, group: str, topic: str) -> list[str]:
-        script = ROOT / "tests" / "broker" / "groups" / "group_consumer.py"
-        return [sys.executable, str(script), self.name, door.address, group, topic]
+    speaks_kip848 = False
 
-    def assigned(self, line: str) -> int | None:
+    def member(self, door: Door, group: str, topic: str, protocol: str = "classic") -> list[str]:
+        if protocol == "consumer" and not self.speaks_kip848:
+            raise NotOffered
+        script = ROOT / "tests" / "broker" / "groups" / "group_consumer.py"
+        name = self.name if protocol == "classic" else f"{self.name}, KIP-848"
+        return [sys.executable, str(script), name, door.address, group, topic]
+
+    def assigned(self, line: str, owned: int) -> int | None:
         event = json.loads(line) if line.startswith("{") else {}
         return len(event["assigned"]) if "assigned" in event else None
 
@@ -43,6 +49,7 @@ class Library(Client):
 
 class Confluent(Library):
     name = "confluent-kafka"
+    speaks_kip848 = True
 
     def _config(self, door: Door) -> dict[str, Any]:
         config = {"bootstrap.servers": door.address, "security.protocol": door.protocol}

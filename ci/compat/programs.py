@@ -81,12 +81,14 @@ class Kcat(Client):
             flags = ["-X", "auto.offset.reset=earliest", "-c", str(count), "-G", group, topic]
         return run([*self._command(door), *flags]).splitlines()
 
-    def member(self, door: Door, group: str, topic: str) -> list[str]:
+    def member(self, door: Door, group: str, topic: str, protocol: str = "classic") -> list[str]:
+        if protocol == "consumer":
+            raise NotOffered  # Debian's librdkafka is older than KIP-848
         options = ["-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500"]
         command = [word for word in self._command(door) if word != "-q"]
         return ["sh", "-c", 'exec "$@" 2>&1', "kcat", *command, *options, "-G", group, topic]
 
-    def assigned(self, line: str) -> int | None:
+    def assigned(self, line: str, owned: int) -> int | None:
         _, found, partitions = line.partition("): assigned: ")
         return partitions.count("[") if found else None
 
@@ -166,18 +168,25 @@ class JavaTools(Client):
         lines = said.encode().splitlines()
         return [line for line in lines if not line.startswith(b"Processed a total of")]
 
-    def member(self, door: Door, group: str, topic: str) -> list[str]:
+    def member(self, door: Door, group: str, topic: str, protocol: str = "classic") -> list[str]:
         arguments = [
             *("--bootstrap-server", door.address, "--topic", topic, "--group-id", group),
-            *("--session-timeout", "6000"),
         ]
+        if protocol == "classic":
+            arguments += ["--session-timeout", "6000"]
+        elif self.version.startswith("3."):
+            raise NotOffered  # its verifiable consumer cannot be told to
+        else:
+            arguments += ["--group-protocol", protocol]
         main_class = kafka_tools.class_of("kafka-verifiable-consumer", self.version)
         self._used.add("kafka-verifiable-consumer")
         return apache_kafka.java_command(main_class, arguments, self.version)
 
-    def assigned(self, line: str) -> int | None:
+    def assigned(self, line: str, owned: int) -> int | None:
         event = json.loads(line) if line.startswith("{") else {}
-        return len(event["partitions"]) if event.get("name") == "partitions_assigned" else None
+        signs = {"partitions_assigned": 1, "partitions_revoked": -1}
+        sign = signs.get(event.get("name", ""))
+        return None if sign is None else owned + sign * len(event["partitions"])
 
     @contextmanager
     def admin(self, door: Door) -> Iterator[Admin]:

@@ -92,13 +92,15 @@ class Client:
         """`count` messages in order; with a group from where it has got to, and committed."""
         raise NotOffered
 
-    def member(self, door: Door, group: str, topic: str) -> list[str]:
-        """The command line of a process that is a member of a group, and says what it owns."""
+    def member(self, door: Door, group: str, topic: str, protocol: str = "classic") -> list[str]:
+        """The command line of a process that is a member of a group, and says what it owns.
+        `protocol` is Kafka's `group.protocol`: "consumer" is KIP-848's.
+        """
         raise NotOffered
 
-    def assigned(self, line: str) -> int | None:
-        """How many partitions the member owns from this line of its output on; None if it says
-        something else.
+    def assigned(self, line: str, owned: int) -> int | None:
+        """How many partitions the member owns from this line of its output on, `owned` before; None
+        if it says something else.
         """
         raise NotOffered
 
