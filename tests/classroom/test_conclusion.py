@@ -8,14 +8,18 @@ import pytest
 from tests.classroom.conftest import LabMaker
 from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE, InvariantBroken, conclude
 from zerocopy_lab.classroom.evidence import (
+    CircularEvidence,
     Evidence,
     Finding,
     NoEvidence,
     Quantity,
     Verdict,
+    cited_finding,
     finding,
+    seen_on,
 )
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.subject import THIS_BROKER
 from zerocopy_lab.instruments.spread import Spread
 
 FOUND = finding(
@@ -72,3 +76,13 @@ def test_a_lab_that_checks_nothing_is_refused(start: LabMaker) -> None:
     start()
     with pytest.raises(NoEvidence, match="checks nothing"):
         conclude([FOUND], {})
+
+
+def test_a_claim_about_kafka_needs_somebody_who_speaks_of_a_kafka(start: LabMaker) -> None:
+    start(claims=("S5",))
+    shown = Quantity("segments", 3)
+    ours = seen_on(THIS_BROKER, "S5", Verdict.SUPPORTED, Evidence.COUNTED, "So.", shown)
+    with pytest.raises(CircularEvidence, match="nothing here speaks of a Kafka"):
+        conclude([ours], invariants={"order kept": True})
+    by_the_source = cited_finding("S5", Verdict.SUPPORTED, "So.", "LogSegment.java")
+    conclude([ours, by_the_source], invariants={"order kept": True})

@@ -3,12 +3,17 @@ from __future__ import annotations
 import pytest
 
 from zerocopy_lab.classroom.evidence import (
+    CircularEvidence,
     Evidence,
+    Likeness,
     NoEvidence,
     Quantity,
     Verdict,
+    cited_finding,
     finding,
+    seen_on,
 )
+from zerocopy_lab.classroom.subject import THIS_BROKER, kafka_here
 from zerocopy_lab.instruments.spread import Spread
 
 ONCE = Quantity("CPU", 0.3, "s/GiB")
@@ -68,3 +73,23 @@ def test_a_verdict_needs_words_and_a_claim_that_exists() -> None:
 )
 def test_a_quantity_reads_like_a_figure(quantity: Quantity, words: str) -> None:
     assert quantity.in_words() == words
+
+
+SHOWN = Quantity("segments", 3)
+
+
+def test_a_claim_about_kafka_is_not_judged_by_our_own_broker() -> None:
+    with pytest.raises(CircularEvidence, match="S5 is about Kafka"):
+        finding("S5", Verdict.SUPPORTED, Evidence.COUNTED, "So.", SHOWN, about=THIS_BROKER)
+    ours = seen_on(THIS_BROKER, "S5", Verdict.SUPPORTED, Evidence.COUNTED, "So.", SHOWN)
+    assert ours.verdict is Likeness.DOES_SO
+    kafkas = seen_on(kafka_here("4.2.0"), "S5", Verdict.SUPPORTED, Evidence.COUNTED, "So.", SHOWN)
+    assert kafkas.verdict is Verdict.SUPPORTED
+    assert cited_finding("S5", Verdict.SUPPORTED, "So.", "LogSegment.java").evidence is (
+        Evidence.CITED
+    )
+
+
+def test_a_fact_of_the_kernel_may_be_shown_by_whoever_makes_the_call() -> None:
+    found = seen_on(THIS_BROKER, "Z2", Verdict.SUPPORTED, Evidence.COUNTED, "So.", SHOWN)
+    assert found.verdict is Verdict.SUPPORTED
