@@ -123,3 +123,8 @@ def test_codec_in_the_attributes() -> None:
     for code in (5, 6, 7):
         with pytest.raises(Unsupported, match=f"codec {code} does not exist"):
             codec_of(code)
+
+
+def test_xerial_streams_that_were_joined_are_one() -> None:
+    joined = compress(Codec.SNAPPY, LONG) + compress(Codec.SNAPPY, b"and more")
+    assert bytes(decompress(Codec.SNAPPY, memoryview(joined))) == LONG + b"and more"
