@@ -34,7 +34,8 @@ def test_framed_puts_the_length_in_front() -> None:
 def test_a_header_survives_the_round_trip(key: ApiKey, version: int, client_id: str | None) -> None:
     raw = messages.request_header(key, version, 77, client_id)
     request = request_in(raw + b"body")
-    assert request[:4] == (key, version, 77, client_id)
+    assert (request.api_key, request.api_version) == (key, version)
+    assert (request.correlation_id, request.client_id) == (77, client_id)
     assert (request.body_at, bytes(request.frame)) == (len(raw), raw + b"body")
 
 

@@ -127,8 +127,8 @@ class Connection:
 
     def _answer(self, reply: Reply) -> None:
         match reply:
-            case Now(pieces):
-                self.outbox.put(pieces)
+            case Now():
+                self.outbox.put(reply.pieces)
                 if not self.outbox.drain():
                     self._go(Event.FULL)
             case Later():

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import queue
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,7 @@ def test_who_fails_is_told_so_after_a_delay_and_nobody_waits_for_it(
     else:
         kind = messages.request_type(ApiKey.sasl_authenticate, 1)
         frame = messages.encode_request(1, 0, None, kind(auth_bytes=b"\0alice\0wrong"))[4:]
-        reply = handler.sasl_authenticate(request_in(frame)._replace(client=client))
+        reply = handler.sasl_authenticate(replace(request_in(frame), client=client))
     assert isinstance(reply, Later)
     reply.on_complete(heard.append)
     timers.advance(0.099)
