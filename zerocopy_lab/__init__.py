@@ -34,7 +34,6 @@ JOURNEY = (
     "broker/produce.py",
     "protocol/produce.py",
     "log/partitions.py",
-    "log/settings.py",
     "log/partition_log.py",
     "log/batch_rules.py",
     "records/batch.py",

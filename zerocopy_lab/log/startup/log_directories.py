@@ -38,7 +38,7 @@ from zerocopy_lab.log.startup.topic_registry import Registry
 from zerocopy_lab.log.upkeep.housekeeping_round import Rounds
 
 _LOGGER = logging.getLogger(__name__)
-RETRY_INTERVAL_MS = 10_000  # a directory whose reason to be offline may be over
+RETRY_INTERVAL_MS = 5_000  # a directory whose reason to be offline may be over
 CHECKPOINT_INTERVAL_MS = 60_000  # Kafka's log.flush.offset.checkpoint.interval.ms
 
 
