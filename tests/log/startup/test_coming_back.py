@@ -148,7 +148,7 @@ def test_what_goes_wrong_in_every_round_is_said_once(
         def fail(*_: object, **__: object) -> None:
             raise error_of(errno.ENOSPC)
 
-        broken.setattr("zerocopy_lab.log.segment.sync_directory", fail)
+        broken.setattr("zerocopy_lab.log.segment_files.sync_directory", fail)
         for second in range(1, 6):
             logs.housekeeping(NOW_MS + second * 1000)
     said = [record.message for record in caplog.records if f"{TOPIC}-0" in record.message]
