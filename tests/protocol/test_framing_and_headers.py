@@ -16,12 +16,8 @@ from tests.served import VERSIONS, request_in
 from zerocopy_lab.broker.produce import LOWEST_SERVED
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import (
-    Unserved,
-    framed,
-    skip_tagged_fields,
-)
-from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.protocol.framing import framed, skip_tagged_fields
+from zerocopy_lab.protocol.versions import ApiKey, Unserved
 from zerocopy_lab.records.varint import unsigned_varint
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from zerocopy_lab.broker.serving import answers, declared
 from zerocopy_lab.errors import UnsupportedVersion
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Client, Now, Reply, Request, Unserved
-from zerocopy_lab.protocol.versions import API_KEYS, ApiKey
+from zerocopy_lab.protocol.framing import Client, Now, Reply, Request
+from zerocopy_lab.protocol.versions import API_KEYS, ApiKey, Unserved
 
 
 class ApiVersionsHandler:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 
 from zerocopy_lab.broker.own_thread import Aside
-from zerocopy_lab.broker.serving import Handler, Served, declared
+from zerocopy_lab.broker.serving import Handler, declared
 from zerocopy_lab.errors import CloseConnection, KafkaError
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import Client, Now, Reply, Request, Unserved, read_request
-from zerocopy_lab.protocol.versions import ApiKey, VersionRange
+from zerocopy_lab.protocol.framing import Client, Now, Reply, Request, read_request
+from zerocopy_lab.protocol.versions import ApiKey, Unserved, VersionRange
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Dispatch:
             self._requests[key] += 1
         served = self._served[key]
         if len(frame) >= served.large_bytes:
-            return self._answer_aside(request, served)
+            return self._aside.answer(request, served, self._failed)
         try:
             return served.answer(request)
         except KafkaError as error:
@@ -89,35 +89,4 @@ class Dispatch:
         with self._lock:
             self.errors[request.api_key.name, name] += 1
         log.info("%s of %s: %s: %s", request.api_key.name, request.client, name, error)
-        return failure(request, error)
-
-    def _answer_aside(self, request: Request, served: Served) -> Reply:
-        length = len(request.frame)
-        if length > served.most_bytes:
-            raise CloseConnection(
-                f"{request.api_key.name} of {length} bytes; {served.most_bytes} are allowed"
-            )
-        kept = request.kept()
-
-        def work() -> Reply:
-            try:
-                return served.answer(kept)
-            except KafkaError as error:
-                return self._failed(kept, error)
-
-        later = self._aside.answer_later(length, work)
-        if later is None:
-            raise CloseConnection("too many costly requests wait already")
-        return later
-
-
-def failure(request: Request, error: KafkaError) -> Now:
-    """The response that says nothing but `error`. Raises CloseConnection when it has no place for
-    that.
-    """
-    entity = messages.failure_if_any(request.api_key, request.api_version, error)
-    if entity is None:
-        raise CloseConnection(
-            f"{request.api_key.name} failed: {type(error).__name__}: {error}"
-        ) from error
-    return messages.answer(request, entity)
+        return messages.failure(request, error)

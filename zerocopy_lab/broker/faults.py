@@ -27,7 +27,7 @@ from threading import Lock
 from typing import Any
 
 from zerocopy_lab import errors
-from zerocopy_lab.broker.dispatch import Dispatch, failure
+from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.serving import Handler
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError
@@ -128,7 +128,7 @@ def _outcome(fault: Fault, handler: Handler, request: Request) -> Reply:
     if not fault.carried_out and request.api_key is ApiKey.produce:
         return _refused_produce(request, error)
     if not fault.carried_out and messages.has_one_error(request.api_key, request.api_version):
-        return failure(request, error)
+        return messages.failure(request, error)
     match handler(request):
         case Later() as later:
             failed = Later(on_abandon=later.abandon)

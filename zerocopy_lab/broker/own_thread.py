@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 
-from zerocopy_lab.errors import CloseConnection
-from zerocopy_lab.protocol.framing import HangUp, Reply
+from zerocopy_lab.broker.serving import Served
+from zerocopy_lab.errors import CloseConnection, KafkaError
+from zerocopy_lab.protocol.framing import HangUp, Reply, Request
 from zerocopy_lab.protocol.later import Later
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,30 @@ class Aside:
         self._lock = Lock()
         self._waiting_bytes = 0
         self._threads = ThreadPoolExecutor(_THREADS, "costly-requests")
+
+    def answer(
+        self, request: Request, served: Served, failed: Callable[[Request, KafkaError], Reply]
+    ) -> Later:
+        """What the handler says to a copy of the request, or `failed` to the error that it raises.
+        Raises CloseConnection when the request is too long, or too much waits.
+        """
+        length = len(request.frame)
+        if length > served.most_bytes:
+            raise CloseConnection(
+                f"{request.api_key.name} of {length} bytes; {served.most_bytes} are allowed"
+            )
+        kept = request.kept()
+
+        def work() -> Reply:
+            try:
+                return served.answer(kept)
+            except KafkaError as error:
+                return failed(kept, error)
+
+        later = self.answer_later(length, work)
+        if later is None:
+            raise CloseConnection("too many costly requests wait already")
+        return later
 
     def answer_later(self, kept_bytes: int, work: Callable[[], Reply]) -> Later | None:
         """What `work()` answers, later; a CloseConnection that it raises becomes a HangUp. None

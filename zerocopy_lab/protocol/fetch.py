@@ -19,7 +19,7 @@
     response
               throttle_time_ms                                           i32
      7+       error_code, session_id                                     i16 i32
-              [topic: its name (till 12), its id (from 13 on)            string        compact, uuid
+              [topic: as in the request                                  string        compact, uuid
                 [partition_index, error_code                             i32 i16
                  high_watermark, last_stable_offset                      i64 i64
      5+          log_start_offset                                        i64
@@ -37,12 +37,8 @@ last. Since version 12 tagged fields (KIP-482) stand behind the records, three z
 piece more, whatever the number of partitions, for they go with the next one's head. The outbox sees
 to it that they need no packet of their own.
 
-Read and written by hand, and not by kio, because this stands around every byte that is fetched:
-with kio the broker's part of a small fetch took twice as long.
-
-Left out: what a follower says (replica state, its high watermark), aborted transactions (there are
-no transactions), diverging epochs and current leaders in the tagged fields (both are for followers
-and moving leaders).
+Read and written by hand, and not by kio: with kio the broker's part of a small fetch took twice as
+long. Left out: transactions, and what concerns followers.
 
 Source: Kafka's `FetchRequest.json` and `FetchResponse.json`.
 """
@@ -57,7 +53,7 @@ from typing import NamedTuple
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.file_slice import FileSlice
 from zerocopy_lab.protocol import messages
-from zerocopy_lab.protocol.framing import LENGTH, Piece, skip_tagged_fields
+from zerocopy_lab.protocol.framing import LENGTH, Piece, skip_tagged_fields, unsigned
 from zerocopy_lab.protocol.structure import check_structure
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.varint import unsigned_varint
@@ -267,7 +263,7 @@ def _head(version: int, correlation_id: int, topic_count: int, body_bytes: int) 
     """Everything before the first topic; `body_bytes` is what comes after."""
     layout = _LAYOUTS[version].response
     if version >= FLEXIBLE_FROM:
-        count = _varint(topic_count + 1)
+        count = unsigned(topic_count + 1)
         length = layout.size - LENGTH.size + len(count) + body_bytes
         return layout.pack(length, correlation_id, 0, 0, 0) + count
     length = layout.size - LENGTH.size + body_bytes
@@ -284,7 +280,7 @@ def _topic_head(key: str | bytes, partition_count: int, version: int) -> bytes:
     if version < FLEXIBLE_FROM:
         length = len(raw).to_bytes(2, "big")
     elif version < TOPIC_IDS_FROM:
-        length = _varint(len(raw) + 1)
+        length = unsigned(len(raw) + 1)
     return length + raw + _array_length(partition_count, version)
 
 
@@ -295,7 +291,7 @@ def _partition_head(answer: FetchedPartition, version: int) -> bytes:
     stable = high_watermark  # without transactions nothing is unstable
     if version >= FLEXIBLE_FROM:
         fixed = _V12.answered.pack(index, error_code, high_watermark, stable, log_start, 0, _NONE)
-        return fixed + _varint(length + 1)
+        return fixed + unsigned(length + 1)
     if version == 11:
         return _V11.answered.pack(
             index, error_code, high_watermark, stable, log_start, _NULL, _NONE, length
@@ -308,13 +304,4 @@ def _partition_head(answer: FetchedPartition, version: int) -> bytes:
 
 
 def _array_length(count: int, version: int) -> bytes:
-    return LENGTH.pack(count) if version < FLEXIBLE_FROM else _varint(count + 1)
-
-
-def _varint(value: int) -> bytes:
-    """An unsigned number, seven bits a byte, lowest first; the top bit says "more follows"."""
-    encoded = b""
-    while value > 0x7F:
-        encoded += (value & 0x7F | 0x80).to_bytes(1, "big")
-        value >>= 7
-    return encoded + value.to_bytes(1, "big")
+    return LENGTH.pack(count) if version < FLEXIBLE_FROM else unsigned(count + 1)

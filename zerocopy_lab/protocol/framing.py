@@ -27,13 +27,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from struct import Struct, error
 from typing import Any, NamedTuple
 
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.file_slice import FileSlice
 from zerocopy_lab.protocol.later import Later
-from zerocopy_lab.protocol.versions import API_KEYS, ApiKey, VersionRange
+from zerocopy_lab.protocol.versions import ApiKey, Unserved, VersionRange
 from zerocopy_lab.records.varint import unsigned_varint
 
 #: A response is a row of pieces: bytes that were made, and slices of files that nobody read.
@@ -88,17 +89,6 @@ class Request:
     def without_frame(self) -> Request:
         """The same, for whoever has read the body and answers later."""
         return replace(self, frame=memoryview(b""))
-
-
-class Unserved(FrameError):
-    """A request that is not among those served, or not in this version; `key`, `version` and
-    `correlation_id` are all that is certain about it.
-    """
-
-    def __init__(self, key: int, version: int, correlation_id: int) -> None:
-        name = API_KEYS[key].name if key in API_KEYS else f"request {key}"
-        super().__init__(f"{name} version {version} is not served here")
-        self.key, self.version, self.correlation_id = key, version, correlation_id
 
 
 @dataclass(slots=True)
@@ -179,3 +169,14 @@ def skip_tagged_fields(view: memoryview, at: int) -> int:
     if at > len(view):
         raise FrameError(f"tagged fields that do not end within {len(view)} bytes")
     return at
+
+
+@lru_cache(maxsize=4096)
+def unsigned(value: int) -> bytes:
+    """A varint: seven bits a byte, lowest first; the top bit says "more follows"."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

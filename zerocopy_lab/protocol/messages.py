@@ -19,7 +19,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from zerocopy_lab.errors import FrameError, KafkaError
+from zerocopy_lab.errors import CloseConnection, FrameError, KafkaError
 from zerocopy_lab.protocol.framing import HEADER, LENGTH, Now, Request
 from zerocopy_lab.protocol.structure import check_structure
 from zerocopy_lab.protocol.versions import ApiKey
@@ -191,6 +191,18 @@ def error_code(code: int) -> Any:
     from kio.schema.errors import ErrorCode
 
     return ErrorCode(code)
+
+
+def failure(request: Request, error: KafkaError) -> Now:
+    """The response that says nothing but `error`. Raises CloseConnection when it has no place for
+    that.
+    """
+    entity = failure_if_any(request.api_key, request.api_version, error)
+    if entity is None:
+        raise CloseConnection(
+            f"{request.api_key.name} failed: {type(error).__name__}: {error}"
+        ) from error
+    return answer(request, entity)
 
 
 def failure_if_any(api_key: ApiKey, version: int, error: KafkaError) -> Entity | None:

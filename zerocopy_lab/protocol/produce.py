@@ -35,12 +35,11 @@ formats and are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from struct import Struct, error
 from typing import Any, NamedTuple
 
 from zerocopy_lab.errors import FrameError
-from zerocopy_lab.protocol.framing import skip_tagged_fields
+from zerocopy_lab.protocol.framing import skip_tagged_fields, unsigned
 from zerocopy_lab.records.varint import unsigned_varint
 
 _I16, _I32, _I64, _ACKS_TIMEOUT = Struct(">h"), Struct(">i"), Struct(">q"), Struct(">hi")
@@ -146,17 +145,14 @@ class _Reader:
         self.frame, self.at, self.flexible = frame, at, flexible
 
     def unpack(self, layout: Struct) -> tuple[Any, ...]:
-        """The fields of fixed length that come next."""
         values = layout.unpack_from(self.frame, self.at)
         self.at += layout.size
         return values
 
     def nullable_bytes(self) -> memoryview | None:
-        """A view of the next field."""
         return self._take(self._length(_I32))
 
     def nullable_string(self) -> str | None:
-        """The next field as text."""
         raw = self._take(self._length(_I16))
         try:
             return None if raw is None else str(raw, "utf-8")
@@ -164,7 +160,6 @@ class _Reader:
             raise FrameError("a string that is not UTF-8") from None
 
     def string(self) -> str:
-        """The next field as text, where null is not allowed."""
         text = self.nullable_string()
         if text is None:
             raise FrameError("a null string where there must be one")
@@ -178,12 +173,9 @@ class _Reader:
         return max(length, 0)
 
     def tagged_fields(self) -> None:
-        """Step over them, where the version has them."""
         if self.flexible:
-            if self.frame[self.at] == 0:
-                self.at += 1
-            else:
-                self.at = skip_tagged_fields(self.frame, self.at)
+            at = self.at
+            self.at = at + 1 if self.frame[at] == 0 else skip_tagged_fields(self.frame, at)
 
     def _length(self, layout: Struct) -> int:
         """A length in either form, -1 for null."""
@@ -193,6 +185,8 @@ class _Reader:
         length = self.frame[self.at]
         if length < 0x80:
             self.at += 1
+        elif (more := self.frame[self.at + 1]) < 0x80:  # two bytes: below 16 KiB, as most batches
+            length, self.at = length & 0x7F | more << 7, self.at + 2
         else:
             length, self.at = unsigned_varint(self.frame, self.at)
         return length - 1
@@ -257,22 +251,10 @@ def _partition_answer(answer: ProducedPartition, version: int, flexible: bool) -
 
 
 def _array_length(length: int, flexible: bool) -> bytes:
-    return _compact_length(length) if flexible else _I32.pack(length)
+    return unsigned(length + 1) if flexible else _I32.pack(length)
 
 
 def _string(text: str | None, flexible: bool) -> bytes:
     raw = b"" if text is None else text.encode()
     length = -1 if text is None else len(raw)
-    return (_compact_length(length) if flexible else _I16.pack(length)) + raw
-
-
-@lru_cache(maxsize=4096)
-def _compact_length(length: int) -> bytes:
-    """A length in the flexible form: an unsigned varint of length + 1, because 0 means null."""
-    value = length + 1
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return (unsigned(length + 1) if flexible else _I16.pack(length)) + raw

@@ -14,6 +14,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple, Self
 
+from zerocopy_lab.errors import FrameError
+
 NEVER = 1 << 15
 
 
@@ -113,3 +115,14 @@ class VersionRange(NamedTuple):
     api_key: ApiKey
     lowest: int
     highest: int
+
+
+class Unserved(FrameError):
+    """A request that is not among those served, or not in this version; `key`, `version` and
+    `correlation_id` are all that is certain about it.
+    """
+
+    def __init__(self, key: int, version: int, correlation_id: int) -> None:
+        name = API_KEYS[key].name if key in API_KEYS else f"request {key}"
+        super().__init__(f"{name} version {version} is not served here")
+        self.key, self.version, self.correlation_id = key, version, correlation_id
