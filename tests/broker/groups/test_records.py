@@ -2,6 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from zerocopy_lab.broker.groups.assignors import NO_SLOTS
+from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup, ConsumerMember, GroupChange
+from zerocopy_lab.broker.groups.consumer_records import (
+    ConsumerRecordKind,
+    decode_consumer_key,
+    encode_change,
+    keys_of_group,
+)
 from zerocopy_lab.broker.groups.records import CommittedOffset, decode_offset_value
 from zerocopy_lab.errors import InvalidRecord
 
@@ -27,3 +35,17 @@ def test_a_committed_offset_in_the_versions_of_kafka(value: str) -> None:
 def test_what_is_no_committed_offset(value: str) -> None:
     with pytest.raises(InvalidRecord):
         decode_offset_value(bytes.fromhex(value))
+
+
+def test_a_member_goes_in_the_order_in_which_kafka_wants_to_hear_it() -> None:
+    """Kafka's replay throws when a member's record goes before what refers to it."""
+    group, member = ConsumerGroup("g"), ConsumerMember("a")
+    group.apply(GroupChange(members={"a": member}, targets={"a": NO_SLOTS}))
+    change = GroupChange(epoch=2, members={"a": None}, targets={"a": None})
+    gone = [decode_consumer_key(key) for key, value in encode_change(group, change)]
+    kinds = ConsumerRecordKind
+    assert [key.kind for key in gone] == [kinds.CURRENT, kinds.TARGET, kinds.MEMBER, kinds.GROUP]
+    assert [decode_consumer_key(key).kind for key in keys_of_group(group)] == [
+        kinds.TARGET_EPOCH,
+        kinds.GROUP,
+    ]

@@ -49,8 +49,9 @@ class ConsumerRecordKind(IntEnum):
     CURRENT = 8
 
 
-_OF_GROUP = (ConsumerRecordKind.GROUP, ConsumerRecordKind.TARGET_EPOCH)
-_OF_MEMBER = (ConsumerRecordKind.MEMBER, ConsumerRecordKind.TARGET, ConsumerRecordKind.CURRENT)
+#: In the order in which a real Kafka wants to hear that they are no more.
+_OF_GROUP = (ConsumerRecordKind.TARGET_EPOCH, ConsumerRecordKind.GROUP)
+_OF_MEMBER = (ConsumerRecordKind.CURRENT, ConsumerRecordKind.TARGET, ConsumerRecordKind.MEMBER)
 
 
 class ConsumerKey(NamedTuple):
@@ -91,29 +92,29 @@ def encode_change(group: ConsumerGroup, change: GroupChange) -> list[Encoded]:
         records.append((key, None if value is None else bytes(value.record)))
 
     for member_id, member in change.members.items():
+        if member is None:
+            for kind in _OF_MEMBER:
+                add(kind, None, member_id)
+    for member_id, member in change.members.items():
         known = group.members.get(member_id)
-        if member is None or known is None or known.subscription != member.subscription:
-            value = None if member is None else _member_value(member.subscription)
-            add(ConsumerRecordKind.MEMBER, value, member_id)
+        if member and (known is None or known.subscription != member.subscription):
+            add(ConsumerRecordKind.MEMBER, _member_value(member.subscription), member_id)
     if change.epoch is not None:
         value = RecordWriter(0)
         value.int32(change.epoch)
         value.tagged_int64(0, change.topics_hash)
         add(ConsumerRecordKind.GROUP, value)
     for member_id, target in change.targets.items():
-        value = None if target is None else _target_value(target)
-        add(ConsumerRecordKind.TARGET, value, member_id)
+        if target is not None:  # else it goes with its member
+            add(ConsumerRecordKind.TARGET, _target_value(target), member_id)
     if change.target_epoch is not None:
         value = RecordWriter(0)
         value.int32(change.target_epoch)
         value.no_tags()
         add(ConsumerRecordKind.TARGET_EPOCH, value)
     for member_id, member in change.members.items():
-        add(
-            ConsumerRecordKind.CURRENT,
-            None if member is None else _current_value(member),
-            member_id,
-        )
+        if member:
+            add(ConsumerRecordKind.CURRENT, _current_value(member), member_id)
     return records
 
 
