@@ -17,6 +17,7 @@ from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC, partition_of
 from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
+from zerocopy_lab.errors import CoordinatorNotAvailable
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -384,6 +385,43 @@ def test_the_offsets_of_a_deleted_topic_are_forgotten(broker: Broker) -> None:
     broker.groups.offsets.forget_topic("t")
     with reopened(broker) as again:
         assert committed(Caller(again)) == {}
+
+
+def test_a_commit_that_races_a_deletion_leaves_nothing_behind(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic goes between the commit's arrival and the moment in which it is written."""
+    offsets = broker.groups.offsets
+    write = offsets.commit
+
+    def too_late(*request: Any) -> Any:
+        broker.logs.delete_topic("t", offsets.forget_topic)
+        return write(*request)
+
+    monkeypatch.setattr(offsets, "commit", too_late)
+    assert commit(Caller(broker), 5) == 3
+    broker.logs.create_topic("t", 4)
+    assert committed(Caller(broker)) == {}
+
+
+def test_a_topic_is_forgotten_when_that_is_on_the_disk(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(Caller(broker), 5)
+    log = broker.logs.find(OFFSETS_TOPIC, 0)
+    ends_when_flushed: list[int] = []
+    monkeypatch.setattr(
+        type(log), "flush", lambda self: ends_when_flushed.append(self.log_end_offset)
+    )
+    broker.groups.offsets.forget_topic("t")
+    assert ends_when_flushed == [log.log_end_offset]
+    monkeypatch.undo()
+    real = broker.logs.get
+    monkeypatch.setattr(
+        broker.logs, "get", lambda *where: None if where[0] == OFFSETS_TOPIC else real(*where)
+    )
+    with pytest.raises(CoordinatorNotAvailable):  # what is in the part that is offline?
+        broker.groups.offsets.forget_topic("t")
 
 
 def test_groups_are_spread_over_the_partitions_as_in_kafka(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ deleted cannot hit another one of the same name.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Where
+from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Refused, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import KafkaError, UnknownTopicId, UnknownTopicOrPartition
@@ -67,26 +67,26 @@ class GroupOffsetHandlers:
             for name, topic in named
             for part in topic.partitions
         }
-        results = self._unknown(wanted)
-        known = {where: offset for where, offset in wanted.items() if where not in results}
         try:
-            results |= self._offsets.commit(
+            results = self._offsets.commit(
                 request.group_id,
                 request.member_id,
                 getattr(request, "group_instance_id", None),
                 request.generation_id_or_member_epoch,
-                known,
+                wanted,
                 context.api_version,
+                self._unknown,
             )
         except KafkaError as refusal:
-            results |= dict.fromkeys(known, refusal)
+            results = dict.fromkeys(wanted, refusal)
+            results |= self._unknown(wanted)
         types = messages.response_types(context.api_key, context.api_version)
         return messages.make(
             types.OffsetCommitResponse,
             topics=_per_partition(named, results, "OffsetCommitResponse", types),
         )
 
-    def _unknown(self, wanted: Iterable[Where]) -> dict[Where, KafkaError | None]:
+    def _unknown(self, wanted: Iterable[Where]) -> Refused:
         return {
             where: UnknownTopicOrPartition(f"{where[0]}-{where[1]}")
             if where[0] != _NO_NAME
@@ -203,7 +203,7 @@ def _fetched(
 
 def _per_partition(
     named: Iterable[tuple[str, Any]],
-    results: Mapping[Where, KafkaError | None],
+    results: Refused,
     prefix: str,
     types: Any,
 ) -> tuple[messages.Entity, ...]:

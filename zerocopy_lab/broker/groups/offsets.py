@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zerocopy_lab.broker.groups.alarm import Alarm
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
@@ -34,6 +34,7 @@ from zerocopy_lab.errors import (
 _log = logging.getLogger(__name__)
 
 Where = tuple[str, int]  # topic and partition
+Refused = dict[Where, KafkaError | None]  # None: not refused
 
 
 class CommittedOffsets:
@@ -71,9 +72,12 @@ class CommittedOffsets:
         generation_id: int,
         offsets: Mapping[Where, CommittedOffset],
         version: int = COMMIT_KNOWS_EPOCHS,
-    ) -> dict[Where, KafkaError | None]:
+        refused: Callable[[Iterable[Where]], Refused] = lambda wanted: {},
+    ) -> Refused:
         """Write and remember `offsets`, which came with OffsetCommit of this `version`; when this
-        returns, those without an error survive a crash.
+        returns, those without an error survive a crash. `refused` says which have no partition: it
+        is asked under the lock that `forget_topic` takes after a topic has gone, so that no offset
+        is left over for another topic of that name.
 
         Raises KafkaError when nothing was committed: UnknownMemberId, IllegalGeneration,
         RebalanceInProgress, StaleMemberEpoch, ...
@@ -86,16 +90,16 @@ class CommittedOffsets:
                 who = group_id, member_id, group_instance_id, generation_id
                 self._coordinator.check_commit(*who)
             longest = self._coordinator.settings.offset_metadata_max_bytes
-            fitting = {
-                where: committed
-                for where, committed in offsets.items()
-                if len(committed.metadata.encode()) <= longest
-            }
+            errors = refused(offsets)
+            for where, committed in offsets.items():
+                if len(committed.metadata.encode()) > longest:
+                    too_large = OffsetMetadataTooLarge(f"metadata of more than {longest} bytes")
+                    errors.setdefault(where, too_large)
+            fitting = {where: offset for where, offset in offsets.items() if where not in errors}
             self._store.save_offsets(group_id, fitting)
             self._group(group_id)
             self._offsets.setdefault(group_id, {}).update(fitting)
-        too_large = OffsetMetadataTooLarge(f"metadata of more than {longest} bytes")
-        return {where: None if where in fitting else too_large for where in offsets}
+        return {where: errors.get(where) for where in offsets}
 
     def committed(
         self, group_id: str, member_id: str | None = None, member_epoch: int = -1
@@ -109,9 +113,7 @@ class CommittedOffsets:
                 group.check_epoch(member_id or "", member_epoch)
             return dict(self._offsets.get(group_id, {}))
 
-    def delete_offsets(
-        self, group_id: str, wanted: Sequence[Where]
-    ) -> dict[Where, KafkaError | None]:
+    def delete_offsets(self, group_id: str, wanted: Sequence[Where]) -> Refused:
         """Forget offsets of topics that no member reads. Raises GroupIdNotFound, NonEmptyGroup."""
         with self._coordinator.lock.held():
             group = self._coordinator.groups.get(group_id)

@@ -41,7 +41,7 @@ from zerocopy_lab.errors import (
     MessageTooLarge,
     RecordListTooLarge,
 )
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log import LogDirectories, PartitionLog
 from zerocopy_lab.log.upkeep.keyed_log import Entry, KeyedLog
 
 _log = logging.getLogger(__name__)
@@ -168,10 +168,18 @@ class GroupStore:
             self._append(group_id, [(key, None) for key in batch])
 
     def flush(self) -> None:
-        """Force everything to disk. Raises KafkaStorageError."""
-        for partition in self._logs.partitions_of(OFFSETS_TOPIC):
-            if log := self._logs.get(OFFSETS_TOPIC, partition):
-                log.flush()
+        """Force everything to disk. Raises KafkaStorageError; CoordinatorNotAvailable when a part
+        is offline: who knows what it says.
+        """
+        topic = self._logs.topics().get(OFFSETS_TOPIC)
+        for partition in range(topic.partitions if topic else 0):
+            self._log_of(partition).flush()
+
+    def _log_of(self, partition: int) -> PartitionLog:
+        log = self._logs.get(OFFSETS_TOPIC, partition)
+        if log is None:
+            raise CoordinatorNotAvailable(f"{OFFSETS_TOPIC}-{partition} is offline")
+        return log
 
     def _append(self, group_id: str, entries: list[Entry]) -> None:
         if not entries:
@@ -181,9 +189,7 @@ class GroupStore:
             self._logs.create_topic(OFFSETS_TOPIC, self._partition_count, self._overrides)
             topics = self._logs.topics()
         partition = partition_of(group_id, topics[OFFSETS_TOPIC].partitions)
-        log = self._logs.get(OFFSETS_TOPIC, partition)
-        if log is None:
-            raise CoordinatorNotAvailable(f"{OFFSETS_TOPIC}-{partition} is offline")
+        log = self._log_of(partition)
         try:
             KeyedLog(log).append(entries)
         except (MessageTooLarge, RecordListTooLarge) as cause:
