@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci.compat.certificates import Certificates, make_certificates
-from ci.compat.elsewhere import Node
+from ci.compat.elsewhere import Go, Node
 from ci.compat.libraries import Aiokafka, Confluent, KafkaPython
 from ci.compat.programs import JavaTools, Kcat
 from ci.compat.verbs import (
@@ -294,6 +294,8 @@ def clients(only: Sequence[str]) -> Iterator[Client]:
     everybody += [
         Node("kafkajs", "kafkajs"),
         Node("@platformatic/kafka", "platformatic", speaks_kip848=True),
+        Go("franz-go", "franz-go"),
+        Go("kafka-go", "kafka-go"),
     ]
     for version in ("3.9.1", apache_kafka.VERSION):
         everybody.append(JavaTools(version))

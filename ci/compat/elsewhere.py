@@ -152,3 +152,15 @@ class Node(Elsewhere):
             raise NotOffered
         directory = installed("node", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
         return ["node", str(directory / "verbs.mjs"), self._program]
+
+
+class Go(Elsewhere):
+    """Modules of Go, all of them in one program."""
+
+    def command(self) -> list[str]:
+        if shutil.which("go") is None:
+            raise NotOffered
+        return [
+            str(installed("go", "go", "build", "-o", "clients", ".") / "clients"),
+            self._program,
+        ]
