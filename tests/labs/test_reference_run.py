@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.__main__ import main
-from zerocopy_lab.lessons.lab04 import traditional_path
+from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_story
 from zerocopy_lab.measuring import recorded
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, recorded_origin, recorded_words
 from zerocopy_lab.publishing import reference_run
+from zerocopy_lab.running import flight_events
 
 MOST_BYTES = 100 << 10
 
@@ -54,8 +55,9 @@ def test_a_machine_without_the_instruments_records_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(reference_run.record, "__defaults__", (tmp_path / "run.json",))
-    monkeypatch.setattr(one_call, "calls_per_fetch", lambda *_: "there is no perf on PATH")
-    monkeypatch.setattr(traditional_path, "load", lambda *_: None)
+    lacking = Unmeasured("there is no perf on PATH")
+    monkeypatch.setattr(one_call, "calls_per_fetch", lambda *_: lacking)
+    monkeypatch.setattr(flight_events, "load", lambda *_, **__: None)
     assert main(["labs", "record"]) == 1
     assert "cannot make a reference run: there is no perf on PATH" in capsys.readouterr().err
     assert not (tmp_path / "run.json").exists()

@@ -9,6 +9,7 @@ Only labs, publishing, tests and the command line import this room. Where to sta
 | what the article claims, and which claims are about Kafka | `claims`, `claims.toml` |
 | the verbs | `lab`, `prediction`, `explore`, `exercises`, `kept_parts`, `conclusion` |
 | what a verdict is made of, and what it is about | `evidence`, `subject` |
+| what was found on a real Kafka, where none runs here | `kafka_runs` |
 | how far a learner is | `progress` |
 | what a running broker looks like from outside | `console`, `console_table` |
 
@@ -61,7 +62,9 @@ broker, or "Apache Kafka 4.2.0, run here"), `recorded_on(...)`, `cited(...)`. Fo
 `claims.toml` marks `about = "Kafka"`, our own broker is no evidence: `finding(about=THIS_BROKER)`
 raises CircularEvidence, `seen_on(about(broker), ...)` makes a verdict of a Kafka and an
 illustration (*does so*, *does otherwise*) of ours, and `conclude` wants at least one finding that
-speaks of a Kafka: live, recorded or `cited_finding(...)`. `verdict_if(bool | None)` and
+speaks of a Kafka: live, recorded or `cited_finding(...)`. The recorded ones it adds itself: run
+`labs record --broker kafka NN` once the lab is done, and store data/kafka_runs/NN.json with it.
+`verdict_if(bool | None)` and
 `verdict_on_cheaper(...)` are the two maps to verdicts.
 
 **Building.** `building("05.1", "transfer", "asks", hints)` is the exercise that writes a part: its

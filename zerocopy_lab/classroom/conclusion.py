@@ -34,6 +34,7 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
 )
+from zerocopy_lab.classroom.kafka_runs import recorded_beside
 from zerocopy_lab.classroom.kept_parts import kept_sources
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.notebook_output import box
@@ -80,6 +81,7 @@ def conclude(
         raise ValueError(
             f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
         )
+    findings = [*findings, *recorded_beside(lab.entry.id, findings)]
     _require_kafka_where_kafka_is_meant(findings)
     path = lab.out_dir / CONCLUSION_FILE
     path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
@@ -132,7 +134,7 @@ def conclusion_of(
 def _plain(found: Finding) -> dict[str, Any]:
     subject = found.about._asdict() if found.about else None
     quantities = [_plain_quantity(q) for q in found.quantities]
-    return {**found._asdict(), "quantities": quantities, "about": subject}
+    return {**found._asdict(), "quantities": quantities, "about": subject, "tag": found.tag}
 
 
 def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
@@ -147,8 +149,8 @@ def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
 def _show(found: Finding) -> None:
     part = f" ({found.part})" if found.part else ""
     label = f"{found.claim_id}{part}: {found.verdict}"
-    if found.shows_evidence:
-        label += f" · {found.evidence}"
+    if found.tag:
+        label += f" · {found.tag}"
     if found.about:
         label += f" · about {found.about.words}"
     figures = [f"{quantity.name}: {quantity.in_words()}" for quantity in found.quantities]

@@ -91,6 +91,14 @@ class Finding(NamedTuple):
         """Not what it would have been, where nothing could be tested."""
         return self.verdict is not Verdict.NOT_TESTABLE or self.evidence is Evidence.CITED
 
+    @property
+    def tag(self) -> str:
+        """Its kind of evidence, "" where nothing was shown; what was recorded says so first."""
+        if not self.shows_evidence:
+            return ""
+        is_recorded = self.about is not None and self.about.kind is SubjectKind.RECORDED
+        return f"RECORDED, {self.evidence}" if is_recorded else str(self.evidence)
+
 
 def finding(
     claim_id: str,

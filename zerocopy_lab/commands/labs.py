@@ -7,6 +7,7 @@ python -m zerocopy_lab labs progress      how far you are, over all labs
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
 python -m zerocopy_lab labs solve 05      for authors: run the solved notebook and store it executed
 python -m zerocopy_lab labs record        for authors: renew what labs show without an instrument
+python -m zerocopy_lab labs record --broker kafka 05    for authors: ... and without a Kafka
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
 
 if TYPE_CHECKING:
@@ -43,8 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     progress_parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
     tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
     solve_parser = actions.add_parser("solve", help="for authors: store the solutions executed")
-    actions.add_parser("record", help="for authors: make data/reference_run.json again, here")
-    for listed in (run_parser, tidy_parser, solve_parser):
+    record_parser = actions.add_parser("record", help="for authors: make what data/ holds again")
+    record_parser.add_argument(
+        "--broker",
+        choices=("zerocopy_lab", "kafka"),
+        default="zerocopy_lab",
+        help="kafka: what labs find on a real one (data/kafka_runs); else data/reference_run.json",
+    )
+    for listed in (run_parser, tidy_parser, solve_parser, record_parser):
         listed.add_argument(
             "labs", nargs="*", metavar="LAB", help="05 or 05_zero_copy (default: all)"
         )
@@ -58,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(error.args[0], file=sys.stderr)
         return 2
     if arguments.action == "record":
-        return _record()
+        return _record_on_kafka(chosen) if arguments.broker == "kafka" else _record()
     if arguments.action == "run":
         return _run(
             chosen,
@@ -143,3 +151,18 @@ def _record() -> int:
         return 1
     print(f"recorded: {REFERENCE_FILE}")
     return 0
+
+
+def _record_on_kafka(chosen: Sequence[LabEntry]) -> int:
+    from zerocopy_lab.publishing.reference_run import CannotRecord, record_on_kafka
+
+    failed = 0
+    for entry in chosen:
+        if not any(claim(claim_id).is_about_kafka for claim_id in entry.claims):
+            continue
+        try:
+            print(f"{entry.id} recorded: {record_on_kafka(entry)}", flush=True)
+        except CannotRecord as reason:
+            print(f"{entry.id} not recorded: {reason}", file=sys.stderr, flush=True)
+            failed = 1
+    return failed

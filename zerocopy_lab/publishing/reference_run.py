@@ -1,6 +1,7 @@
 """Makes the reference run: what labs show, marked as recorded, where an instrument is missing.
 
     python -m zerocopy_lab labs record
+    python -m zerocopy_lab labs record --broker kafka 03 05    (`classroom.kafka_runs`)
 
 The measurements are the labs' own, in fast mode, on a machine that has all instruments; where they
 end up is described in `recorded`. Only what can be missing is kept: pages, device bytes, system
@@ -14,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE
+from zerocopy_lab.classroom.kafka_runs import keep_kafka_run
+from zerocopy_lab.classroom.lab import KAFKA, Lab
+from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import traditional_path
@@ -23,7 +26,8 @@ from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
-from zerocopy_lab.running import flight_events
+from zerocopy_lab.publishing.headless import run_lab
+from zerocopy_lab.running import apache_kafka, flight_events
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -47,6 +51,22 @@ def record(path: Path = REFERENCE_FILE) -> None:
         "found": found,
     }
     path.write_text(json.dumps(run, indent=1) + "\n")
+
+
+def record_on_kafka(entry: LabEntry) -> Path:
+    """Runs a lab against a real Kafka, in fast mode, and keeps what it found out about it: where.
+
+    Raises CannotRecord with what is missing, or with what went wrong in the lab.
+    """
+    with ScratchDirectory("kafka-run") as scratch:
+        run = run_lab(entry, scratch.path, fast=True, seed=SEED, broker=KAFKA)
+        if run.skipped or run.problems:
+            raise CannotRecord(run.skipped or "\n".join(run.problems))
+        conclusion = json.loads((run.results / CONCLUSION_FILE).read_text(encoding="utf-8"))
+    try:
+        return keep_kafka_run(conclusion, apache_kafka.default_version())
+    except ValueError as reason:
+        raise CannotRecord(str(reason)) from reason
 
 
 def _calls(data_dir: Path) -> dict[str, Any]:

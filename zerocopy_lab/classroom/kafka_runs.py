@@ -1,0 +1,102 @@
+"""What labs found out on a real Apache Kafka, kept in data/kafka_runs/NN.json, one file a lab.
+
+    python -m zerocopy_lab labs record --broker kafka 03      (`publishing.reference_run`)
+
+Where no Kafka runs beside the learner, `conclude` adds what is kept here for its lab: the same
+findings with the same figures, each marked RECORDED, with the version, the day and the machine. So
+a claim about Kafka is never left to this kit's own broker. A lab does nothing for it but judge
+what it asked by `about(broker)`.
+
+A file holds `format`, `kafka` (the version), `host`, `day`, `settings`, and `findings` as in a
+conclusion. They pass the checks of `finding` again when they are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.manifest import LABS_DIR
+from zerocopy_lab.classroom.subject import SubjectKind, recorded_on
+from zerocopy_lab.instruments.host import describe_host
+from zerocopy_lab.instruments.spread import Spread
+
+FORMAT: Final = "zerocopy_lab run on Apache Kafka 1"
+DIRECTORY: Final = LABS_DIR.parent / "data" / "kafka_runs"
+
+
+def recorded_findings(lab_id: str) -> list[Finding]:
+    """What was found on the recorded Kafka for this lab; nothing where none was recorded.
+
+    ValueError when the file is of another format, NoEvidence when a finding in it shows nothing.
+    """
+    path = DIRECTORY / f"{lab_id}.json"
+    if not path.is_file():
+        return []
+    run = json.loads(path.read_text(encoding="utf-8"))
+    if run.get("format") != FORMAT:
+        raise ValueError(f"{path} is not of the format {FORMAT!r}")
+    subject = recorded_on(f"{run['kafka']}, recorded on {run['day']} ({run['host']})")
+    return [
+        finding(
+            each["claim_id"],
+            Verdict(each["verdict"]),
+            Evidence(each["evidence"]),
+            each["words"],
+            *map(_quantity, each["quantities"]),
+            source=each["source"],
+            part=each["part"],
+            about=subject,
+        )
+        for each in run["findings"]
+    ]
+
+
+def recorded_beside(lab_id: str, findings: Iterable[Finding]) -> list[Finding]:
+    """The recorded findings on what no Kafka was asked about live, claim by claim, part by part."""
+    live = {
+        (each.claim_id, each.part)
+        for each in findings
+        if each.about and each.about.kind is SubjectKind.KAFKA and each.shows_evidence
+    }
+    return [each for each in recorded_findings(lab_id) if (each.claim_id, each.part) not in live]
+
+
+def keep_kafka_run(conclusion: Mapping[str, Any], version: str) -> Path:
+    """Keeps what a lab's conclusion says of the Kafka that ran; its file.
+
+    ValueError when it says nothing of one.
+    """
+    found = [each for each in conclusion["findings"] if _is_seen_on_kafka(each)]
+    if not found:
+        raise ValueError(f"lab {conclusion['lab']} found out nothing about the Kafka that ran")
+    run = {
+        "format": FORMAT,
+        "kafka": f"Apache Kafka {version}",
+        "host": describe_host().text(),
+        "day": datetime.now(UTC).date().isoformat(),
+        "settings": {"fast": conclusion["fast"], "seed": conclusion["seed"]},
+        "findings": [{**each, "about": None} for each in found],
+    }
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    path = DIRECTORY / f"{conclusion['lab']}.json"
+    path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _is_seen_on_kafka(found: Mapping[str, Any]) -> bool:
+    subject = found["about"] or {}
+    return (
+        subject.get("kind") == SubjectKind.KAFKA and found["verdict"] != Verdict.NOT_TESTABLE.value
+    )
+
+
+def _quantity(told: Mapping[str, Any]) -> Quantity:
+    value: Any = told["value"]
+    if "n" in told:
+        value = Spread(value, told["low"], told["high"], told["n"])
+    return Quantity(told["name"], value, told["unit"])
