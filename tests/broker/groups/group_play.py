@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
-from zerocopy_lab.broker.groups.classic_group import (
-    ClassicGroup,
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.classic_member import (
     JoinRequest,
     JoinResult,
     SyncRequest,

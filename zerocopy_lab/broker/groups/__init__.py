@@ -3,7 +3,8 @@
 Two protocols, and what they share. In reading order:
 
     classic_states        the classic protocol as a table: states, events, who may do what
-    classic_group         its members, and the values that go in and out
+    classic_member        a member, and the values that go in and out
+    classic_group         who is in a group, and what they agreed on
     classic_rebalance     what makes a group go from state to state
     classic_coordinator   the checks in front of that: JoinGroup, SyncGroup, Heartbeat, LeaveGroup
     consumer_group        the protocol of KIP-848: members on their way to a target

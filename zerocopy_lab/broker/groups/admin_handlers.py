@@ -7,7 +7,8 @@ from typing import Any
 
 from zerocopy_lab.broker.authorized_operations import ON_GROUP, authorized
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
-from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.classic_member import ClassicMember
 from zerocopy_lab.broker.groups.classic_states import ClassicState
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.broker.serving import ASIDE, answers

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from functools import partial
 
 from zerocopy_lab.broker.groups.alarm import CoordinatorLock
-from zerocopy_lab.broker.groups.classic_group import (
-    ClassicGroup,
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.classic_member import (
     ClassicMember,
     JoinReply,
     JoinRequest,

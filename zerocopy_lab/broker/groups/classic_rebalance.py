@@ -20,12 +20,8 @@ from collections.abc import Callable
 from functools import partial
 
 from zerocopy_lab.broker.groups.alarm import Alarm, CoordinatorLock
-from zerocopy_lab.broker.groups.classic_group import (
-    ClassicGroup,
-    ClassicMember,
-    JoinResult,
-    SyncResult,
-)
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.classic_member import ClassicMember, JoinResult, SyncResult
 from zerocopy_lab.broker.groups.classic_states import ClassicEvent, ClassicState
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError, RebalanceInProgress, UnknownMemberId

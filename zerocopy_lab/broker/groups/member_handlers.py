@@ -12,7 +12,7 @@ from typing import Any
 
 from zerocopy_lab.broker.addresses import Addresses
 from zerocopy_lab.broker.groups.classic_coordinator import ClassicCoordinator
-from zerocopy_lab.broker.groups.classic_group import (
+from zerocopy_lab.broker.groups.classic_member import (
     JoinRequest,
     JoinResult,
     SyncRequest,

@@ -27,7 +27,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zerocopy_lab.broker.groups.classic_group import ClassicGroup, ClassicMember
+from zerocopy_lab.broker.groups.classic_group import ClassicGroup
+from zerocopy_lab.broker.groups.classic_member import ClassicMember
 from zerocopy_lab.broker.groups.consumer_records import (
     ConsumerKey,
     ConsumerRecordKind,
