@@ -36,7 +36,6 @@ JOURNEY = (
     "log/partitions.py",
     "log/partition_log.py",
     "log/batch_rules.py",
-    "records/varint.py",
     "records/batch.py",
     "log/segment.py",
     "log/indexes.py",

@@ -16,7 +16,7 @@ from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.fetch import MOST_BYTES
 from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.broker.waiting import MANY_PARTITIONS
+from zerocopy_lab.broker.waiting_fetch import MANY_PARTITIONS
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.fetch import TOPIC_IDS_FROM

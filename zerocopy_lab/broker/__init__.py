@@ -5,7 +5,7 @@
     serving                what a handler says of itself: which request, which versions
     api_versions           what is served, and what the rest is told
     produce                batches into the log
-    fetch, waiting         slices out of the log: now, or when there are some
+    fetch, waiting, waiting_fetch                 slices out of the log: now, or when there are some
     metadata, list_offsets, producer_ids          what clients ask before they produce or fetch
     topics, topic_changes, cluster, ...           what administrators ask
     groups, group_*                               consumer groups and their committed offsets

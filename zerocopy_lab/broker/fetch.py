@@ -23,7 +23,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from zerocopy_lab.broker.serving import serves
-from zerocopy_lab.broker.waiting import PartitionKey, WaitingFetches
+from zerocopy_lab.broker.waiting import WaitingFetches
+from zerocopy_lab.broker.waiting_fetch import PartitionKey
 from zerocopy_lab.errors import (
     FetchSessionIdNotFound,
     InconsistentTopicId,

@@ -21,10 +21,6 @@ The response, in the same two forms:
    8+  [index in the batch, reason], error_message            array of i32, nullable string ]]
     throttle_time_ms                                          i32
 
-What the versions brought: 3 the batches of today, 5 the log start offset, 7 zstd, 8 the records
-that are to blame (KIP-467), 9 the flexible form, 10 who leads now, in tagged fields that a broker
-without followers never needs (KIP-951), 11 and 12 transactions, which are not here, 13 topic ids.
-
 Both are written by hand, and not by kio, because they stand around every batch that is produced: to
 make a response of kio's objects took longer than to append a batch of 64 KiB.
 
