@@ -50,7 +50,11 @@ class Caller:
         expected = self._correlation_id
         entity = messages.make(messages.request_type(key, version), **values)
         frame = messages.encode_request(version, expected, self.client_id, entity)
-        reply = self.broker.handle(memoryview(bytearray(frame))[4:], self.client)
+        return self.sent(memoryview(bytearray(frame))[4:], key, version, expected)
+
+    def sent(self, frame: memoryview, key: ApiKey, version: int, expected: int = 1) -> list[Any]:
+        """The same for a frame that was made by hand, of correlation id `expected`."""
+        reply = self.broker.handle(frame, self.client)
         answers: list[Any] = []
 
         def take(answer: Answer) -> None:

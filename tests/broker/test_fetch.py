@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from tests.broker.caller import Caller
 from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.fetch import MOST_BYTES
+from zerocopy_lab.broker.own_thread import THREADS
 from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.broker.waiting import MANY_WAITERS
 from zerocopy_lab.broker.waiting_fetch import MANY_PARTITIONS
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
@@ -152,8 +155,30 @@ def test_who_waited_long_enough_gets_what_there_is(broker: Broker, count: int) -
     assert [p.error_code for p in answer.responses[0].partitions] == [0] * count
 
 
+@pytest.mark.parametrize("min_bytes", [1, 1 << 30])
+def test_very_many_who_wait_for_one_partition_are_told_elsewhere(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, min_bytes: int
+) -> None:
+    """Whoever appends is not kept, and one look serves for all appends until then."""
+    looks: list[Callable[[], None]] = []
+    monkeypatch.setattr(broker.waiting, "_elsewhere", looks.append)
+    caller = Caller(broker)
+    values = wanted(broker, 12, [1])
+    values |= {"max_wait": timedelta(minutes=5), "min_bytes": min_bytes}
+    answers = [caller.start(ApiKey.fetch, 12, **values) for _ in range(MANY_WAITERS + 1)]
+    for _ in range(3):
+        broker.logs.find("t", 1).append(memoryview(bytearray(BATCH)))
+        broker.waiting.appended(("t", 1))
+    assert (len(looks), sum(map(len, answers))) == (1, 0)
+    looks.pop()()
+    assert sum(map(len, answers)) == (len(answers) if min_bytes == 1 else 0)
+    broker.waiting.appended(("t", 1))
+    assert len(looks) == (0 if min_bytes == 1 else 1)
+
+
 def settled(broker: Broker) -> None:
-    """Wait until the thread of costly requests has done what it was given so far."""
-    done = threading.Event()
-    broker.aside.call_soon(done.set)
-    assert done.wait(30)
+    """Wait until the threads of costly requests have done what they were given so far."""
+    all_here = threading.Barrier(THREADS + 1)
+    for _ in range(THREADS):
+        broker.aside.call_soon(partial(all_here.wait, 30))
+    all_here.wait(30)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from struct import pack
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +17,9 @@ from crc32c import crc32c
 from tests.broker.caller import Caller
 from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.produce import MOST_PARTITIONS
+from zerocopy_lab.broker.produce import MOST_PARTITIONS, MOST_PARTITIONS_ASIDE
 from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.batch import CRC_START
@@ -123,6 +126,28 @@ def test_very_many_partitions_cost_one_line(
     assert [part.error_code for part in told] == [OK] + [INVALID_RECORD] * len(many)
     assert len(caplog.messages) == 1
     assert f"and {len(many) - 1} more" in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("topics", "partitions"), [(1, (90 << 20) // 8), ((90 << 20) // 6, 0), (1, 0)]
+)
+def test_more_partitions_than_anybody_has_do_not_become_objects(
+    broker: Broker, topics: int, partitions: int
+) -> None:
+    """90 MiB of nulls, of topics without partitions, and the smallest request that is refused."""
+    partitions = partitions or (MOST_PARTITIONS_ASIDE if topics == 1 else 0)
+    header = pack(">hhihhhii", 0, 7, 1, -1, -1, 1, 30_000, topics)
+    topic = pack(">hi", 0, partitions) + pack(">ii", 0, -1) * partitions
+    frame = memoryview(bytearray(header + topic * topics))
+    caller = Caller(broker)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CloseConnection, match=f"more than {MOST_PARTITIONS_ASIDE} part"):
+            caller.wait_for(caller.sent(frame, ApiKey.produce, 7))
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 3 * len(frame)
 
 
 @pytest.mark.parametrize("validation", ["sample", "always", "never"])

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 #: A few, so that one request which creates thousands of files does not keep the others waiting; not
 #: many, since each of them wants the interpreter as often as the network does.
-_THREADS = 4
+THREADS = 4
 
 #: So many bytes may wait, for each request is a copy of its frame. One of the largest
 #: (socket.request.max.bytes: 100 MiB) fits, and so do many that are short, as when all clients come
@@ -41,7 +41,7 @@ class Aside:
     def __init__(self) -> None:
         self._lock = Lock()
         self._waiting_bytes = 0
-        self._threads = ThreadPoolExecutor(_THREADS, "costly-requests")
+        self._threads = ThreadPoolExecutor(THREADS, "costly-requests")
 
     def answer(
         self, request: Request, served: Served, failed: Callable[[Request, KafkaError], Reply]
@@ -78,7 +78,7 @@ class Aside:
         self._threads.submit(self._run, work, kept_bytes, later)
         return later
 
-    def call_soon(self, call: Callable[[], None]) -> None:
+    def call_soon(self, call: Callable[[], object]) -> None:
         """Make a call that concerns no request, or one that was counted before."""
         with suppress(RuntimeError):  # closed: nobody waits for it any more
             self._threads.submit(_logged, call)
@@ -100,13 +100,14 @@ class Aside:
 
     def _run(self, work: Callable[[], Reply], kept_bytes: int, later: Later) -> None:
         try:
-            if not later.done:  # else the client has hung up meanwhile
-                _hand_over(_reply_of(work), later)
+            reply = None if later.done else _reply_of(work)  # done: the client has hung up
         finally:
             self._give_back(kept_bytes)
+        if reply is not None:  # who is answered may ask again at once, and finds room
+            _hand_over(reply, later)
 
 
-def _logged(call: Callable[[], None]) -> None:
+def _logged(call: Callable[[], object]) -> None:
     try:
         call()
     except Exception:

@@ -61,6 +61,9 @@ _ZSTD = 4
 
 #: So many are answered in one turn; the others wait meanwhile, 10 ms perhaps.
 MOST_PARTITIONS = 500
+#: So many are read at all: 90 MiB of nulls would become gigabytes of objects. A producer sends each
+#: partition one batch, and the 13,000 smallest fill Java's `max.request.size`.
+MOST_PARTITIONS_ASIDE = 1 << 16
 
 #: Where a batch goes, or why it goes nowhere.
 _Place = PartitionLog | KafkaError
@@ -130,7 +133,12 @@ class ProduceHandler:
         frame, body_at, version = request.frame, request.body_at, request.api_version
 
         def read_and_append() -> Reply:
-            wanted = read_produce_request(frame, body_at, version)
+            try:
+                wanted = read_produce_request(frame, body_at, version, MOST_PARTITIONS_ASIDE)
+            except ManyPartitions:
+                raise CloseConnection(
+                    f"a Produce of more than {MOST_PARTITIONS_ASIDE} partitions"
+                ) from None
             places = [self._place(wanted, batches, version) for batches in wanted.partitions]
             return self._append(wanted, places, request)
 

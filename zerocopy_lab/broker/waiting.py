@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from functools import partial
 from threading import Lock
 
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.broker.waiting_fetch import PartitionKey, WaitingFetch
 from zerocopy_lab.protocol.framing import Now
 from zerocopy_lab.protocol.later import Later
+
+#: To look at one more fetch takes 20 us or so, and whoever appends has to wait for it: beyond so
+#: many it is done elsewhere, once for all appends until then.
+MANY_WAITERS = 200
 
 
 class WaitingFetches:
@@ -28,6 +33,7 @@ class WaitingFetches:
         self._elsewhere = elsewhere
         self._lock = Lock()
         self._by_partition: dict[PartitionKey, set[WaitingFetch]] = defaultdict(set)
+        self._to_be_looked_at: set[PartitionKey] = set()
 
     def __len__(self) -> int:
         """How many fetches wait."""
@@ -54,10 +60,18 @@ class WaitingFetches:
         """There is more in `partition` than before, or it begins elsewhere."""
         waiters = self._by_partition.get(partition)
         if waiters:
-            with self._lock:
-                candidates = list(waiters)
-            for fetch in candidates:
-                fetch.look_soon()
+            if len(waiters) <= MANY_WAITERS:
+                self._tell(partition)
+            elif partition not in self._to_be_looked_at:
+                self._to_be_looked_at.add(partition)
+                self._elsewhere(partial(self._tell, partition))
+
+    def _tell(self, partition: PartitionKey) -> None:
+        self._to_be_looked_at.discard(partition)  # first: an append from now on may be missed
+        with self._lock:
+            candidates = list(self._by_partition.get(partition, ()))
+        for fetch in candidates:
+            fetch.look_soon()
 
     def topic_is_gone(self, topic: str) -> None:
         """Nobody will append to its partitions any more: let those who wait hear so."""
