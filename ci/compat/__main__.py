@@ -3,7 +3,8 @@ Markdown table.
 
     python -m ci.compat                                   all clients
     python -m ci.compat --only confluent-kafka --only kcat --aspect TLS
-    python -m ci.compat --out compat.md                   into a file as well
+    python -m ci.compat --out data/compatible_clients.md  into the file that the README shows;
+                                                          with --only, just these rows of it
 
 Every cell is a round trip whose result is compared: the messages that come back with those that
 were sent, the codec and the producer's id with what the broker's segment files hold, the owner of
@@ -95,6 +96,7 @@ def open_doors() -> Iterator[Doors]:
         (directory / "users").write_text(f"{USER}:{PASSWORD}\n")
         options = ["--sasl-users", str(directory / "users")]
         options += ["--set", f"ssl.keystore.location={certificates.broker}"]
+        options += ["--set", "group.consumer.session.timeout.ms=6000"]  # of KIP-848's members
         for protocol in ("SSL", "SASL_PLAINTEXT", "SASL_SSL"):
             options += ["--listen", f"{protocol}://127.0.0.1:0"]
         with RunningBroker(options=options) as broker:
@@ -289,6 +291,12 @@ def row(client: Client, doors: Doors, aspects: Sequence[str], complaints: list[s
     return cells
 
 
+def rows_in(path: Path) -> dict[str, str]:
+    """The rows of a table by client, in order; none if there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines()[2:] if path.exists() else []
+    return {line.split("|")[1].strip(): line for line in lines}
+
+
 def clients(only: Sequence[str]) -> Iterator[Client]:
     everybody: list[Client] = [Confluent(), KafkaPython(), Aiokafka(), Kcat()]
     everybody += [
@@ -296,6 +304,7 @@ def clients(only: Sequence[str]) -> Iterator[Client]:
         Node("@platformatic/kafka", "platformatic", speaks_kip848=True),
         Go("franz-go", "franz-go"),
         Go("kafka-go", "kafka-go"),
+        Go("sarama", "sarama"),
     ]
     for version in ("3.9.1", apache_kafka.VERSION):
         everybody.append(JavaTools(version))
@@ -312,7 +321,8 @@ def main() -> int:
     given = parser.parse_args()
     aspects = given.aspect or list(CHECKS)
     complaints: list[str] = []
-    lines = [f"| client | {' | '.join(aspects)} |", "|---" * (len(aspects) + 1) + "|"]
+    head = [f"| client | {' | '.join(aspects)} |", "|---" * (len(aspects) + 1) + "|"]
+    rows = {}
     notes = []
     with open_doors() as doors:
         for client in clients(given.only):
@@ -322,14 +332,16 @@ def main() -> int:
                     continue
                 apache_kafka.jars(client.version)
             cells = row(client, doors, aspects, complaints)
-            lines.append(f"| {client.name} | {' | '.join(cells)} |")
+            rows[client.name] = f"| {client.name} | {' | '.join(cells)} |"
             if isinstance(client, JavaTools):
                 notes.append(f"{client.name}: {', '.join(client.used)}")
                 client.close()
-    table = "\n".join([*lines, "", *notes, *complaints])
-    print(table)
+    print("\n".join([*head, *rows.values(), "", *notes, *complaints]))
     if given.out:
-        given.out.write_text(table + "\n")
+        kept = rows_in(given.out) if given.only else {}
+        known = {**kept, **rows}
+        body = [known[client.name] for client in clients([]) if client.name in known]
+        given.out.write_text("\n".join([*head, *body]) + "\n")
     return 1 if complaints else 0
 
 

@@ -27,7 +27,7 @@ type request struct {
 
 const notOffered = "not offered"
 
-var clients = map[string]func(request) (any, error){"franz-go": franz, "kafka-go": kafkaGo}
+var clients = map[string]func(request) (any, error){"franz-go": franz, "kafka-go": kafkaGo, "sarama": saramaClient}
 
 // tlsConfig trusts the door's authority; nil for a door without TLS.
 func (d door) tlsConfig() *tls.Config {

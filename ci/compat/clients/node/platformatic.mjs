@@ -1,6 +1,6 @@
 // @platformatic/kafka.
 
-import { Admin, Consumer, Producer } from '@platformatic/kafka'
+import { Admin, compressionsAlgorithms, Consumer, Producer } from '@platformatic/kafka'
 
 const TOPIC = 2
 const SET = 0
@@ -10,6 +10,7 @@ const options = ({ address, tls, sasl }) => ({
 })
 
 export async function produce (config, { topic, messages, codec, idempotent }) {
+  if (!compressionsAlgorithms[codec].available) return 'not offered' // zstd, before Node 22.15
   const producer = new Producer(options(config))
   await producer.send({
     messages: messages.map(value => ({ topic, value, partition: 0 })), compression: codec, idempotent, autocreateTopics: true,
@@ -67,7 +68,7 @@ export const change = (config, { topic, name, value }) => asAdmin(config, admin 
 }).then(() => null))
 
 export const extend = (config, { topic, partitions }) => asAdmin(config, admin =>
-  admin.createPartitions({ topics: [{ name: topic, count: partitions, assignments: [] }] }).then(() => null))
+  admin.createPartitions({ topics: [{ name: topic, count: partitions }] }).then(() => null))
 
 export const partitions = (config, { topic }) => asAdmin(config, async admin =>
   (await admin.metadata({ topics: [topic] })).topics.get(topic).partitionsCount)
