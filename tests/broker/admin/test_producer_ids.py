@@ -143,3 +143,25 @@ def test_a_full_disk_gives_no_id_and_stays_in_use(
     assert logs.offline == {}
     assert ids.take() == 0
     logs.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "goes_offline"), [(errno.EMFILE, False), (errno.ENOMEM, False), (errno.EIO, True)]
+)
+def test_a_file_that_cannot_be_read_gives_no_id_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, goes_offline: bool
+) -> None:
+    disks = [tmp_path / "disk1", tmp_path / "disk2"]
+    logs = open_logs(*disks)
+    ids = ProducerIds(logs)
+
+    def unreadable(_: Path) -> str:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", unreadable)
+        with pytest.raises(KafkaStorageError, match=os.strerror(number)):
+            ids.take()
+    assert (disks[0] in logs.offline) == goes_offline
+    assert ids.take() == 0
+    logs.close()

@@ -69,7 +69,7 @@ class ProducerIds:
 
     def take(self) -> int:
         """An id that nobody has. Raises KafkaStorageError when no directory can record a new
-        block.
+        block, or when one cannot be asked.
         """
         with self._lock:
             # A directory that was not there before may know ids of this block.
@@ -98,7 +98,11 @@ class ProducerIds:
         """What each of the files and each of the logs says."""
         yield 0
         for path in self._logs.directories:
-            yield _read(path / FILE) or 0
+            try:
+                yield _read(path / FILE) or 0
+            except OSError as error:  # nor may it be passed over: it may know of more than the logs
+                self._logs.failed(path, error)
+                raise KafkaStorageError(f"cannot read the next producer ids: {error}") from error
         for log in self._logs.logs():
             yield 1 + max(filter(_was_given, log.producer_ids()), default=-1)
 
