@@ -1,7 +1,10 @@
-"""Lab 02: its search against a walk over everything, its exercises, its verdict under sabotage."""
+"""Lab 02: its search against a walk over everything, what is counted in the broker's own look-up,
+its exercises, its verdicts under sabotage.
+"""
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,19 +12,31 @@ from typing import Any
 
 import pytest
 
-from zerocopy_lab.classroom.evidence import Verdict
+from zerocopy_lab.classroom.evidence import Likeness, Verdict
 from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.classroom.subject import THIS_BROKER, Subject, kafka_here
+from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab02 import segments_and_indexes as lesson
 from zerocopy_lab.lessons.lab02.file_reading import find, read_partition
-from zerocopy_lab.lessons.lab02.segments_and_indexes import StoppedPartition
-from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import entries_needed
+from zerocopy_lab.lessons.lab02.lookups import Looks, Reads, lookup_findings
+from zerocopy_lab.lessons.lab02.segments_and_indexes import StoredPartition
+from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
+    SparseQuestion,
+    entries_needed,
+)
+from zerocopy_lab.log.indexes import OffsetIndex
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running.flight_events import Traffic
+from zerocopy_lab.running.running_broker import RunningBroker
 
-MESSAGES = 900
+MESSAGES = 9000
+TOPIC = "t"
+JUMPS, SCANS = Looks(9, 249), Looks(250, 249)
+KAFKA = kafka_here("4.2.0")
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +44,22 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed partition of several segments, three messages a batch."""
     root = tmp_path_factory.mktemp("lab02")
     logs = LogDirectories.open([root])
-    settings = {"segment.bytes": "20000", "index.interval.bytes": "1000"}
-    logs.create_topic("t", 1, settings)
+    settings = {"segment.bytes": "200000", "index.interval.bytes": "1000"}
+    logs.create_topic(TOPIC, 1, settings)
     for first in range(0, MESSAGES, 3):
         records = [Record(n, 1000 + first + n, None, b"%070d" % (first + n), ()) for n in range(3)]
-        logs.find("t", 0).append(memoryview(bytearray(build_batch(records))))
+        logs.find(TOPIC, 0).append(memoryview(bytearray(build_batch(records))))
     logs.close()
-    return root / "t-0"
+    return root
 
 
 @pytest.fixture
-def partition(stored: Path, tmp_path: Path) -> Iterator[StoppedPartition]:
+def partition(stored: Path, tmp_path: Path) -> Iterator[StoredPartition]:
     """A copy that a test may spoil."""
     read_partition.cache_clear()
-    directory = shutil.copytree(stored, tmp_path / "t-0")
+    directory = shutil.copytree(stored, tmp_path / "data") / f"{TOPIC}-0"
     same = Traffic(1, 1, "x")
-    yield StoppedPartition(directory, Traffic(MESSAGES, 0, ""), same, same)
+    yield StoredPartition(directory, Traffic(MESSAGES, 0, ""), same, same, THIS_BROKER)
     read_partition.cache_clear()
 
 
@@ -53,11 +68,16 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
     return Lab(lab_entry("02"), True, request.param, tmp_path, True)
 
 
-def test_every_offset_is_found(partition: StoppedPartition) -> None:
+@pytest.fixture
+def one_lab(tmp_path: Path) -> Lab:
+    return Lab(lab_entry("02"), True, 1, tmp_path, True)
+
+
+def test_every_offset_is_found(partition: StoredPartition) -> None:
     segments = read_partition(partition.directory)
     assert len(segments) > 3
     batches = {(s.base_offset, b.position): b for s in segments for b in s.batches}
-    for offset in range(MESSAGES):
+    for offset in range(0, MESSAGES, 7):
         search = find(partition.directory, offset)
         assert search.batch.first <= offset < search.batch.end
         assert batches[search.segment.base_offset, search.batch.position] == search.batch
@@ -66,12 +86,12 @@ def test_every_offset_is_found(partition: StoppedPartition) -> None:
 
 
 @pytest.mark.parametrize("offset", [-1, MESSAGES, MESSAGES + 10**9])
-def test_an_offset_outside_is_said_to_be_outside(partition: StoppedPartition, offset: int) -> None:
+def test_an_offset_outside_is_said_to_be_outside(partition: StoredPartition, offset: int) -> None:
     with pytest.raises(LookupError, match=str(offset)):
         find(partition.directory, offset)
 
 
-def test_the_pictures_and_words_of_any_offset(partition: StoppedPartition) -> None:
+def test_the_pictures_and_words_of_any_offset(partition: StoredPartition) -> None:
     for offset in (0, 1, 450, MESSAGES - 1):
         assert f"{offset:,}" in lesson.search_picture(partition, offset).alt
         assert "index entries" in lesson.search_words(partition, offset)
@@ -79,59 +99,151 @@ def test_the_pictures_and_words_of_any_offset(partition: StoppedPartition) -> No
         assert "no record knows its own offset" in lesson.batch_words(partition, offset)
 
 
-def test_a_sound_log_supports_the_claim(partition: StoppedPartition, lab: Lab) -> None:
-    found = lesson.searches(partition, lab)
-    assert all(lesson.invariants(partition, found).values())
-    assert lesson.findings(partition, found)[0].verdict is Verdict.SUPPORTED
-    segments = read_partition(partition.directory)
-    assert lesson.which_answer(segments) == "the last"
+# -- the files -------------------------------------------------------------------------------------
 
 
-def index_of(partition: StoppedPartition, number: int) -> Path:
+def test_a_sound_log_is_an_illustration_of_ours_and_a_verdict_on_a_kafka(
+    partition: StoredPartition,
+) -> None:
+    assert all(lesson.invariants(partition).values())
+    assert lesson.files_finding(partition).verdict is Likeness.DOES_SO
+    of_kafka = lesson.files_finding(partition._replace(written_by=KAFKA))
+    assert of_kafka.verdict is Verdict.SUPPORTED
+
+
+def index_of(partition: StoredPartition, number: int) -> Path:
     return sorted(partition.directory.glob("*.index"))[number]
 
 
-def test_an_index_that_is_off_by_one_breaks_the_invariant(
-    partition: StoppedPartition, lab: Lab
-) -> None:
+def test_an_index_that_is_off_by_one_breaks_the_invariant(partition: StoredPartition) -> None:
     index = index_of(partition, 1)
     octets = bytearray(index.read_bytes())
     octets[11] += 1  # the second entry's relative offset
     index.write_bytes(octets)
-    invariants = lesson.invariants(partition, lesson.searches(partition, lab))
+    invariants = lesson.invariants(partition)
     assert not invariants["every index entry is the last offset of the batch at its position"]
-    with pytest.raises(ValueError, match="neither first nor last"):
-        lesson.which_answer(read_partition(partition.directory))
 
 
-def test_a_log_without_index_entries_breaks_the_invariant(
-    partition: StoppedPartition, lab: Lab
-) -> None:
+def test_a_log_without_index_entries_breaks_the_invariant(partition: StoredPartition) -> None:
     for index in partition.directory.glob("*.index"):
         index.write_bytes(b"")
-    found = lesson.searches(partition, lab)
-    assert list(lesson.invariants(partition, found).values()).count(False) == 1
+    assert list(lesson.invariants(partition).values()).count(False) == 1
 
 
-def test_a_missing_segment_contradicts_the_claim(partition: StoppedPartition) -> None:
-    gone = sorted(partition.directory.glob("*.log"))[1]
-    gone.unlink()
-    found = [(0, find(partition.directory, 0))]
-    assert lesson.findings(partition, found)[0].verdict is Verdict.CONTRADICTED
+def test_a_missing_segment_contradicts_the_claim(partition: StoredPartition) -> None:
+    sorted(partition.directory.glob("*.log"))[1].unlink()
+    found = lesson.files_finding(partition._replace(written_by=KAFKA))
+    assert found.verdict is Verdict.CONTRADICTED
+    assert "do not follow" in found.words
 
 
-def test_a_flipped_bit_breaks_the_invariant(partition: StoppedPartition, lab: Lab) -> None:
+def test_a_flipped_bit_breaks_the_invariant(partition: StoredPartition) -> None:
     log = sorted(partition.directory.glob("*.log"))[0]
     octets = bytearray(log.read_bytes())
     octets[100] ^= 1
     log.write_bytes(octets)
-    invariants = lesson.invariants(partition, lesson.searches(partition, lab))
-    assert not invariants["every batch is whole"]
+    assert not lesson.invariants(partition)["every batch is whole"]
 
 
-@pytest.mark.parametrize(("share", "answer"), [(0.9, 0), (0.1, 1), (0.01, 2), (0.0019, 3)])
-def test_the_size_of_the_index_in_words(share: float, answer: int) -> None:
-    assert lesson.size_answer(share) == lesson.SIZE_CHOICES[answer]
+# -- the broker's own look-up ----------------------------------------------------------------------
+
+
+def reads(bytes_each: float, *, right: bool = True) -> Reads:
+    return Reads(Spread(bytes_each, bytes_each, bytes_each, 5), 24_000.0, 100, right)
+
+
+@pytest.mark.parametrize(
+    ("subject", "counted", "looks", "verdict", "word"),
+    [
+        (THIS_BROKER, reads(5120), JUMPS, Likeness.DOES_SO, "It jumps"),
+        (THIS_BROKER, reads(5120), SCANS, Likeness.DOES_OTHERWISE, "it scans"),
+        (THIS_BROKER, reads(500_000), JUMPS, Likeness.DOES_OTHERWISE, "It scans"),
+        (THIS_BROKER, reads(24_000), JUMPS, Likeness.DOES_OTHERWISE, "It scans"),
+        (KAFKA, reads(320), SCANS, Verdict.SUPPORTED, "It jumps"),  # those looks are not Kafka's
+        (KAFKA, reads(30_000), JUMPS, Verdict.CONTRADICTED, "It scans"),
+        (KAFKA, reads(320, right=False), JUMPS, Verdict.CONTRADICTED, "another batch"),
+    ],
+)
+def test_what_was_counted_decides(
+    subject: Subject, counted: Reads, looks: Looks, verdict: object, word: str
+) -> None:
+    found, by_the_source = lookup_findings(counted, looks, subject)
+    assert found.verdict is verdict
+    assert word in found.words
+    assert by_the_source.verdict is Verdict.SUPPORTED
+
+
+def test_what_could_not_be_counted_is_no_verdict() -> None:
+    unseen = Unmeasured("there is no /proc here")
+    assert lookup_findings(unseen, JUMPS, THIS_BROKER)[0].verdict is Verdict.NOT_TESTABLE
+    assert lesson.reads_answer(unseen) == (None, "there is no /proc here")
+    assert lesson.rows(unseen, JUMPS)
+
+
+@pytest.mark.parametrize(("bytes_each", "answer"), [(0, 1), (320, 2), (5120, 2), (24_000, 3)])
+def test_the_reads_in_the_notebooks_choices(bytes_each: float, answer: int) -> None:
+    assert lesson.reads_answer(reads(bytes_each)) == (answer, "")
+
+
+def test_our_look_up_does_not_scan(partition: StoredPartition, one_lab: Lab) -> None:
+    looks = lesson.count_looks(partition.directory, one_lab)
+    assert looks.entries > 100
+    assert not looks.scans
+
+
+def by_walking(self: OffsetIndex, relative_offset: int) -> int:
+    """Sabotage: right, and through all entries."""
+    found = 0
+    for offset, position in self:
+        if offset <= relative_offset:
+            found = position
+    return found
+
+
+def test_a_look_up_that_scans_is_seen(
+    partition: StoredPartition, one_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OffsetIndex, "position_before", by_walking)
+    assert lesson.count_looks(partition.directory, one_lab).scans
+
+
+WITHOUT_AN_INDEX = '''\
+"""Python imports this module by itself at its start: every broker walks from the beginning."""
+
+import sys
+
+if "serve" in sys.orig_argv:
+    from zerocopy_lab.log.indexes import OffsetIndex
+
+    OffsetIndex.position_before = lambda self, relative_offset: 0
+'''
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="/proc/PID/io is Linux's")
+@pytest.mark.parametrize("sabotage", [False, True])
+def test_a_broker_that_scans_is_seen_by_what_it_reads(
+    partition: StoredPartition,
+    one_lab: Lab,
+    sabotage: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if sabotage:
+        (tmp_path / "sitecustomize.py").write_text(WITHOUT_AN_INDEX)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with RunningBroker(partition.directory.parent) as broker:
+        counted = lesson.count_reads(broker, TOPIC, partition.directory, one_lab)
+    assert isinstance(counted, Reads)
+    assert counted.right
+    assert counted.scans is sabotage
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.9, 1), (0.05, 2), (0.01, 3), (0.0019, 4)])
+def test_the_size_of_the_index_in_the_notebooks_choices(share: float, answer: int) -> None:
+    assert lesson.size_answer(share) == answer
+
+
+# -- exercises -------------------------------------------------------------------------------------
 
 
 def state_and_hint(exercise_id: str, answer: Any, lab: Lab) -> tuple[State, str]:
@@ -145,21 +257,12 @@ def test_a_stub_is_not_attempted_and_nonsense_fails(exercise_id: str, lab: Lab) 
     assert state_and_hint(exercise_id, "nonsense", lab)[0] is State.FAILED
 
 
-def test_the_file_of_an_offset(lab: Lab) -> None:
-    names, offset = lesson.name_question(lab)
-    right = max(name for name in names if int(name[:20]) <= offset)
-    assert state_and_hint("02.1", right, lab)[0] is State.PASSED
-    state, hint = state_and_hint("02.1", names[names.index(right) + 1], lab)
-    assert state is State.FAILED
-    assert "first" in hint
-    assert state_and_hint("02.1", names[0], lab)[0] is State.FAILED
-
-
 def test_eight_bytes_of_an_index(lab: Lab) -> None:
     octets, name = lesson.entry_question(lab)
     relative, position = int.from_bytes(octets[:4], "big"), int.from_bytes(octets[4:], "big")
     offset = int(name[:20]) + relative
-    assert state_and_hint("02.2", (offset, position), lab)[0] is State.PASSED
+    for right in ((offset, position), [offset, position]):
+        assert state_and_hint("02.2", right, lab)[0] is State.PASSED
     for wrong, hint in (
         ((relative, position), "segment's base"),
         ((position, offset), "other order"),
@@ -186,3 +289,12 @@ def test_the_entries_of_a_sparse_index(lab: Lab) -> None:
     state, hint = state_and_hint("02.3", naive, lab)
     assert state is State.FAILED
     assert "whole batches" in hint
+
+
+def test_no_right_number_of_entries_fails() -> None:
+    """Kafka's rule walked along, against the number of batches between two entries."""
+    draw = random.Random(3)
+    for _ in range(10_000):
+        question = SparseQuestion(draw.randrange(1, 9000), draw.randrange(1, 60), 4096)
+        apart = question.interval_bytes // question.batch_bytes + 1
+        assert entries_needed(question) == (question.batches - 1) // apart

@@ -8,7 +8,7 @@ from zerocopy_lab.classroom.explore import Choice, Number, Slider, Stops, explor
 from zerocopy_lab.classroom.kept_parts import keep, take_out
 from zerocopy_lab.classroom.lab import start_lab
 from zerocopy_lab.classroom.prediction import Seen, predict
-from zerocopy_lab.running.existing_cluster import broker_for
+from zerocopy_lab.running.existing_cluster import broker_for, broker_with_files
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -21,6 +21,7 @@ __all__ = [
     "Slider",
     "Stops",
     "broker_for",
+    "broker_with_files",
     "check",
     "conclude",
     "explore",

@@ -33,20 +33,20 @@ from zerocopy_lab.records.fields import Field
 BYTES_PER_ROW: Final = 16
 _ROW_INCHES: Final = 0.26
 KINDS: Final = {
-    "place": "#0060A0",  # where in the log: patched by the broker, outside the CRC
-    "length": "#8CC8F0",  # how long, how many
+    "broker": "#0060A0",  # written by the broker: patched, outside the CRC, and its index
+    "length": "#8CC8F0",  # how long, how many, how far
     "check": "#D55E00",  # what it is, and whether it is whole
     "time": "#F0E442",
     "producer": "#6A1B4D",
     "content": "#F1F1F1",
 }
 _KIND_OF: Final = {
-    **dict.fromkeys(("baseOffset", "partitionLeaderEpoch", "offsetDelta"), "place"),
+    **dict.fromkeys(("baseOffset", "partitionLeaderEpoch"), "broker"),
     **dict.fromkeys(("magic", "crc", "attributes"), "check"),
     **dict.fromkeys(("baseTimestamp", "maxTimestamp", "timestampDelta", "timestamp"), "time"),
     **dict.fromkeys(("producerId", "producerEpoch", "baseSequence"), "producer"),
     **dict.fromkeys(("batchLength", "lastOffsetDelta", "recordsCount", "length"), "length"),
-    **dict.fromkeys(("keyLength", "valueLength", "headersCount"), "length"),
+    **dict.fromkeys(("keyLength", "valueLength", "headersCount", "offsetDelta"), "length"),
 }
 
 
@@ -160,18 +160,21 @@ def _draw_entry(axes: Axes, entry: IndexEntry, row: float) -> None:
         color=QUIET,
     )
     for column, octet in enumerate(entry.octets()):
-        _cell(axes, column, row, octet, KINDS["place"] if column < 4 else KINDS["length"])
+        _cell(axes, column + (column >= 4) * 0.25, row, octet, KINDS["broker"])
     axes.text(
-        8.3,
+        8.6,
         row,
         f"last offset {entry.base_offset:,} + {entry.relative_offset:,}",
         va="center",
         fontsize=8,
     )
-    axes.text(8.3, row + 0.8, f"starts at position {entry.position:,}", va="center", fontsize=8)
+    axes.text(8.6, row + 0.8, f"starts at position {entry.position:,}", va="center", fontsize=8)
     axes.add_line(
         Line2D(
-            [6, 6, -0.4, -0.4, -0.08], [row + 0.5, row + 0.8, row + 0.8, 0, 0], color=INK, lw=1.3
+            [6.25, 6.25, -0.4, -0.4, -0.08],
+            [row + 0.5, row + 0.8, row + 0.8, 0, 0],
+            color=INK,
+            lw=1.3,
         )
     )
     axes.plot([-0.16], [0], marker=">", color=INK, markersize=6)

@@ -79,12 +79,19 @@ def offset_search(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="x", labelsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        _label_offsets(axes)
     _magnify(picture, names, index, home)
     _magnify(picture, index, batches, OffsetRange(walked[0].first, (beyond or walked)[-1].end))
     batches.set_xlabel("offset")
     return picture
+
+
+def _label_offsets(axes: Axes) -> None:
+    """Whole offsets, on a ground of their own: the magnifying lines pass behind them."""
+    low, high = axes.get_xlim()
+    ticks = [at for at in MaxNLocator(7, integer=True).tick_values(low, high) if low <= at <= high]
+    for label in axes.set_xticks(ticks, [f"{at:,.0f}" for at in ticks]):
+        label.label1.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1})
 
 
 def _draw_names(axes: Axes, segments: Sequence[OffsetRange], home: OffsetRange) -> None:

@@ -63,3 +63,14 @@ def broker_for(
     if which == "kafka":
         return RunningBroker(data_dir, kind="kafka", **options)
     return ExistingCluster(which)
+
+
+def broker_with_files(which: str, data_dir: Path | None = None, **options: Any) -> RunningBroker:
+    """`broker_for`, where a lab reads the broker's own files: those of an existing cluster are not
+    to be seen, so a broker of this kit stands in, and says so.
+    """
+    broker = broker_for(which, data_dir, **options)
+    if isinstance(broker, RunningBroker):
+        return broker
+    print(f"The files of {which} cannot be seen from here: a broker of this kit stands in.")
+    return RunningBroker(data_dir, **options)

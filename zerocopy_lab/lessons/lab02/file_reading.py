@@ -1,8 +1,8 @@
 """The files of a stopped broker's partition, read by nobody but us: segments, indexes, one search.
 
 Bytes come straight from the directory (`zerocopy_lab.inspect.files` knows the formats). The search
-does what a broker does and nothing else: names, then index, then batch headers. That it agrees with
-a walk over everything is how the lab knows that the index is right.
+is the notebook's bare one, and remembers its steps for the pictures: names, then index, then batch
+headers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ class BatchPlace(NamedTuple):
     position: int
     length: int
     records: int
+
+    def holds(self, offset: int) -> bool:
+        """Whether the offset is inside."""
+        return self.first <= offset < self.end
 
 
 class SegmentFiles(NamedTuple):
@@ -94,7 +98,7 @@ def find(directory: Path, offset: int) -> Search:
     walked: list[BatchPlace] = []
     for batch in _headers(segment.path, entry[1] if entry else 0):
         walked.append(batch)
-        if batch.end > offset:
+        if batch.holds(offset):
             return Search(segment, entry, tuple(walked))
     raise LookupError(f"offset {offset} lies behind the last one in {directory}")
 

@@ -1,7 +1,8 @@
 """Lab 02: what is in the files of a partition, and how an offset is found in them.
 
 A broker with small segments takes real flights in small batches and is stopped, so that all its
-files are complete. From then on only the files speak: `file_reading`.
+files are complete: `file_reading` reads them. Then it is started again on them and asked for
+offsets, and what it does to find them is counted: `lookups`.
 """
 
 from __future__ import annotations
@@ -11,22 +12,36 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    cited_finding,
+    seen_on,
+    verdict_if,
+)
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.classroom.notebook_output import box, show_table
+from zerocopy_lab.classroom.subject import Subject, about
+from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.inspect.files import stored_batches
 from zerocopy_lab.instruments.host import describe_host
-from zerocopy_lab.lessons.lab02.file_reading import (
-    Search,
-    SegmentFiles,
-    find,
-    read_partition,
+from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab02.file_reading import SegmentFiles, find, read_partition
+from zerocopy_lab.lessons.lab02.lookups import (
+    Looks,
+    Reads,
+    count_looks,
+    count_reads,
+    lookup_findings,
+    reads_answer,
+    rows,
 )
 from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
     EXERCISES,
     INTERVAL_BYTES,
     entry_question,
-    name_question,
     sparse_question,
 )
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
@@ -37,55 +52,55 @@ from zerocopy_lab.records.fields import header_fields, record_fields
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
-from zerocopy_lab.running.scratch import scratch_directory
 from zerocopy_lab.running.topic_admin import create_topic
 
-__all__ = ["EXERCISES", "entry_question", "name_question", "read_partition", "sparse_question"]
+__all__ = [
+    "EXERCISES",
+    "count_looks",
+    "count_reads",
+    "entry_question",
+    "read_partition",
+    "reads_answer",
+    "rows",
+    "show_table",
+    "sparse_question",
+]
 
 TOPIC = "flights"
 SEGMENT_BYTES = 1 << 20
+YOURS = "index_lookup"
+"""The learner's, by the name of its part."""
+
 _MESSAGES_A_BATCH = 5
-
-SIZE_QUESTION = "How large is the offset index of a segment, compared with its .log file?"
-SIZE_CHOICES = (
-    "about as large: every message is in it",
-    "about a tenth",
-    "about a hundredth",
-    "less than a five-hundredth",
-)
-WHICH_QUESTION = (
-    "An index entry leads to a batch of several messages. Which of their offsets does it hold?"
-)
-WHICH_CHOICES = ("the first", "the last")
+_FILES = "the files"
 
 
-class StoppedPartition(NamedTuple):
-    """The directory of a partition whose broker has ended, and what was sent to it."""
+class StoredPartition(NamedTuple):
+    """The directory of a partition, what was sent to it, and which broker wrote it."""
 
     directory: Path
     sent: Traffic
     received_from_middle: Traffic
     expected_from_middle: Traffic
+    written_by: Subject
 
 
-def fill_and_stop(lab: Lab) -> StoppedPartition:
-    """Sends flights through a broker, reads the second half back, and stops the broker cleanly."""
-    root = scratch_directory("02")
+def fill(broker: RunningBroker, lab: Lab) -> StoredPartition:
+    """Sends flights through a broker and reads the second half back."""
     count = 12_000 if lab.fast else 78_146
     small = {"batch.num.messages": _MESSAGES_A_BATCH, "linger.ms": 5}
     settings = {
         "segment.bytes": str(SEGMENT_BYTES),
         "index.interval.bytes": str(INTERVAL_BYTES),
     }
-    with RunningBroker(root) as broker:
-        create_topic(broker.bootstrap, TOPIC, settings=settings)
-        events = flight_events.repeated(count)
-        sent = flight_events.produce(broker.bootstrap, TOPIC, events, small)
-        half = flight_events.consume(
-            broker.bootstrap, TOPIC, count - count // 2, from_offset=count // 2
-        )
-    expected = _traffic_of(list(flight_events.repeated(count))[count // 2 :])
-    return StoppedPartition(root / f"{TOPIC}-0", sent, half, expected)
+    create_topic(broker.bootstrap, TOPIC, settings=settings)
+    events = list(flight_events.repeated(count))
+    sent = flight_events.produce(broker.bootstrap, TOPIC, events, small)
+    half = flight_events.consume(
+        broker.bootstrap, TOPIC, count - count // 2, from_offset=count // 2
+    )
+    expected = _traffic_of(events[count // 2 :])
+    return StoredPartition(broker.data_dir / f"{TOPIC}-0", sent, half, expected, about(broker))
 
 
 def _traffic_of(events: list[bytes]) -> Traffic:
@@ -93,7 +108,7 @@ def _traffic_of(events: list[bytes]) -> Traffic:
     return Traffic(len(events), sum(map(len, events)), digest)
 
 
-def show_files(partition: StoppedPartition) -> None:
+def show_files(partition: StoredPartition) -> None:
     """A table of the partition's files, the way `ls` shows them."""
     files = sorted(partition.directory.iterdir())
     shown = files if len(files) <= 12 else [*files[:6], None, *files[-6:]]
@@ -106,22 +121,11 @@ def index_share(segments: tuple[SegmentFiles, ...]) -> float:
     return sum(s.index_bytes for s in segments) / sum(s.log_bytes for s in segments)
 
 
-def size_answer(share: float) -> str:
-    """The choice that a share belongs to."""
-    return SIZE_CHOICES[sum(share < limit for limit in (1 / 3, 1 / 30, 1 / 500))]
-
-
-def which_answer(segments: tuple[SegmentFiles, ...]) -> str:
-    """Which offset of its batch the entries hold, by comparing all of them with the batches.
-
-    Raises ValueError when neither fits all of them: then the index is wrong.
+def size_answer(share: float) -> int:
+    """The number of the notebook's choice: a third or more, a twentieth, a hundredth, less than a
+    five-hundredth.
     """
-    holds = [batch_offsets(segment, entry) for segment in segments for entry in segment.entries]
-    if holds and all(entry == last for entry, _, last in holds):
-        return WHICH_CHOICES[1]
-    if holds and all(entry == first for entry, first, _ in holds):
-        return WHICH_CHOICES[0]
-    raise ValueError(f"of {len(holds)} entries, some are neither first nor last of their batch")
+    return 1 + sum(share < limit for limit in (1 / 6, 1 / 45, 1 / 500))
 
 
 def batch_offsets(segment: SegmentFiles, entry: tuple[int, int]) -> tuple[int, int, int]:
@@ -134,12 +138,12 @@ def batch_offsets(segment: SegmentFiles, entry: tuple[int, int]) -> tuple[int, i
 # Pictures
 
 
-def an_offset_worth_finding(partition: StoppedPartition, lab: Lab) -> int:
+def an_offset_worth_finding(partition: StoredPartition, lab: Lab) -> int:
     """An offset somewhere in the log, drawn from the seed."""
     return lab.random("offset").randrange(partition.sent.messages // 2, partition.sent.messages)
 
 
-def batch_picture(partition: StoppedPartition, offset: int) -> Picture:
+def batch_picture(partition: StoredPartition, offset: int) -> Picture:
     """The batch that the index leads to first on the way to an offset, byte by byte."""
     search = find(partition.directory, offset)
     place = search.walked[0]
@@ -161,7 +165,7 @@ def batch_picture(partition: StoppedPartition, offset: int) -> Picture:
     )
 
 
-def batch_words(partition: StoppedPartition, offset: int) -> str:
+def batch_words(partition: StoredPartition, offset: int) -> str:
     """The conclusion under that picture."""
     search = find(partition.directory, offset)
     place = search.walked[0]
@@ -175,7 +179,7 @@ def batch_words(partition: StoppedPartition, offset: int) -> str:
     )
 
 
-def search_picture(partition: StoppedPartition, offset: int) -> Picture:
+def search_picture(partition: StoredPartition, offset: int) -> Picture:
     """The way to an offset, in three magnifications."""
     search = find(partition.directory, offset)
     segments = read_partition(partition.directory)
@@ -192,7 +196,7 @@ def search_picture(partition: StoppedPartition, offset: int) -> Picture:
     )
 
 
-def search_words(partition: StoppedPartition, offset: int) -> str:
+def search_words(partition: StoredPartition, offset: int) -> str:
     """The conclusion under that picture."""
     search = find(partition.directory, offset)
     entries = len(search.segment.entries)
@@ -207,26 +211,38 @@ def search_words(partition: StoppedPartition, offset: int) -> str:
     )
 
 
-def searches(partition: StoppedPartition, lab: Lab) -> list[tuple[int, Search]]:
-    """Two hundred searches for offsets drawn from the seed."""
-    draw = lab.random("searches")
-    offsets = [draw.randrange(partition.sent.messages) for _ in range(200)]
-    return [(offset, find(partition.directory, offset)) for offset in offsets]
+# The learner's own
+
+
+def show_yours(partition: StoredPartition, lab: Lab) -> None:
+    """The kept look-up in a broker on these files: are its answers right, how much does it read?"""
+    if YOURS not in kept_in(lab.parts_dir):
+        box("plain", "Your look-up", ["None is kept yet: pass 02.1, then run this again."])
+        return
+    with RunningBroker(partition.directory.parent, parts=lab.parts_dir) as broker:
+        reads = count_reads(broker, TOPIC, partition.directory, lab)
+    if isinstance(reads, Unmeasured):
+        box("plain", "Your look-up in a broker", [str(reads)])
+        return
+    right = "each answer was the right batch" if reads.right else "some answers were wrong"
+    told = f"{reads.offsets} offsets: {right}, {reads.bytes_each.text('bytes')} read for each."
+    box("plain", "Your look-up in a broker", [told])
 
 
 # The verdict
 
 
-def invariants(partition: StoppedPartition, found: list[tuple[int, Search]]) -> dict[str, bool]:
+def invariants(partition: StoredPartition) -> dict[str, bool]:
     """What has to hold on every machine."""
     segments = read_partition(partition.directory)
     entries = [(segment, entry) for segment in segments for entry in segment.entries]
+    offsets = [offset for segment in segments for offset in (segment.base_offset, segment.end - 1)]
     return {
         "what a client reads from the middle on is what was sent, byte for byte": (
             partition.received_from_middle == partition.expected_from_middle
         ),
-        "every search ends at the batch that holds the offset": all(
-            search.batch.first <= offset < search.batch.end for offset, search in found
+        "the search in the pictures ends at the batch that holds the offset": all(
+            find(partition.directory, offset).batch.holds(offset) for offset in offsets
         ),
         "every index entry is the last offset of the batch at its position": bool(entries)
         and all(offset == last for offset, _, last in (batch_offsets(*pair) for pair in entries)),
@@ -236,26 +252,45 @@ def invariants(partition: StoppedPartition, found: list[tuple[int, Search]]) -> 
     }
 
 
-def findings(partition: StoppedPartition, found: list[tuple[int, Search]]) -> list[Finding]:
-    """What this lab says about S5."""
+def findings(partition: StoredPartition, reads: Reads | Unmeasured, looks: Looks) -> list[Finding]:
+    """What this lab says about S5: the files, and the way through them."""
+    return [
+        files_finding(partition),
+        cited_finding(
+            "S5",
+            Verdict.SUPPORTED,
+            "A log is a sorted map of segments; a segment is a file of records, an offset index, a "
+            "time index and an index of aborted transactions, all named by its base offset.",
+            "Apache Kafka 4.2, storage/src/main/java/org/apache/kafka/storage/internals/log/"
+            "LogSegments.java, LogSegment.java (open)",
+            part=_FILES,
+        ),
+        *lookup_findings(reads, looks, partition.written_by),
+    ]
+
+
+def files_finding(partition: StoredPartition) -> Finding:
+    """S5, the files."""
     segments = read_partition(partition.directory)
     batches = [batch for segment in segments for batch in segment.batches]
     in_a_row = all(one.end == other.base_offset for one, other in pairwise(segments))
     no_gap = all(one.end == other.first for one, other in pairwise(batches))
-    complete = sum(batch.records for batch in batches) == partition.sent.messages
-    most_read = max(len(search.walked) for _, search in found)
-    return [
-        finding(
-            "S5",
-            Verdict.SUPPORTED if in_a_row and no_gap and complete else Verdict.CONTRADICTED,
-            Evidence.COUNTED,
-            f"{len(segments)} segments follow each other without a gap and hold {len(batches):,} "
-            f"batches with all {partition.sent.messages:,} messages, their offsets and a header "
-            f"each. To find one of {len(found)} offsets took at most {most_read} batch headers.",
-            Quantity("segments", len(segments)),
-            Quantity("batches", len(batches)),
-            Quantity("messages", sum(batch.records for batch in batches)),
-            Quantity("offset index, part of the log", index_share(segments)),
-            Quantity("batch headers read for one offset, at most", most_read),
-        )
-    ]
+    stored = sum(batch.records for batch in batches)
+    sent = partition.sent.messages
+    words = (
+        f"{len(segments)} segments {'follow' if in_a_row and no_gap else 'do not follow'} each "
+        f"other without a gap and hold {len(batches):,} batches with {stored:,} of {sent:,} "
+        "messages, their offsets and a header each."
+    )
+    return seen_on(
+        partition.written_by,
+        "S5",
+        verdict_if(in_a_row and no_gap and stored == sent),
+        Evidence.COUNTED,
+        words,
+        Quantity("segments", len(segments)),
+        Quantity("batches", len(batches)),
+        Quantity("messages", stored),
+        Quantity("offset index, part of the log", index_share(segments)),
+        part=_FILES,
+    )

@@ -1,43 +1,13 @@
-"""The exercises of lab 02: find the file, read an entry, count the entries."""
+"""The exercises of lab 02: the look-up as a part, an entry read, the entries counted."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
 from zerocopy_lab.classroom.lab import Lab
 
 INTERVAL_BYTES = 4096  # index.interval.bytes
-
-
-class NameQuestion(NamedTuple):
-    """A learner's own listing for exercise 02.1, and the offset that is wanted."""
-
-    names: list[str]
-    offset: int
-
-
-def name_question(lab: Lab) -> NameQuestion:
-    """File names of a larger log, drawn from the seed."""
-    draw = lab.random("names")
-    bases = [0]
-    for _ in range(7):
-        bases.append(bases[-1] + draw.randrange(150_000, 350_000))
-    chosen = draw.randrange(2, 7)
-    offset = bases[chosen] + draw.choice([0, draw.randrange(1, 150_000)])
-    return NameQuestion([f"{base:020d}.log" for base in bases], offset)
-
-
-def _grade_name(answer: Any, lab: Lab) -> Grade:
-    names, offset = name_question(lab)
-    right = [name for name in names if int(name[:20]) <= offset][-1]
-    if answer == right:
-        return passed("The last name that is not greater: no file was opened for that.")
-    if answer in names and names.index(answer) == names.index(right) + 1:
-        return failed("A name is the *first* offset in the file. Can it hold a smaller one?")
-    if answer in names:
-        return failed("Which names are not greater than the offset? Of these, the last.")
-    return failed("Answer with one of the file names, as text.")
 
 
 class EntryQuestion(NamedTuple):
@@ -57,18 +27,21 @@ def entry_question(lab: Lab) -> EntryQuestion:
 
 def _grade_entry(answer: Any, lab: Lab) -> Grade:
     octets, segment = entry_question(lab)
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return failed("Two numbers are wanted: (offset, position).")
+    given = tuple(answer)
     relative_offset, position = (int.from_bytes(octets[at : at + 4], "big") for at in (0, 4))
     offset = int(segment[:20]) + relative_offset
-    little = tuple(int.from_bytes(octets[at : at + 4], "little") for at in (0, 4))
-    if answer == (offset, position):
+    little = {int.from_bytes(octets[at : at + 4], "little") for at in (0, 4)}
+    if given == (offset, position):
         return passed("Relative offsets are why four bytes are enough.")
-    if answer == (relative_offset, position):
+    if given == (relative_offset, position):
         return failed("That offset counts from the segment's base. Where does the base stand?")
-    if answer == (position, offset) or answer == (position, relative_offset):
+    if given in ((position, offset), (position, relative_offset)):
         return failed("Both numbers are there, in the other order: offset first, position second.")
-    if isinstance(answer, tuple) and set(little) & set(answer):
+    if any(each in little for each in given):
         return failed("Kafka's files are big-endian: the highest byte comes first.")
-    return failed("A tuple (offset, position): two numbers of four bytes, the first relative.")
+    return failed("Two numbers of four bytes each, the first relative to the name of the file.")
 
 
 class SparseQuestion(NamedTuple):
@@ -101,6 +74,8 @@ def _grade_sparse(answer: Any, lab: Lab) -> Grade:
     question = sparse_question(lab)
     right = entries_needed(question)
     log_bytes = question.batches * question.batch_bytes
+    if not isinstance(answer, int | float):
+        return failed("A number of entries is wanted.")
     if answer == right:
         return passed("The interval is exceeded, not met: the index is a little sparser than that.")
     if answer == question.batches:
@@ -117,7 +92,40 @@ def _grade_sparse(answer: Any, lab: Lab) -> Grade:
 
 
 EXERCISES = (
-    Exercise("02.1", "Which file holds your offset?", _grade_name),
-    Exercise("02.2", "Where do these eight bytes lead?", _grade_entry),
-    Exercise("02.3", "How many entries has this index?", _grade_sparse),
+    building(
+        "02.1",
+        "index_lookup",
+        "Find where to begin reading, without looking at every entry.",
+        (
+            "The offsets ascend. Which entries can you leave out after one look at the middle one?",
+            "You want the last entry whose offset is not greater than the one asked for. Before "
+            "the first entry the answer is the beginning of the file: 0.",
+            "bisect.bisect_right(relative_offsets, relative_offset) counts the entries that are "
+            "not greater. Import bisect inside your function.",
+        ),
+    ),
+    Exercise(
+        "02.2",
+        "Where do these eight bytes lead?",
+        _grade_entry,
+        (
+            "Four bytes and four bytes. The table above says what each of them is.",
+            'struct.unpack(">ii", octets) takes them apart. The first counts from the offset in '
+            "the name of the file.",
+            "int(index_name[:20]) is the base offset: add it to the first number, leave the other "
+            "as it is.",
+        ),
+    ),
+    Exercise(
+        "02.3",
+        "How many entries has this index?",
+        _grade_sparse,
+        (
+            "Does the first batch get one? Nothing had been written before it.",
+            "How many batches must be written until their sum is *more* than the interval? The "
+            "next one gets an entry, and counting starts again with it.",
+            "Write the loop: for each batch, if since > interval: entries += 1 and since = 0; then "
+            "since += batch_bytes.",
+        ),
+    ),
 )
