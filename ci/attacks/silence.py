@@ -24,8 +24,9 @@ import struct
 import sys
 import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,40 +61,52 @@ class Attack(NamedTuple):
 
 # Requests with one array filled ------------------------------------------------------------------
 
+#: A value for item number so-and-so, given the names that are used round and round.
+Maker = Callable[[int, list[str]], Any]
 
-def sample(
-    entity_type: type[Any], filled: str, count: int, names: list[str], path: str = ""
-) -> Any:
+
+def sample(entity_type: Any, filled: str, count: int, names: list[str], path: str = "") -> Any:
     """An entity with one item in every array, and `count` in the one whose path is `filled`."""
-    hints = typing.get_type_hints(entity_type)
-    values = {}
-    for field in dataclasses.fields(entity_type):
-        here = f"{path}.{field.name}"
-        hint = hints[field.name]
-        item_type = array_of(hint)
-        if item_type is None:
-            values[field.name] = value(hint, field.name, 0, names)
+    values = {name: make(0, names) for name, make in makers_of(entity_type).items()}
+    for name, item_type in arrays_in(entity_type).items():
+        here = f"{path}.{name}"
+        how_many = range(count if here == filled else 1)
+        if dataclasses.is_dataclass(item_type):
+            one = sample(item_type, filled, count, names, here)
+            values[name] = tuple(varied(one, number, names) for number in how_many)
         else:
-            how_many = count if here == filled else 1
-            if dataclasses.is_dataclass(item_type):
-                one = sample(typing.cast(Any, item_type), filled, count, names, here)
-                values[field.name] = tuple(varied(one, number, names) for number in range(how_many))
-            else:
-                values[field.name] = tuple(
-                    value(item_type, field.name, number, names) for number in range(how_many)
-                )
+            make = maker_of(item_type, name)
+            values[name] = tuple(make(number, names) for number in how_many)
     return entity_type(**values)
 
 
 def varied(entity: Any, number: int, names: list[str]) -> Any:
     """The same with other names and numbers."""
-    hints = typing.get_type_hints(type(entity))
-    changed = {
-        field.name: value(hints[field.name], field.name, number, names)
-        for field in dataclasses.fields(entity)
-        if array_of(hints[field.name]) is None
-    }
+    entity_type: Any = type(entity)
+    changed = {name: make(number, names) for name, make in makers_of(entity_type).items()}
     return dataclasses.replace(entity, **changed)
+
+
+# To look at a type takes longer than to make an entity of it, so it is done once.
+
+
+@cache
+def arrays_in(entity_type: Any) -> dict[str, Any]:
+    """The fields that are arrays, and of what."""
+    hints = typing.get_type_hints(entity_type)
+    of_what = {name: array_of(hint) for name, hint in hints.items()}
+    return {name: item_type for name, item_type in of_what.items() if item_type is not None}
+
+
+@cache
+def makers_of(entity_type: Any) -> dict[str, Maker]:
+    """How the other fields are filled."""
+    hints = typing.get_type_hints(entity_type)
+    return {
+        field.name: maker_of(hints[field.name], field.name)
+        for field in dataclasses.fields(entity_type)
+        if field.name not in arrays_in(entity_type)
+    }
 
 
 def array_of(hint: Any) -> Any:
@@ -104,29 +117,35 @@ def array_of(hint: Any) -> Any:
     return None
 
 
-def value(hint: Any, name: str, number: int, names: list[str]) -> Any:
-    """A value for a field: names come from `names`, round and round; numbers count up."""
+@cache
+def maker_of(hint: Any, name: str) -> Maker:
+    """What a field is filled with: names of the list; numbers that count up, if they are those of
+    partitions; else always the same.
+    """
     options = typing.get_args(hint) or (hint,)
     kind = next(option for option in options if option is not type(None))
     if issubclass(kind, str):
-        return names[number % len(names)]
+        return lambda number, names: names[number % len(names)]
     if issubclass(kind, UUID):
-        return None if type(None) in options else UUID(int=number + 1)
+        if type(None) in options:
+            return lambda *_: None
+        return lambda number, _: UUID(int=number + 1)
     for base, plain in ((bool, False), (bytes, b"x"), (timedelta, timedelta(seconds=30))):
         if issubclass(kind, base):
-            return plain
+            return lambda *_: plain
     if issubclass(kind, int) and ("partition" in name or "index" in name):
-        return kind(number % PARTITIONS)
-    return kind(1)
+        numbers = [kind(number) for number in range(PARTITIONS)]
+        return lambda number, _: numbers[number % PARTITIONS]
+    always = kind(1)
+    return lambda *_: always
 
 
-def arrays_of(entity_type: type[Any], path: str = "") -> Iterator[str]:
-    for name, hint in typing.get_type_hints(entity_type).items():
-        item_type = array_of(hint)
-        if item_type is not None:
-            yield f"{path}.{name}"
-            if dataclasses.is_dataclass(item_type):
-                yield from arrays_of(typing.cast(Any, item_type), f"{path}.{name}")
+def arrays_of(entity_type: Any, path: str = "") -> Iterator[str]:
+    """The paths of its arrays, and of those within them."""
+    for name, item_type in arrays_in(entity_type).items():
+        yield f"{path}.{name}"
+        if dataclasses.is_dataclass(item_type):
+            yield from arrays_of(item_type, f"{path}.{name}")
 
 
 def filled_requests(key: ApiKey, version: int, limit_bytes: int) -> Iterator[Attack]:
@@ -143,10 +162,10 @@ def filled_requests(key: ApiKey, version: int, limit_bytes: int) -> Iterator[Att
                 made: bytes = messages.encode_request(version, 1, "hostile", entity)
                 return made
 
-            each = (len(frame(2_001)) - len(frame(1))) / 2_000
+            each = (len(frame(201)) - len(frame(1))) / 200
             count = int(limit_bytes / each)
             while len(made := frame(count)) - 4 > limit_bytes:
-                count = count * 99 // 100
+                count = int(count * limit_bytes / len(made))  # later names are longer
             yield Attack(f"{key.name}{array} × {count} ({whose})", made)
 
 
