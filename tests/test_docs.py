@@ -60,7 +60,5 @@ def test_every_function_that_is_named_is_there(document: Path) -> None:
 def test_the_journey_in_prose_passes_every_stop() -> None:
     """No file of JOURNEY is left out of the guide."""
     shown = {target for _, target in links(ROOT / "docs" / "architecture.md")}
-    left_out = [
-        stop for stop in zerocopy_lab.JOURNEY if ROOT / "zerocopy_lab" / stop not in shown
-    ]
+    left_out = [stop for stop in zerocopy_lab.JOURNEY if ROOT / "zerocopy_lab" / stop not in shown]
     assert not left_out

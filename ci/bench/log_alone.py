@@ -29,7 +29,8 @@ from pathlib import Path
 
 from zerocopy_lab.inspect.segment_info import segments_of
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.log import LogDirectories, PartitionLog, TopicSettings
+from zerocopy_lab.log import PartitionLog, TopicSettings
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.record import Record, build_batch
 
 TOPIC = "bench"

@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from ci.start import JUPYTERLAB_SETTINGS
 from tests.browser.notebook_page import HEIGHT_PX, WIDTH_PX, Window
-from zerocopy_lab.classroom.manifest import LABS_DIR
+from zerocopy_lab.checkout import LABS_DIR
 
 ROOT = LABS_DIR.parent
 SCREENSHOTS = os.environ.get("ZEROCOPY_LAB_SCREENSHOTS")

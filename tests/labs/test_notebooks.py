@@ -9,10 +9,11 @@ from typing import Any
 import nbformat
 import pytest
 
+from zerocopy_lab.checkout import LABS_DIR
 from zerocopy_lab.classroom.claims import claims
 from zerocopy_lab.classroom.exercises import exercises_of
 from zerocopy_lab.classroom.lab import PARAMETERS
-from zerocopy_lab.classroom.manifest import LABS_DIR, SOLUTIONS_DIR, LabEntry, labs
+from zerocopy_lab.classroom.manifest import SOLUTIONS_DIR, LabEntry, labs
 from zerocopy_lab.classroom.navigation import BOOTSTRAP, heading, way_on
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY, answers_of
 

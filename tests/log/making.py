@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from zerocopy_lab.log import LogDirectories, PartitionLog, TopicSettings
+from zerocopy_lab.log import PartitionLog, TopicSettings
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.batch import BatchHeader, check_stored_batch, iterate_headers
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch, read_records

@@ -13,7 +13,7 @@ from tests.log.making import NOW_MS, TOPIC, batch, kill, log_in, open_logs, read
 from tests.log.power_off import PowerOff, before_operation
 from zerocopy_lab.errors import UnknownTopicOrPartition
 from zerocopy_lab.file_slice import OpenFile
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.log.upkeep import compaction
 
 PARTITIONS = 3

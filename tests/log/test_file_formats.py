@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zerocopy_lab.errors import InvalidConfig, InvalidTopic
+from zerocopy_lab.log.checkpoints import read_lines, read_offsets, write_offsets
 from zerocopy_lab.log.file_names import (
     TopicPartition,
     check_topic_name,
@@ -26,7 +27,6 @@ from zerocopy_lab.log.indexes import OffsetIndex, TimeIndex
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.startup.checkpoints import read_lines, read_offsets, write_offsets
 from zerocopy_lab.log.startup.identity_files import (
     MetaProperties,
     format_id,

@@ -11,8 +11,9 @@ import pytest
 
 from tests.log.making import NOW_MS, TOPIC, batch, open_logs
 from zerocopy_lab.errors import CorruptMessage, KafkaError, KafkaStorageError
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.segment import Segment
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 pytestmark = pytest.mark.skipif(
     not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors"

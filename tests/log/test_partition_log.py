@@ -36,7 +36,7 @@ from zerocopy_lab.errors import (
     RecordListTooLarge,
 )
 from zerocopy_lab.inspect.segment_info import index_entries_of, segments_of, time_index_entries_of
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import read_records
 

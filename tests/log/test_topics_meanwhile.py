@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.log import LogDirectories, TopicPartition
-from zerocopy_lab.log.startup import checkpoints
-from zerocopy_lab.log.startup.checkpoints import read_offsets
+from zerocopy_lab.log import TopicPartition, checkpoints
+from zerocopy_lab.log.checkpoints import read_offsets
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 
 def test_a_topic_is_deleted_while_housekeeping_writes_checkpoints(

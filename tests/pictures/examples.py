@@ -12,9 +12,9 @@ from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
 from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
 from zerocopy_lab.pictures.comparison import (
-    Contestant,
     Guess,
     Missing,
+    StrategyCost,
     predicted_against_measured,
     strategies_side_by_side,
 )
@@ -46,9 +46,9 @@ def around(median: float, n: int = 7) -> Spread:
     return Spread(median, median * 0.85, median * 1.2, n)
 
 
-CONTESTANTS: list[Contestant | Missing] = [
-    Contestant("read_then_send 4 KiB", around(1.06), around(1.53), around(0.87)),
-    Contestant("sendfile", around(0.066, n=3), around(0.22), around(6.2)),
+CONTESTANTS: list[StrategyCost | Missing] = [
+    StrategyCost("read_then_send 4 KiB", around(1.06), around(1.53), around(0.87)),
+    StrategyCost("sendfile", around(0.066, n=3), around(0.22), around(6.2)),
     Missing("sendfile_over_kernel_tls", "the kernel has no module tls"),
 ]
 ALIAS_ROWS = [
@@ -173,7 +173,7 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "strategies": lambda: strategies_side_by_side(CONTESTANTS, origin=TIMED, title=LONG_TITLE),
     "strategies, one": lambda: strategies_side_by_side(CONTESTANTS[:1], origin=TIMED),
     "strategies, many": lambda: strategies_side_by_side(
-        [Contestant(f"strategy {n}", *[around(n + 1)] * 3) for n in range(16)], origin=TIMED
+        [StrategyCost(f"strategy {n}", *[around(n + 1)] * 3) for n in range(16)], origin=TIMED
     ),
     "strategies, all missing": lambda: strategies_side_by_side(CONTESTANTS[2:], origin=TIMED),
     "alias": lambda: alias_proof(

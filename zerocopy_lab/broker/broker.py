@@ -33,7 +33,7 @@ from zerocopy_lab.broker.produce import ProduceHandler
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
 from zerocopy_lab.broker.waiting import WaitingFetches
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol.framing import FrameHandler
 
 

@@ -21,7 +21,7 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Client, Now, Reply, Request, read_request
 from zerocopy_lab.protocol.versions import ApiKey, Unserved, VersionRange
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 #: What a client may say before it is authenticated.
 _BEFORE_AUTHENTICATION = {ApiKey.api_versions, ApiKey.sasl_handshake, ApiKey.sasl_authenticate}
@@ -88,5 +88,5 @@ class Dispatch:
         name = type(error).__name__
         with self._lock:
             self.errors[request.api_key.name, name] += 1
-        log.info("%s of %s: %s: %s", request.api_key.name, request.client, name, error)
+        _LOGGER.info("%s of %s: %s: %s", request.api_key.name, request.client, name, error)
         return messages.failure(request, error)

@@ -36,7 +36,7 @@ from zerocopy_lab.protocol.framing import LENGTH, Answer, HangUp, Now, Piece, Re
 from zerocopy_lab.protocol.later import Later
 from zerocopy_lab.protocol.versions import ApiKey
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
@@ -83,7 +83,9 @@ class Faults:
         fault = self._take(request)
         if fault is None:
             return handler(request)
-        log.info("fault on demand for %s of %s: %s", request.api_key.name, request.client, fault)
+        _LOGGER.info(
+            "fault on demand for %s of %s: %s", request.api_key.name, request.client, fault
+        )
         reply = _outcome(fault, handler, request)
         return self._delayed(reply, fault.delay_s) if fault.delay_s else reply
 

@@ -10,9 +10,9 @@ import logging
 import threading
 import time
 
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class Housekeeping:
@@ -39,4 +39,4 @@ class Housekeeping:
             try:
                 self._logs.housekeeping(time.time_ns() // 1_000_000)
             except Exception:  # e.g. a full disk; the next round tries again
-                log.exception("a round of housekeeping failed")
+                _LOGGER.exception("a round of housekeeping failed")

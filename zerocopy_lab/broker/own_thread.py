@@ -22,7 +22,7 @@ from zerocopy_lab.errors import CloseConnection, KafkaError
 from zerocopy_lab.protocol.framing import HangUp, Reply, Request
 from zerocopy_lab.protocol.later import Later
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 #: A few, so that one request which creates thousands of files does not keep the others waiting; not
 #: many, since each of them wants the interpreter as often as the network does.
@@ -111,7 +111,7 @@ def _logged(call: Callable[[], object]) -> None:
     try:
         call()
     except Exception:
-        log.exception("a costly call failed")
+        _LOGGER.exception("a costly call failed")
 
 
 def _reply_of(work: Callable[[], Reply]) -> Reply:
@@ -120,7 +120,7 @@ def _reply_of(work: Callable[[], Reply]) -> Reply:
     except CloseConnection as reason:
         return HangUp(str(reason))
     except Exception:
-        log.exception("a costly request failed")
+        _LOGGER.exception("a costly request failed")
         return HangUp("an error of this broker (see the traceback)")
 
 

@@ -19,7 +19,7 @@ from itertools import count
 from threading import Condition, Thread
 from typing import Protocol
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 #: Cancelled timers stay in the heap until their turn; when there are this many, and most of the
 #: heap is such, it is cleaned.
@@ -133,7 +133,7 @@ class TimerThread:
             try:
                 callback()
             except Exception:
-                _log.exception("a timer's callback failed; the other timers go on")
+                _LOGGER.exception("a timer's callback failed; the other timers go on")
             del callback  # what it holds goes now, not with the next one
 
     def _wait_for_next(self) -> Callable[[], None] | None:

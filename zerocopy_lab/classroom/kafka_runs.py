@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from zerocopy_lab.checkout import DATA_DIR
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
-from zerocopy_lab.classroom.manifest import LABS_DIR
 from zerocopy_lab.classroom.subject import SubjectKind, recorded_on
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.spread import Spread
 
 FORMAT: Final = "zerocopy_lab run on Apache Kafka 1"
-DIRECTORY: Final = LABS_DIR.parent / "data" / "kafka_runs"
+DIRECTORY: Final = DATA_DIR / "kafka_runs"
 
 
 def recorded_findings(lab_id: str) -> list[Finding]:

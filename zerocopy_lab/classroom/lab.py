@@ -26,7 +26,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from zerocopy_lab.classroom.manifest import LABS_DIR, LabEntry, lab_entry
+from zerocopy_lab.checkout import LABS_DIR
+from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
 from zerocopy_lab.classroom.notebook_output import box, show_picture
 from zerocopy_lab.classroom.progress import load_progress, progress_rows, save_progress
 

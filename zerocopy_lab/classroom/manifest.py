@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-LABS_DIR = Path(__file__).resolve().parents[2] / "labs"
+from zerocopy_lab.checkout import LABS_DIR
+
 SOLUTIONS_DIR = LABS_DIR / "solutions"
 
 

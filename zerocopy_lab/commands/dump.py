@@ -48,7 +48,7 @@ _BYTES_PER_LINE = 16
 Shown = tuple[int, bytes, Field]  # position in the file, bytes, what they are
 
 
-class Entry(NamedTuple):
+class DumpedEntry(NamedTuple):
     """One batch, index entry, producer or line: for people, for programs, and byte by byte."""
 
     position: int
@@ -118,7 +118,7 @@ def _print_file(path: Path, kind: str, arguments: argparse.Namespace) -> None:
 # One function for each kind of file: its entries, in order
 
 
-def _log_entries(path: Path) -> Iterator[Entry]:
+def _log_entries(path: Path) -> Iterator[DumpedEntry]:
     for found in stored_batches(path):
         header = found.header
         producer = (
@@ -127,7 +127,7 @@ def _log_entries(path: Path) -> Iterator[Entry]:
             if header.producer_id >= 0
             else ""
         )
-        yield Entry(
+        yield DumpedEntry(
             found.position,
             f"offsets {header.base_offset} to {header.last_offset}: "
             f"{header.records_count} records, "
@@ -160,7 +160,7 @@ def _batch_bytes(found: StoredBatch) -> Iterator[Shown]:
         position = fields[-1].position + fields[-1].length
 
 
-def _index_entries(path: Path) -> Iterator[Entry]:
+def _index_entries(path: Path) -> Iterator[DumpedEntry]:
     parsed = parse_segment_file(path.name)
     assert parsed is not None, "a file of another kind"
     content = memoryview(path.read_bytes())
@@ -172,23 +172,23 @@ def _index_entries(path: Path) -> Iterator[Entry]:
         else:
             line = f"offset {offset} is the last of the batch at position {int(values['position'])}"
         values["offset"] = offset
-        yield Entry(fields[0].position, line, values, _located(fields, content))
+        yield DumpedEntry(fields[0].position, line, values, _located(fields, content))
 
 
-def _snapshot_entries(path: Path) -> Iterator[Entry]:
+def _snapshot_entries(path: Path) -> Iterator[DumpedEntry]:
     content = memoryview(path.read_bytes())
     for fields in snapshot_entries(path):
         line = ", ".join(f"{field.name} {field.told}" for field in fields)
         values = {field.name: field.value for field in fields}
-        yield Entry(fields[0].position, line, values, _located(fields, content))
+        yield DumpedEntry(fields[0].position, line, values, _located(fields, content))
 
 
-def _text_entries(path: Path) -> Iterator[Entry]:
+def _text_entries(path: Path) -> Iterator[DumpedEntry]:
     position = 0
     for number, text in enumerate(text_lines(path), 1):
         octets = text.encode()
         line = Field(f"line {number}", position, len(octets), octets)
-        yield Entry(position, text, {"line": text}, [(position, octets, line)])
+        yield DumpedEntry(position, text, {"line": text}, [(position, octets, line)])
         position += len(octets) + 1
 
 
@@ -228,7 +228,7 @@ def _text(octets: bytes | None) -> str:
     return "null" if octets is None else ascii(octets.decode("utf-8", "backslashreplace"))
 
 
-def _as_json(entry: Entry, path: Path, kind: str, with_records: bool) -> dict[str, Any]:
+def _as_json(entry: DumpedEntry, path: Path, kind: str, with_records: bool) -> dict[str, Any]:
     shown = {"file": str(path), "kind": kind, "filePosition": entry.position, **entry.values}
     if with_records and kind == "log":
         shown["records"] = [_record_as_json(record) for record in entry.records]

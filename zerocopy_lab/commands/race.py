@@ -144,13 +144,13 @@ def _plot(
 ) -> None:
     if arguments.plot is None:
         return
-    from zerocopy_lab.pictures.comparison import Contestant, Missing, strategies_side_by_side
+    from zerocopy_lab.pictures.comparison import Missing, StrategyCost, strategies_side_by_side
     from zerocopy_lab.pictures.theme import Origin
 
     rows = [
         Missing(entry.label, reason)
         if (reason := why_not(entry, course))
-        else Contestant(entry.label, *(outcome.spread_of(entry.label, name) for name in FIGURES))
+        else StrategyCost(entry.label, *(outcome.spread_of(entry.label, name) for name in FIGURES))
         for entry in entries
     ]
     picture = strategies_side_by_side(

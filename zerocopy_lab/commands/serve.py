@@ -40,7 +40,7 @@ _COLLECTION_THRESHOLDS = (2_000, 10, 1_000)
 #: what there is, where there is little.
 _SPARE_DESCRIPTORS = 64
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -191,9 +191,9 @@ def _serve(broker: Broker, settings: NetworkSettings, arguments: argparse.Namesp
 def _announce_and_run(server: NetworkServer) -> None:
     print(f"listening on {server.host}:{server.port}", flush=True)
     for protocol, (host, port) in list(server.addresses.items())[1:]:
-        log.info("listening on %s:%d for %s", host, port, protocol)
+        _LOGGER.info("listening on %s:%d for %s", host, port, protocol)
     server.run()
-    log.info("shutting down")
+    _LOGGER.info("shutting down")
 
 
 @contextlib.contextmanager
@@ -202,7 +202,7 @@ def _metrics(broker: Broker, server: NetworkServer, port: int | None) -> Iterato
         yield
         return
     with metrics_endpoint(port, broker, server) as bound_port:
-        log.info("counters at http://127.0.0.1:%d/metrics", bound_port)
+        _LOGGER.info("counters at http://127.0.0.1:%d/metrics", bound_port)
         yield
 
 
@@ -279,7 +279,7 @@ def _warn_of_an_open_door(listener: ListenerSettings, host: str, port: int) -> N
     if listener.lets_anybody_in and not ipaddress.ip_address(host).is_loopback:
         text = "whoever can reach %s:%d may read, write and delete everything: %s asks for no "
         text += "password (--listen SASL_SSL://... with --no-plaintext does)"
-        log.warning(text, host, port, listener.protocol)
+        _LOGGER.warning(text, host, port, listener.protocol)
 
 
 def _reachable(host: str) -> str:
@@ -295,7 +295,7 @@ def _raise_open_files_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (ValueError, OSError) as refused:  # macOS caps it below `hard`
-            log.info("open files stay limited to %d: %s", soft, refused)
+            _LOGGER.info("open files stay limited to %d: %s", soft, refused)
 
 
 def _positive(text: str) -> int:

@@ -33,7 +33,7 @@ from zerocopy_lab.transfer.strategy import Transfer
 
 _DIGEST_SUFFIX = ".examined"
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class PartRefused(ValueError):
@@ -52,7 +52,7 @@ def take_seats(directory: Path) -> dict[str, type[Transfer]]:
     """
     functions = {name: _examined(name, path) for name, path in kept_in(directory).items()}
     for name, function in functions.items():
-        log.info("part %s takes its seat: %s", name, directory / f"{name}.py")
+        _LOGGER.info("part %s takes its seat: %s", name, directory / f"{name}.py")
         if name in _SEATS:
             _SEATS[name](function)
     ways: dict[str, Callable[[PartFunction], type[Transfer]]] = {
@@ -139,5 +139,5 @@ def _asked(name: str, decide: PartFunction, *arguments: object) -> object:
 
 
 def _failure(words: str) -> PartFailed:
-    log.error("%s", words)
+    _LOGGER.error("%s", words)
     return PartFailed(words)

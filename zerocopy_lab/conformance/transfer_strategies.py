@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
 LARGE_CHECKS: tuple[Check, ...] = (promises_of_bytes.more_than_2_gib,)
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """What one check found; `problem` is None where the promise was kept."""
 
     check: str
@@ -56,7 +56,7 @@ def check_conformance(
     strategy: type[Transfer],
     directory: Path | None = None,
     checks: Sequence[Check] = CHECKS,
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Run every check on every kind of socket, with files in `directory` (None: a temporary one).
 
     Raises ValueError when this machine cannot run the strategy at all.
@@ -64,7 +64,7 @@ def check_conformance(
     return list(_findings(strategy, directory, checks, CHECK_LIMIT_S))
 
 
-def first_problem(strategy: type[Transfer], limit_s: float) -> Finding | None:
+def first_problem(strategy: type[Transfer], limit_s: float) -> CheckResult | None:
     """The first promise that is broken, each check having `limit_s` seconds; None: all kept."""
     found = _findings(strategy, None, CHECKS, limit_s)
     return next((each for each in found if each.problem is not None), None)
@@ -72,11 +72,11 @@ def first_problem(strategy: type[Transfer], limit_s: float) -> Finding | None:
 
 def _findings(
     strategy: type[Transfer], directory: Path | None, checks: Sequence[Check], limit_s: float
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     if reason := strategy.unavailable():
         raise ValueError(f"{strategy.name} is not available here: {reason}")
     with tempfile.TemporaryDirectory(dir=directory) as files:
         for family in families_of(strategy):
             trial = Trial(strategy, family, Path(files))
             for check in checks:
-                yield Finding(check.__name__, family, what_is_wrong(check, trial, limit_s))
+                yield CheckResult(check.__name__, family, what_is_wrong(check, trial, limit_s))

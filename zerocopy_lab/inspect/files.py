@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.errors import CorruptMessage
+from zerocopy_lab.log.checkpoints import (
+    CLEANER_FILE,
+    HIGH_WATERMARK_FILE,
+    LOG_START_FILE,
+    RECOVERY_POINT_FILE,
+)
 from zerocopy_lab.log.file_names import (
     LEADER_EPOCH_FILE,
     OFFSET_INDEX_SUFFIX,
     PARTITION_METADATA_FILE,
     TIME_INDEX_SUFFIX,
     parse_segment_file,
-)
-from zerocopy_lab.log.startup.checkpoints import (
-    CLEANER_FILE,
-    HIGH_WATERMARK_FILE,
-    LOG_START_FILE,
-    RECOVERY_POINT_FILE,
 )
 from zerocopy_lab.records.batch import HEADER_BYTES, BatchHeader, check_stored_batch, read_header
 from zerocopy_lab.records.fields import Field, Layout, layout_bytes, unpack_fields

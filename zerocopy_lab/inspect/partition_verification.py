@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.inspect.files import StoredBatch, index_entries, stored_batches
+from zerocopy_lab.log.checkpoints import read_lines
 from zerocopy_lab.log.file_names import (
     LEADER_EPOCH_FILE,
     LOG_SUFFIX,
@@ -34,13 +35,12 @@ from zerocopy_lab.log.file_names import (
     parse_segment_file,
 )
 from zerocopy_lab.log.producer_state import ProducerStates
-from zerocopy_lab.log.startup.checkpoints import read_lines
 from zerocopy_lab.log.startup.identity_files import load_topic_id
 from zerocopy_lab.records.batch import NO_LEADER_EPOCH, NO_TIMESTAMP, BatchHeader
 from zerocopy_lab.records.record import read_records
 
 
-class Fault(NamedTuple):
+class FileFault(NamedTuple):
     """Something wrong in a file: at a position in bytes, or in the file as a whole (None)."""
 
     path: Path
@@ -60,12 +60,12 @@ class Findings:
     segments: int = 0
     batches: int = 0
     records: int = 0  # only when batches were opened
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FileFault] = field(default_factory=list)
 
     def add(self, path: Path, position: int | None, problem: Exception | str) -> None:
         """Note a fault; a message that begins with the path does not say it twice."""
         self.faults.append(
-            Fault(path, position, str(problem).removeprefix(str(path)).lstrip(":, "))
+            FileFault(path, position, str(problem).removeprefix(str(path)).lstrip(":, "))
         )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.log.upkeep.retention import Verdict, judge
+from zerocopy_lab.log.upkeep.retention import Judgement, judge
 from zerocopy_lab.records.batch import DELETE_HORIZON_FLAG
 
 
@@ -59,7 +59,7 @@ def _segment_at(log: PartitionLog, base_offset: int) -> Segment:
     raise ValueError(f"no segment in {log.directory} begins at offset {base_offset}")
 
 
-def _describe(verdict: Verdict, next_offset: int) -> SegmentInfo:
+def _describe(verdict: Judgement, next_offset: int) -> SegmentInfo:
     """The segment that retention has judged. Raises OSError, CorruptMessage."""
     segment = verdict.segment
     indexes = segment.indexes()

@@ -21,13 +21,13 @@ from pathlib import Path
 
 from zerocopy_lab.inspect.files import OFFSET_CHECKPOINTS
 from zerocopy_lab.inspect.partition_verification import Findings, verify_partition
+from zerocopy_lab.log.checkpoints import CLEANER_FILE, read_lines
 from zerocopy_lab.log.file_names import (
     TopicPartition,
     parse_partition_directory,
     parse_segment_file,
 )
 from zerocopy_lab.log.settings import MAX_INT64, TopicSettings
-from zerocopy_lab.log.startup.checkpoints import CLEANER_FILE, read_lines
 from zerocopy_lab.log.startup.identity_files import META_PROPERTIES_FILE, MetaProperties
 from zerocopy_lab.log.startup.topic_registry import read_topics
 

@@ -32,11 +32,9 @@ from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.partition_log import Appended, PartitionLog
 from zerocopy_lab.log.partitions import Partitions, TopicInfo
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 __all__ = [
     "Appended",
-    "LogDirectories",
     "PartitionLog",
     "Partitions",
     "TopicInfo",

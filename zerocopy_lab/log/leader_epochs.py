@@ -15,8 +15,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from zerocopy_lab.log.checkpoints import read_lines, write_lines
 from zerocopy_lab.log.file_names import LEADER_EPOCH_FILE
-from zerocopy_lab.log.startup.checkpoints import read_lines, write_lines
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.file_slice import OpenFile
 from zerocopy_lab.log.batch_scan import scan_headers
 from zerocopy_lab.log.indexes import ENTRY_BYTES, TIME_ENTRY
-from zerocopy_lab.log.segment_files import Found, SegmentFiles
+from zerocopy_lab.log.segment_files import Found, SegmentOnDisk
 from zerocopy_lab.log.settings import MAX_INT32, TopicSettings
 from zerocopy_lab.records.batch import NO_TIMESTAMP
 
@@ -29,7 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 _MOST_KNOWN_BATCHES = 4096  # some 600 KB of memory per busy segment
 
 
-class Segment(SegmentFiles):
+class Segment(SegmentOnDisk):
     """A `.log` file and its indexes. One thread at a time may append; any may read meanwhile."""
 
     __slots__ = ()

@@ -46,7 +46,7 @@ class Found(NamedTuple):
     total_bytes: int
 
 
-class SegmentFiles:
+class SegmentOnDisk:
     """A `.log` file and its indexes."""
 
     __slots__ = (

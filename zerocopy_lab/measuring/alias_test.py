@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from zerocopy_lab.classroom.evidence import Evidence
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.transfer import Transfer, strategies
 from zerocopy_lab.transfer.connections import Family, Pair, is_ready, pair_for
@@ -63,8 +62,6 @@ class AliasVerdict:
 
     pages: tuple[PageAnswer, ...]
     """For each page that was in the socket; the last may be shorter than a page."""
-
-    evidence: Evidence = Evidence.PROVED
 
     def pages_in_words(self) -> str:
         """`new, new` for a few pages, `64 new` for many."""

@@ -19,14 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.classroom.manifest import LABS_DIR
+from zerocopy_lab.checkout import DATA_DIR
 from zerocopy_lab.instruments.host import HostDescription
 from zerocopy_lab.measuring.experiment import Outcome, Sample
 from zerocopy_lab.pictures.theme import RECORDED_EARLIER, Origin, Picture
 
 FORMAT: Final = "zerocopy_lab experiment 1"
 REFERENCE_FORMAT: Final = "zerocopy_lab reference run 1"
-REFERENCE_FILE: Final = LABS_DIR.parent / "data" / "reference_run.json"
+REFERENCE_FILE: Final = DATA_DIR / "reference_run.json"
 
 
 def save_outcomes(outcomes: Sequence[Outcome], path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from zerocopy_lab.network.reactor import READ, Reactor
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 #: Then those who are connected already get their turn.
@@ -88,7 +88,7 @@ class Listener:
         """
         if not self._has_complained:  # once, until there is room again
             self._has_complained = True
-            log.error("turning connections away: %s; raise the limit of open files", failure)
+            _LOGGER.error("turning connections away: %s; raise the limit of open files", failure)
         try:
             if self._spare_fd is not None:
                 os.close(self._spare_fd)
@@ -97,7 +97,7 @@ class Listener:
                     self._sock.accept()[0].close()
             self._spare_fd = os.open(os.devnull, os.O_RDONLY)
         except OSError as again:
-            log.debug("no room even to turn somebody away: %s", again)
+            _LOGGER.debug("no room even to turn somebody away: %s", again)
             self._reactor.forget(self._sock)
             self._is_deaf = True
 

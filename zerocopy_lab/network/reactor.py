@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -77,7 +77,7 @@ class Reactor:
         except BlockingIOError:
             pass  # the pipe is full of wake-ups: the reactor is about to wake
         except OSError:
-            log.debug("a wake-up after the reactor's end")
+            _LOGGER.debug("a wake-up after the reactor's end")
 
     def _on_wake(self, _events: int) -> None:
         self._wake_receiver.recv(4096)
@@ -93,12 +93,12 @@ class Reactor:
                 try:
                     key.data(events)
                 except Exception:  # a bug of ours must not end everybody's service
-                    log.exception("serving a connection failed")
+                    _LOGGER.exception("serving a connection failed")
             while soon:
                 try:
                     soon.popleft()()
                 except Exception:
-                    log.exception("a call left for the network thread failed")
+                    _LOGGER.exception("a call left for the network thread failed")
             if self._tick_interval_s is not None and monotonic() >= self._next_tick_s:
                 self._next_tick_s = monotonic() + self._tick_interval_s
                 soon.append(self._on_tick)

@@ -23,7 +23,7 @@ from zerocopy_lab.network.tls import TlsConnection, accept_tls
 from zerocopy_lab.protocol.framing import Client, FrameHandler
 from zerocopy_lab.transfer import Transfer
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 _TICK_S = 1.0
@@ -223,7 +223,7 @@ class NetworkServer:
         self._complained_at_s[setting] = now_s
         so_far = self._refused[setting]
         text = "refused a connection of %s:%d: %s (%d so far; said once a minute)"
-        log.warning(text, host, port, forbidden_by, so_far)
+        _LOGGER.warning(text, host, port, forbidden_by, so_far)
 
     def _on_connect(
         self, settings: ListenerSettings, sock: socket.socket, host: str, port: int
@@ -242,7 +242,7 @@ class NetworkServer:
         try:
             served = accept_tls(settings.tls, sock) if settings.tls else sock
         except OSError as failure:
-            log.warning("no TLS with %s:%d: %s", host, port, failure)
+            _LOGGER.warning("no TLS with %s:%d: %s", host, port, failure)
             self._quotas.release(host)
             sock.close()
             return

@@ -25,7 +25,7 @@ from zerocopy_lab.network.connection import Connection, State
 from zerocopy_lab.transfer import Transfer, make
 from zerocopy_lab.transfer.sendfile_over_kernel_tls import kernel_encrypts
 
-log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _CLIENT_AUTH = {
     "none": ssl.CERT_NONE,
@@ -104,7 +104,7 @@ class KernelTlsOrOurs(Transfer):
         if cipher[0] not in self._ciphers_said:
             self._ciphers_said.add(cipher[0])
             text = "the kernel does not encrypt %s (%s): encrypt_then_send for these connections"
-            log.warning(text, cipher[0], cipher[1])
+            _LOGGER.warning(text, cipher[0], cipher[1])
         return "encrypt_then_send"
 
     def close(self) -> None:

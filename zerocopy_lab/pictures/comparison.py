@@ -31,7 +31,7 @@ from zerocopy_lab.pictures.theme import (
 )
 
 
-class Contestant(NamedTuple):
+class StrategyCost(NamedTuple):
     """What one strategy cost. CPU in seconds per GiB moved; `total` is the sender and the receiver
     together.
     """
@@ -63,12 +63,12 @@ class Guess(NamedTuple):
 
 @themed
 def strategies_side_by_side(
-    rows: Sequence[Contestant | Missing], *, origin: Origin, title: str = ""
+    rows: Sequence[StrategyCost | Missing], *, origin: Origin, title: str = ""
 ) -> Picture:
     """Bars for CPU (sender, and sender with receiver) and for throughput, one row per strategy,
     ranges as whiskers.
     """
-    ran = [row for row in rows if isinstance(row, Contestant)]
+    ran = [row for row in rows if isinstance(row, StrategyCost)]
     picture = new_picture(
         1.25 + 0.46 * max(len(rows), 1),
         title,
@@ -83,7 +83,7 @@ def strategies_side_by_side(
     for place, row in enumerate(rows):
         if isinstance(row, Missing):
             say_why_a_row_is_empty(cpu, place, row.why)
-    at = [place for place, row in enumerate(rows) if isinstance(row, Contestant)]
+    at = [place for place, row in enumerate(rows) if isinstance(row, StrategyCost)]
     upper, lower = [place - 0.19 for place in at], [place + 0.19 for place in at]
     _bars(cpu, upper, [row.sender_s_per_gib for row in ran], SENDER, "sender")
     _bars(cpu, lower, [row.total_s_per_gib for row in ran], TOTAL, "sender and receiver together")
@@ -120,11 +120,11 @@ def _bars(
     axes.grid(True, axis="x")
 
 
-def _strategies_in_words(rows: Sequence[Contestant | Missing], title: str) -> str:
+def _strategies_in_words(rows: Sequence[StrategyCost | Missing], title: str) -> str:
     told = [
         f"{row.name}: sender {row.sender_s_per_gib.text('s/GiB')}, with receiver "
         f"{row.total_s_per_gib.text('s/GiB')}, {row.gib_per_s.text('GiB/s')}."
-        if isinstance(row, Contestant)
+        if isinstance(row, StrategyCost)
         else f"{row.name}: did not run here, {row.why}."
         for row in rows
     ]

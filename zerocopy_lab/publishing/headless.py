@@ -21,13 +21,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zerocopy_lab.checkout import LABS_DIR
 from zerocopy_lab.classroom.lab import (
     HEADLESS_VARIABLE,
     OURS,
     check_for_unknown_parameters,
     check_parameters,
 )
-from zerocopy_lab.classroom.manifest import LABS_DIR, LabEntry
+from zerocopy_lab.classroom.manifest import LabEntry
 from zerocopy_lab.publishing.scan import errors_in_outputs, problems_of
 from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.running.scratch import ScratchDirectory

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from zerocopy_lab.classroom.manifest import LABS_DIR
+from zerocopy_lab.checkout import DATA_DIR
 
-EVENTS_FILE = LABS_DIR.parent / "data" / "flights.jsonl.gz"
+EVENTS_FILE = DATA_DIR / "flights.jsonl.gz"
 _POLL_S = 1.0
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-import zerocopy_lab
+from zerocopy_lab import __version__
 from zerocopy_lab.running import apache_kafka
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -97,7 +97,7 @@ class RunningBroker:
         """The kit's, or Kafka's."""
         if self.kind == "kafka":
             return apache_kafka.default_version()
-        return zerocopy_lab.__version__
+        return __version__
 
     @property
     def bootstrap(self) -> str:

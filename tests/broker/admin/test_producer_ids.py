@@ -13,7 +13,8 @@ from tests.log.making import TOPIC, batch, kill, open_logs
 from zerocopy_lab.broker.admin import producer_ids
 from zerocopy_lab.broker.admin.producer_ids import BLOCK, FILE, ProducerIds
 from zerocopy_lab.errors import KafkaStorageError
-from zerocopy_lab.log import LogDirectories, atomic_file
+from zerocopy_lab.log import atomic_file
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 
 def take_one(*directories: Path) -> int:

@@ -13,8 +13,8 @@ import pytest
 from tests.log.making import NOW_MS, TOPIC, batch, open_logs, read_all
 from zerocopy_lab.errors import KafkaStorageError
 from zerocopy_lab.inspect.verification import verify
-from zerocopy_lab.log import LogDirectories, atomic_file
-from zerocopy_lab.log.startup.log_directories import RETRY_INTERVAL_MS
+from zerocopy_lab.log import atomic_file
+from zerocopy_lab.log.startup.log_directories import RETRY_INTERVAL_MS, LogDirectories
 from zerocopy_lab.log.startup.log_directory import LogDirectory
 
 PASSING = [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR]

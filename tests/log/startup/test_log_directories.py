@@ -24,8 +24,9 @@ from zerocopy_lab.errors import (
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories, TopicSettings
+from zerocopy_lab.log import TopicSettings
 from zerocopy_lab.log.file_names import segment_file
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.log.startup.log_directory import CLEAN_SHUTDOWN_FILE
 
 
@@ -146,7 +147,7 @@ def test_a_second_broker_is_kept_out(tmp_path: Path) -> None:
     disk = str(tmp_path / "disk1")
     code = f"""if True:
         from pathlib import Path
-        from zerocopy_lab.log import LogDirectories
+        from zerocopy_lab.log.startup.log_directories import LogDirectories
         LogDirectories.open([Path({disk!r})])"""
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "is in use" in failed.stderr

@@ -24,8 +24,8 @@ from tests.log.making import (
 from zerocopy_lab.errors import KafkaStorageError
 from zerocopy_lab.inspect.segment_info import index_entries_of, segments_of, time_index_entries_of
 from zerocopy_lab.inspect.verification import verify
-from zerocopy_lab.log import LogDirectories
 from zerocopy_lab.log.file_names import SEGMENT_SUFFIXES, segment_file
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.records.compression import Codec
 
 PARTITION = f"{TOPIC}-0"

@@ -22,7 +22,7 @@ from zerocopy_lab.errors import (
     UnknownTopicId,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 COMPACTED = {"cleanup.policy": "compact", "segment.bytes": "123456"}
 Change = Callable[[LogDirectories], object]

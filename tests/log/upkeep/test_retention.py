@@ -10,7 +10,8 @@ import pytest
 from tests.log.making import NOW_MS, TOPIC, Clock, batch, kill, log_in, open_logs, read_all
 from zerocopy_lab.errors import OffsetOutOfRange
 from zerocopy_lab.inspect.segment_info import segments_of
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 BATCH_BYTES = len(batch(b"x" * 100))
 

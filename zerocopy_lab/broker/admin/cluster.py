@@ -20,7 +20,8 @@ from zerocopy_lab.errors import (
     MismatchedEndpointType,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

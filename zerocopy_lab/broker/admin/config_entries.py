@@ -15,7 +15,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from zerocopy_lab.broker.settings import BrokerSettings
-from zerocopy_lab.log import LogDirectories, TopicSettings
+from zerocopy_lab.log import TopicSettings
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 
 class Source(IntEnum):

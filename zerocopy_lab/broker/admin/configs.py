@@ -30,7 +30,8 @@ from zerocopy_lab.errors import (
     KafkaError,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories, TopicInfo, TopicSettings
+from zerocopy_lab.log import TopicInfo, TopicSettings
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

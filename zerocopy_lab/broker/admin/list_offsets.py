@@ -22,7 +22,8 @@ from typing import Any
 from zerocopy_lab.broker.admin.log_ends import check_leader_epoch
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError, UnsupportedVersion
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

@@ -20,8 +20,9 @@ from zerocopy_lab.errors import (
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories, TopicInfo
+from zerocopy_lab.log import TopicInfo
 from zerocopy_lab.log.file_names import INTERNAL_TOPICS
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

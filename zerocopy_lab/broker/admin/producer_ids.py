@@ -19,8 +19,9 @@ from typing import Any
 
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import KafkaError, KafkaStorageError, TransactionalIdAuthorizationFailed
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.atomic_file import replace_file
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

@@ -24,12 +24,13 @@ from zerocopy_lab.errors import (
     TopicAlreadyExists,
     UnknownTopicOrPartition,
 )
-from zerocopy_lab.log import LogDirectories, TopicInfo, TopicSettings
+from zerocopy_lab.log import TopicInfo, TopicSettings
 from zerocopy_lab.log.file_names import (
     CLUSTER_METADATA_TOPIC,
     INTERNAL_TOPICS,
     check_topic_name,
 )
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 MOST_PARTITIONS_PER_REQUEST = 10_000  # Kafka's MAX_PARTITIONS_PER_BATCH
 BY_DEFAULT = -1  # "as the broker likes", for partitions and replication factor

@@ -16,7 +16,8 @@ from zerocopy_lab.broker.admin.config_entries import Layers, topic_entries
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import InvalidRequest, KafkaError
-from zerocopy_lab.log import LogDirectories, TopicInfo
+from zerocopy_lab.log import TopicInfo
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

@@ -26,7 +26,7 @@ from zerocopy_lab.broker.groups.classic_states import ClassicEvent, ClassicState
 from zerocopy_lab.broker.timers import Timers
 from zerocopy_lab.errors import KafkaError, RebalanceInProgress, UnknownMemberId
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 #: A newcomer whose first JoinGroup waits cannot send heartbeats, so nobody would notice that it is
 #: gone; after this time it is told to try again. Kafka's `NewMemberJoinTimeoutMs`.
@@ -183,7 +183,9 @@ class Rebalances:
         except KafkaError as cause:
             # Nobody waits for this. A restart would bring the members back, until their sessions
             # end.
-            _log.warning("group %s is empty, which could not be written: %s", group.group_id, cause)
+            _LOGGER.warning(
+                "group %s is empty, which could not be written: %s", group.group_id, cause
+            )
 
     # Second half: the leader's assignment -------------------------------------------------------
 

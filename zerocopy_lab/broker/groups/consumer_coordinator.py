@@ -60,7 +60,7 @@ from zerocopy_lab.errors import (
 )
 from zerocopy_lab.log import TopicInfo
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -336,11 +336,11 @@ class ConsumerCoordinator:
     def _fence(self, group: ConsumerGroup, member_id: str, why: str) -> None:
         if member_id not in group.members or self._groups.get(group.group_id) is not group:
             return
-        _log.info("group %s: member %s %s and is out", group.group_id, member_id, why)
+        _LOGGER.info("group %s: member %s %s and is out", group.group_id, member_id, why)
         try:
             self._remove(group, member_id)
         except KafkaError as cause:
-            _log.warning("that could not be written, so it stays for now: %s", cause)
+            _LOGGER.warning("that could not be written, so it stays for now: %s", cause)
             self._heard_of(group, member_id)
 
 

@@ -18,7 +18,7 @@ from zerocopy_lab.broker.groups.consumer_group import ConsumerGroup, ConsumerMem
 from zerocopy_lab.broker.groups.consumer_records import by_topic
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import GroupIdNotFound
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

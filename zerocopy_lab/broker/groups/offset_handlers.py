@@ -14,7 +14,7 @@ from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Refused, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.broker.serving import ASIDE, answers
 from zerocopy_lab.errors import KafkaError, UnknownTopicId, UnknownTopicOrPartition
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
 from zerocopy_lab.protocol.versions import ApiKey

@@ -31,7 +31,7 @@ from zerocopy_lab.errors import (
     OffsetMetadataTooLarge,
 )
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 Where = tuple[str, int]  # topic and partition
 Refused = dict[Where, KafkaError | None]  # None: not refused
@@ -171,7 +171,7 @@ class CommittedOffsets:
             try:
                 self._expire_group(group, oldest_ms)
             except KafkaError as cause:
-                _log.warning("offsets of group %s cannot expire now: %s", group.group_id, cause)
+                _LOGGER.warning("offsets of group %s cannot expire now: %s", group.group_id, cause)
         self._expire_later()
 
     def _expire_group(self, group: AnyGroup, oldest_ms: int) -> None:

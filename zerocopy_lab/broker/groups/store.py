@@ -41,10 +41,11 @@ from zerocopy_lab.errors import (
     MessageTooLarge,
     RecordListTooLarge,
 )
-from zerocopy_lab.log import LogDirectories, PartitionLog
+from zerocopy_lab.log import PartitionLog
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.log.upkeep.keyed_log import Entry, KeyedLog
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 OFFSETS_TOPIC = "__consumer_offsets"
 COMPACT = "compact"
@@ -84,7 +85,9 @@ class GroupStore:
             return Restored({}, {})
         if topic.settings.cleanup_policy != COMPACT:
             # An adopted directory, or an administrator's doing: retention would delete offsets.
-            _log.warning("%s had cleanup.policy=%s", OFFSETS_TOPIC, topic.settings.cleanup_policy)
+            _LOGGER.warning(
+                "%s had cleanup.policy=%s", OFFSETS_TOPIC, topic.settings.cleanup_policy
+            )
             overrides = {**topic.settings.overrides, "cleanup.policy": COMPACT}
             self._logs.alter_settings(OFFSETS_TOPIC, overrides)
         restored = Restored({}, {})
@@ -98,7 +101,7 @@ class GroupStore:
                 else:
                     _apply(restored, key, value)
             except InvalidRecord as cause:
-                _log.warning("%s: a record is passed over: %s", OFFSETS_TOPIC, cause)
+                _LOGGER.warning("%s: a record is passed over: %s", OFFSETS_TOPIC, cause)
         for group_id, parts in consumers.items():
             if (group := parts.group()) is not None:
                 restored.groups[group_id] = group

@@ -13,7 +13,7 @@ from zerocopy_lab.broker.groups.offsets import CommittedOffsets
 from zerocopy_lab.broker.groups.store import GroupStore
 from zerocopy_lab.broker.settings import GroupSettings
 from zerocopy_lab.broker.timers import Timers
-from zerocopy_lab.log import LogDirectories
+from zerocopy_lab.log.startup.log_directories import LogDirectories
 
 
 class Groups:

@@ -49,8 +49,8 @@ from zerocopy_lab.measuring.alias_test import (
 from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.measuring.experiment import Outcome, compare, run_experiment
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
-from zerocopy_lab.pictures.comparison import Contestant as Bar
 from zerocopy_lab.pictures.comparison import Missing, strategies_side_by_side
+from zerocopy_lab.pictures.comparison import StrategyCost as Bar
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.existing_cluster import ExistingCluster

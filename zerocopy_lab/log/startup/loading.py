@@ -26,6 +26,7 @@ from uuid import UUID
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.atomic_file import TEMPORARY_SUFFIX
 from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.checkpoints import LOG_START_FILE
 from zerocopy_lab.log.file_names import (
     CLEANED_SUFFIX,
     DELETED_SUFFIX,
@@ -45,7 +46,6 @@ from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
 from zerocopy_lab.log.producer_state import ProducerStates
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.settings import TopicSettings
-from zerocopy_lab.log.startup.checkpoints import LOG_START_FILE
 from zerocopy_lab.log.startup.recovery import DROPPED_SUFFIX, TORN_SUFFIX, recover
 from zerocopy_lab.log.upkeep.compaction import finish_swaps
 

@@ -19,10 +19,10 @@ import threading
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
+from zerocopy_lab.log import checkpoints
 from zerocopy_lab.log.atomic_file import replace_file, sync_directory
 from zerocopy_lab.log.file_names import TopicPartition
 from zerocopy_lab.log.partition_log import PartitionLog
-from zerocopy_lab.log.startup import checkpoints
 from zerocopy_lab.log.startup.identity_files import MetaProperties, new_id
 
 _LOGGER = logging.getLogger(__name__)

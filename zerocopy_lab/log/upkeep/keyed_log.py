@@ -21,7 +21,7 @@ from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.record import Record, build_batch, read_records
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 20
 
@@ -59,13 +59,15 @@ class KeyedLog:
                     yield from self._entries(chunk[position : position + header.total_bytes])
                     offset = header.last_offset + 1
         except (KafkaError, OSError) as cause:
-            _log.error("%s: nothing from offset %d on can be read: %s", self._name, offset, cause)
+            _LOGGER.error(
+                "%s: nothing from offset %d on can be read: %s", self._name, offset, cause
+            )
 
     def _entries(self, batch: memoryview) -> Iterator[Entry]:
         try:
             records = list(read_records(batch))
         except KafkaError as cause:
-            _log.warning("%s: a batch is passed over: %s", self._name, cause)
+            _LOGGER.warning("%s: a batch is passed over: %s", self._name, cause)
             return
         for record in records:
             if record.key is not None:

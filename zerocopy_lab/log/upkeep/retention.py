@@ -38,7 +38,7 @@ NO_LIE_MS = (
 _BEHIND = "behind a segment that stays"
 
 
-class Verdict(NamedTuple):
+class Judgement(NamedTuple):
     """What retention says of a segment."""
 
     segment: Segment
@@ -107,7 +107,7 @@ def seat_rule(rule: Rule) -> None:
     _rule = rule
 
 
-def _by_rule(rule: Rule, log: PartitionLog, old: list[Verdict], now_ms: int) -> list[Verdict]:
+def _by_rule(rule: Rule, log: PartitionLog, old: list[Judgement], now_ms: int) -> list[Judgement]:
     """Those before the log start offset, and of the others as many as the rule says."""
     bases = [segment.base_offset for segment in log.segments[1:]]
     deleted = bisect_right(bases, log.log_start_offset)
@@ -119,7 +119,7 @@ def _by_rule(rule: Rule, log: PartitionLog, old: list[Verdict], now_ms: int) -> 
 
 def judge(
     segments: Sequence[Segment], settings: TopicSettings, log_start_offset: int, now_ms: int
-) -> Iterator[Verdict]:
+) -> Iterator[Judgement]:
     """A verdict on every segment, oldest first; the deletable ones come before all others. Raises
     OSError.
     """
@@ -130,13 +130,13 @@ def judge(
         next_offset = None if is_active else segments[number + 1].base_offset
         why = _why_deletable(segment, next_offset, settings, log_start_offset, excess_bytes, now_ms)
         if keeps_rest:
-            yield Verdict(segment, is_active, False, _ACTIVE if is_active else _BEHIND)
+            yield Judgement(segment, is_active, False, _ACTIVE if is_active else _BEHIND)
         elif why and not (is_active and not segment.size_bytes):
             excess_bytes -= segment.size_bytes
-            yield Verdict(segment, is_active, True, why)
+            yield Judgement(segment, is_active, True, why)
         else:
             keeps_rest = True
-            yield Verdict(
+            yield Judgement(
                 segment, is_active, False, _why_kept(segment, is_active, settings, excess_bytes)
             )
 
