@@ -62,7 +62,9 @@ def test_a_string_that_equals_everything_no_longer_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Liar(), object(), iter([1]), itertools.count(), {1: Liar()}, list(range(20_000))]
+    "value",
+    [Liar(), object(), iter([1]), itertools.count(), {1: Liar()}, list(range(20_000))],
+    ids=["liar", "object", "iterator", "endless", "liar inside", "long list"],
 )
 def test_anything_else_is_refused(value: object) -> None:
     with pytest.raises(NotPlain):
