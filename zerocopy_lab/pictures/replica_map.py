@@ -39,10 +39,11 @@ def replica_map(
     racks: Mapping[int, str] | None = None,
     store: str = "broker",
     title: str = "",
+    nothing: str = "no replicas to place",
 ) -> Picture:
     """`store` is what a row stands for ("broker", "directory"), named in front of its number.
     `replicas` is partition -> brokers, leader first, as in Kafka's metadata; `racks` is broker
-    -> rack.
+    -> rack. Without replicas the picture says why there is `nothing`.
 
     Raises ValueError when a replica is on a broker that is not among `brokers`.
     """
@@ -53,8 +54,8 @@ def replica_map(
     picture.alt = _in_words(replicas, rows, racks or {}, store, title)
     grid, sums = picture.subplots(1, 2, sharey=True, width_ratios=[3.2, 1])
     if not rows or not replicas:
-        for axes in (grid, sums):
-            say_that_nothing_is_there(axes, "no replicas to place")
+        sums.set_axis_off()
+        say_that_nothing_is_there(grid, nothing)
         return picture
     partitions = sorted(replicas)
     _draw_grid(grid, replicas, partitions, rows)

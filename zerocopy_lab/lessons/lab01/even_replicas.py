@@ -7,9 +7,13 @@ for each topic; here a `start` stands for them, so that all of them can be tried
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab01.kafkas_placer import kafkas_answers
 from zerocopy_lab.pictures.replica_map import replica_map, sums_per_broker
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.placement import Replicas
@@ -42,7 +46,7 @@ def place(
 
 
 class Evenness(NamedTuple):
-    """Over all starts that were tried: the emptiest and the fullest broker, and how often all
+    """Over all placements that were tried: the emptiest and the fullest broker, and how often all
     brokers had the same.
     """
 
@@ -62,28 +66,38 @@ def evenness(
     """Every start that makes a difference: all pairs for the shifts, as many seeds for the
     stripes.
     """
-    starts = brokers * max(1, brokers - 1)
-    placed = (
-        place(partitions, replicas, brokers, rack_count, algorithm, start)
-        for start in range(starts)
-    )
+    starts = range(brokers * max(1, brokers - 1))
+    placed = [place(partitions, replicas, brokers, rack_count, algorithm, s) for s in starts]
+    return evenness_of(placed, brokers)
+
+
+def evenness_of(placed: Sequence[Replicas], brokers: int) -> Evenness:
+    """How even these placements of one topic are."""
     sums = [sums_per_broker(each, range(brokers)) for each in placed]
-    return Evenness(
-        min(map(min, sums)), max(map(max, sums)), sum(len(set(each)) == 1 for each in sums), starts
-    )
+    exactly_even = sum(len(set(each)) == 1 for each in sums)
+    return Evenness(min(map(min, sums)), max(map(max, sums)), exactly_even, len(placed))
+
+
+@cache
+def kafkas_evenness(which: str, rack_count: int) -> Evenness | Unmeasured:
+    """The same by Kafka's own class, where BROKER names a Kafka that runs here."""
+    if which != "kafka":
+        return Unmeasured('Kafka\'s own class is asked where BROKER = "kafka"')
+    answers = kafkas_answers(PARTITIONS, REPLICAS, BROKERS, rack_count)
+    return answers if isinstance(answers, Unmeasured) else evenness_of(answers, BROKERS)
 
 
 def replicas_picture(
     brokers: int, partitions: int, replicas: int, racks: int, algorithm: str, start: int = 0
 ) -> Picture:
-    """The replica map of one such cluster. More replicas than brokers become as many as brokers."""
-    rack_count = min(racks, brokers)
-    placed = place(partitions, min(replicas, brokers), brokers, rack_count, algorithm, start)
+    """The replica map of one such cluster; more replicas than brokers are no cluster at all."""
+    rack_count, refused = min(racks, brokers), replicas > brokers
     return replica_map(
-        placed,
+        {} if refused else place(partitions, replicas, brokers, rack_count, algorithm, start),
         brokers=range(brokers),
         racks=racks_of(brokers, rack_count) if rack_count > 1 else None,
         origin=Origin(f"COMPUTED with Kafka's algorithm: {algorithm}"),
+        nothing=_refused(brokers, replicas) if refused else "no replicas to place",
     )
 
 
@@ -91,25 +105,42 @@ def replicas_words(
     brokers: int, partitions: int, replicas: int, racks: int, algorithm: str, start: int = 0
 ) -> str:
     """The conclusion under that picture."""
-    used = min(replicas, brokers)
-    placed = place(partitions, used, brokers, min(racks, brokers), algorithm, start)
+    if replicas > brokers:
+        return _refused(brokers, replicas)
+    placed = place(partitions, replicas, brokers, min(racks, brokers), algorithm, start)
     held = sums_per_broker(placed, range(brokers))
-    capped = f" ({replicas} replicas cannot be on {brokers} brokers)" if used < replicas else ""
     shape = f"a broker stores {min(held)} to {max(held)}"
     if len(set(held)) == 1:
         shape = "every broker stores the same"
-    mean = partitions * used / brokers
-    return f"{partitions * used} replicas{capped}, {mean:.3g} a broker on average: {shape}."
+    mean = partitions * replicas / brokers
+    return f"{partitions * replicas} replicas, {mean:.3g} a broker on average: {shape}."
 
 
-def show_evenness() -> None:
-    """A table: 10 × 3 on 6 brokers, both algorithms, with and without racks."""
-    rows = []
-    for algorithm in ALGORITHMS:
-        for racks in (1, 2, 3):
-            even = evenness(algorithm, racks)
-            exactly = f"{even.exactly_even} of {even.starts} starts"
-            named = NO_RACKS if racks == 1 else f"{racks} racks"
-            held = f"{even.fewest} to {even.most}" if even.fewest < even.most else f"{even.most}"
-            rows.append([algorithm, named, held, exactly])
+def _refused(brokers: int, replicas: int) -> str:
+    return (
+        f"{replicas} replicas need {replicas} brokers, there "
+        f"{'is 1' if brokers == 1 else f'are {brokers}'}: Kafka refuses to create such a topic "
+        "(INVALID_REPLICATION_FACTOR), so there is nothing to draw."
+    )
+
+
+def show_evenness(which: str) -> None:
+    """A table: 10 × 3 on 6 brokers, both algorithms, with and without racks; Kafka's own class."""
+    rows = [
+        _row(algorithm, racks, evenness(algorithm, racks))
+        for algorithm in ALGORITHMS
+        for racks in (1, 2, 3)
+    ]
+    for racks in (1, 3) if which == "kafka" else ():
+        even = kafkas_evenness(which, racks)
+        if isinstance(even, Unmeasured):
+            print(even)
+            break
+        rows.append(_row("Kafka's own class, in a JVM", racks, even))
     show_table(["algorithm", "racks", "replicas a broker", "exactly 5 on each"], rows)
+
+
+def _row(algorithm: str, racks: int, even: Evenness) -> list[str]:
+    held = f"{even.fewest} to {even.most}" if even.fewest < even.most else f"{even.most}"
+    named = NO_RACKS if racks == 1 else f"{racks} racks"
+    return [algorithm, named, held, f"{even.exactly_even} of {even.starts} starts"]

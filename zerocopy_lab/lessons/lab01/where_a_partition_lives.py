@@ -1,258 +1,241 @@
 """Lab 01: who stores which replica, and what bounds it.
 
 One broker with three log directories shows where partitions and their files go (S1, S2), and real
-keys show where records go: `partition_homes`. Who stores the replicas of a cluster is arithmetic,
-tried for as many clusters as one likes (S3): `even_replicas`. A file system of our own that fills
-up shows the bound (S1): `full_mount`.
+keys show where records go: `partition_homes`. A file system of our own that fills up shows the
+bound (S1): `full_mount`. Who stores the replicas of a cluster is arithmetic, tried for as many
+clusters as one likes (S3): `even_replicas`, and Kafka's own class is asked: `kafkas_placer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
-from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    cited_finding,
+    finding,
+    seen_on,
+    verdict_if,
+)
+from zerocopy_lab.classroom.subject import Subject, SubjectKind, about, kafka_here
+from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab01.even_replicas import (
     ALGORITHMS,
     BROKERS,
     PARTITIONS,
     REPLICAS,
+    Evenness,
     evenness,
+    kafkas_evenness,
 )
-from zerocopy_lab.lessons.lab01.partition_homes import DIRECTORIES, Home, KeyedTraffic
-from zerocopy_lab.log.file_names import TopicPartition
-from zerocopy_lab.pictures.theme import byte_count
-from zerocopy_lab.placement.partitioners import java_partition, librdkafka_partition
-from zerocopy_lab.running.full_mount import FullMount, fill_in_namespace
-
-__all__ = ["EXERCISES", "fill_in_namespace", "java_partition", "librdkafka_partition"]
-
-NEXT_DIRECTORY_QUESTION = (
-    "Directory 0 holds one partition with all the data there is. Directories 1 and 2 hold two "
-    "empty partitions each. Where does the broker put the next partition?"
+from zerocopy_lab.lessons.lab01.full_mount import FullMount, spill_words
+from zerocopy_lab.lessons.lab01.partition_homes import DIRECTORIES, Homes, KeyedTraffic, NextHome
+from zerocopy_lab.lessons.lab01.where_a_partition_lives_exercises import (
+    EXERCISES,
+    cluster_question,
+    key_question,
 )
-NEXT_DIRECTORY_CHOICES = (
-    "into directory 0, the one with the most bytes",
-    "into directory 1 or 2, which have the least to store",
-    "a part of it into each",
+from zerocopy_lab.placement.partitioners import java_partition
+from zerocopy_lab.running.apache_kafka import default_version
+
+__all__ = ["EXERCISES", "about", "cluster_question", "key_question"]
+
+_LOG_MANAGER = "Apache Kafka 4.2, core/src/main/scala/kafka/log/LogManager.scala"
+_PLACER = (
+    "Apache Kafka 4.2, metadata/src/main/java/org/apache/kafka/metadata/placement/"
+    "StripedReplicaPlacer.java; before KRaft: Kafka 3.9, server-common/src/main/java/org/apache/"
+    "kafka/admin/AdminUtils.java"
 )
-SAME_KEY_QUESTION = (
-    "A Java producer and confluent-kafka send the same keys. Do they choose the same partitions?"
-)
-SAME_KEY_CHOICES = ("always", "for some keys only, by chance", "never")
-FULLEST_QUESTION = (
-    "10 partitions with 3 replicas on 6 brokers are 30 replicas. How many does the fullest broker "
-    "store?"
-)
-FULLEST_CHOICES = ("5, like every other", "6", "7 or more")
+_OUR_COPY = Subject(SubjectKind.THIS_BROKER, "this kit's own copy of Kafka's algorithm")
+WHOLE, BOUND = "never split", "bounded by one mount point"
+WITHIN_ONE, EXACTLY = "evenly, to within one", "exactly 5 on each"
 
 
-def next_directory_answer(directory: int) -> str:
-    """The choice that the broker made."""
-    return NEXT_DIRECTORY_CHOICES[0 if directory == 0 else 1]
+def next_answer(seen: NextHome | Unmeasured) -> int | None:
+    """Where the next partition went: the number of the notebook's choice."""
+    if isinstance(seen, Unmeasured):
+        return None
+    return 1 if seen.chosen == seen.full else 2
 
 
-def same_key_answer(traffic: KeyedTraffic) -> str:
-    """How often Java would have chosen the same partition."""
+def same_key_answer(traffic: KeyedTraffic) -> int:
+    """How often Java would have chosen the same partition: the number of the notebook's choice."""
     agreeing = traffic.agreeing(java_partition)
-    return SAME_KEY_CHOICES[0 if agreeing == len(traffic.partitions_of) else 1 if agreeing else 2]
+    return 1 if agreeing == len(traffic.partitions_of) else 2 if agreeing else 3
 
 
-def fullest_answer() -> str:
-    """How many replicas the fullest broker has, without racks, by the algorithm in use today."""
+def fullest_answer() -> int:
+    """How many replicas the fullest broker has, without racks, by the algorithm in use today: the
+    number of the notebook's choice.
+    """
     most = evenness(ALGORITHMS[1], 1).most
-    return FULLEST_CHOICES[0 if most <= 5 else 1 if most == 6 else 2]
+    return 1 if most <= 5 else 2 if most == 6 else 3
 
 
 def findings(
-    homes: Mapping[TopicPartition, Sequence[Home]], spill: FullMount | str
+    subject: Subject,
+    which: str,
+    homes: Homes,
+    spill: FullMount | Unmeasured,
+    next_home: NextHome | Unmeasured,
 ) -> list[Finding]:
     """What this lab says about S1, S2 and S3."""
     return [
-        _on_whole_partitions(homes),
-        _on_the_bound(spill),
-        _on_directories(homes),
-        _on_even_replicas(),
+        _on_whole_partitions(subject, homes),
+        _on_the_bound(subject, spill),
+        *_by_the_source(),
+        _on_directories(subject, homes, next_home),
+        *_on_even_replicas(which),
     ]
 
 
-def _on_whole_partitions(homes: Mapping[TopicPartition, Sequence[Home]]) -> Finding:
+def _on_whole_partitions(subject: Subject, homes: Homes) -> Finding:
+    if not homes:
+        return _nothing_to_see("S1", subject, WHOLE)
     split = sum(len(found) > 1 for found in homes.values())
     files = sum(home.segments for found in homes.values() for home in found)
-    return finding(
+    return seen_on(
+        subject,
         "S1",
-        Verdict.CONTRADICTED if split else Verdict.SUPPORTED,
+        verdict_if(not split),
         Evidence.COUNTED,
         f"Of {len(homes)} partitions with {files} segment files, {split} have files in more than "
         "one directory.",
         Quantity("partitions", len(homes)),
         Quantity("segment files", files),
         Quantity("partitions in more than one directory", split),
-        part="never split",
+        part=WHOLE,
     )
 
 
-def _on_the_bound(spill: FullMount | str) -> Finding:
-    part = "bounded by one mount point"
-    if isinstance(spill, str):
-        return finding("S1", Verdict.NOT_TESTABLE, Evidence.PROVED, spill, part=part)
-    bounded = spill.stored_bytes <= spill.mount_bytes < spill.free_elsewhere_bytes
+def _nothing_to_see(claim_id: str, subject: Subject, part: str = "") -> Finding:
+    words = "The broker's directories are on another machine."
     return finding(
+        claim_id, Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part=part, about=subject
+    )
+
+
+def _on_the_bound(subject: Subject, spill: FullMount | Unmeasured) -> Finding:
+    if isinstance(spill, Unmeasured):
+        words = spill_words(spill)
+        return finding(
+            "S1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=BOUND, about=subject
+        )
+    stopped_there = bool(spill.refusal) and not spill.bytes_of_it_elsewhere
+    bounded = spill.stored_bytes <= spill.mount_bytes < spill.free_elsewhere_bytes
+    return seen_on(
+        subject,
         "S1",
-        Verdict.SUPPORTED if bounded and spill.other_partition_goes_on else Verdict.CONTRADICTED,
+        verdict_if(stopped_there and bounded and spill.other_partition_goes_on),
         Evidence.PROVED,
-        f"On a mount of {byte_count(spill.mount_bytes)} a partition took "
-        f"{byte_count(spill.stored_bytes)} and was then refused, while another directory of the "
-        f"same broker had {byte_count(spill.free_elsewhere_bytes)} free.",
+        spill_words(spill),
         Quantity("stored", spill.stored_bytes, "bytes"),
         Quantity("size of the mount", spill.mount_bytes, "bytes"),
+        Quantity("of the partition, in the other directory", spill.bytes_of_it_elsewhere, "bytes"),
         Quantity("free in the other directory", spill.free_elsewhere_bytes, "bytes"),
         Quantity("the partition in the other directory goes on", spill.other_partition_goes_on),
-        part=part,
+        part=BOUND,
     )
 
 
-def _on_directories(homes: Mapping[TopicPartition, Sequence[Home]]) -> Finding:
+def _by_the_source() -> list[Finding]:
+    return [
+        cited_finding(
+            "S1",
+            Verdict.SUPPORTED,
+            "A log is made in one directory below one of log.dirs, and all its segments are files "
+            "of that directory. A replica can be moved to another of them (KIP-113), as a whole.",
+            f"{_LOG_MANAGER} (getOrCreateLog)",
+            WHOLE,
+        ),
+        cited_finding(
+            "S2",
+            Verdict.SUPPORTED,
+            "log.dirs (or log.dir) names the directories; a new partition goes to the one that "
+            "holds the fewest, unless it was told which.",
+            f"{_LOG_MANAGER} (nextLogDirs)",
+        ),
+    ]
+
+
+def _on_directories(subject: Subject, homes: Homes, next_home: NextHome | Unmeasured) -> Finding:
+    if isinstance(next_home, Unmeasured) or not homes:
+        return _nothing_to_see("S2", subject)
     used = {home.directory for found in homes.values() for home in found}
-    return finding(
+    fewest = "with" if next_home.chosen == next_home.full else "not with"
+    return seen_on(
+        subject,
         "S2",
-        Verdict.SUPPORTED if len(used) == DIRECTORIES else Verdict.CONTRADICTED,
+        verdict_if(used == set(range(DIRECTORIES))),
         Evidence.COUNTED,
         f"The broker was given {DIRECTORIES} directories and keeps partitions in {len(used)} of "
-        "them.",
+        f"them. The next one went into that {fewest} the fewest partitions.",
         Quantity("directories given", DIRECTORIES),
         Quantity("directories with partitions", len(used)),
         Quantity("partitions found in them", len(homes)),
     )
 
 
-def _on_even_replicas() -> Finding:
-    """Evenly: no broker further than one replica from the mean. Exactly the same would be more."""
-    plain = [evenness(algorithm, 1) for algorithm in ALGORITHMS]
-    racks = evenness(ALGORITHMS[1], 3)
-    fewest, most = min(even.fewest for even in plain), max(even.most for even in plain)
-    exactly, starts = (sum(column) for column in zip(*(e[2:] for e in plain), strict=True))
+def _on_even_replicas(which: str) -> list[Finding]:
+    plain, racks = kafkas_evenness(which, 1), kafkas_evenness(which, 3)
+    asked: list[Finding] = []
+    if isinstance(plain, Evenness) and isinstance(racks, Evenness):
+        asked = evenness_findings(kafka_here(default_version()), plain, racks)
+    ours = evenness_findings(_OUR_COPY, evenness(ALGORITHMS[1], 1), evenness(ALGORITHMS[1], 3))
+    says = (
+        "Leaders go around the brokers from a random start; today's algorithm shuffles them after "
+        "each round, that of the ZooKeeper years moves the followers on. Neither counts sums: "
+    )
+    return [
+        *(asked or ours),
+        cited_finding(
+            "S3",
+            Verdict.SUPPORTED,
+            f"{says}so 30 replicas on 6 brokers differ by one or two, 4 to 6 each.",
+            _PLACER,
+            WITHIN_ONE,
+        ),
+        cited_finding(
+            "S3",
+            Verdict.CONTRADICTED,
+            f"{says}without racks neither gives every broker exactly 5.",
+            _PLACER,
+            EXACTLY,
+        ),
+    ]
+
+
+def evenness_findings(subject: Subject, plain: Evenness, racks: Evenness) -> list[Finding]:
+    """S3 by placements: no broker further than one from the mean; and exactly the same on each."""
     mean = PARTITIONS * REPLICAS / BROKERS
-    return finding(
-        "S3",
-        Verdict.SUPPORTED if mean - 1 <= fewest and most <= mean + 1 else Verdict.CONTRADICTED,
-        Evidence.COUNTED,
-        f"{PARTITIONS * REPLICAS} replicas, {mean:g} a broker on average. Without racks a broker "
-        f"gets {fewest} to {most}: exactly {mean:g} on each in {exactly} of {starts} starts. "
-        f"With three racks of two brokers: in {racks.exactly_even} of {racks.starts}.",
+    quantities = (
         Quantity("replicas", PARTITIONS * REPLICAS),
-        Quantity("fewest on a broker", fewest),
-        Quantity("most on a broker", most),
-        Quantity("starts with the same on each, no racks", exactly),
+        Quantity("fewest on a broker", plain.fewest),
+        Quantity("most on a broker", plain.most),
+        Quantity("starts with the same on each, no racks", plain.exactly_even),
         Quantity("starts with the same on each, three racks", racks.exactly_even),
-        source="the algorithms are Kafka's: AdminUtils, StripedReplicaPlacer",
     )
-
-
-class KeyQuestion(NamedTuple):
-    """A learner's own key for exercise 01.1."""
-
-    key: bytes
-    partition_count: int
-
-
-def key_question(lab: Lab) -> KeyQuestion:
-    """A flight whose two partitions differ, drawn from the seed."""
-    draw = lab.random("key")
-    while True:
-        key = f"{draw.choice(['EWR', 'JFK', 'LGA'])}-{draw.randrange(1000, 9999)}".encode()
-        count = draw.randrange(7, 40)
-        if librdkafka_partition(key, count) != java_partition(key, count):
-            return KeyQuestion(key, count)
-
-
-def _grade_key(answer: Any, lab: Lab) -> Grade:
-    key, count = key_question(lab)
-    if answer == librdkafka_partition(key, count):
-        other = java_partition(key, count)
-        return passed(f"A Java producer would have put it into partition {other}.")
-    if answer == java_partition(key, count):
-        return failed("That is where a Java producer puts it. Which hash does librdkafka take?")
-    return failed(
-        "The hash of the key, modulo the number of partitions. Python's zlib has the hash."
-    )
-
-
-class Cluster(NamedTuple):
-    """A learner's own cluster for exercise 01.2. Sizes in GiB."""
-
-    brokers: int
-    disks: int
-    disk_gib: int
-    replicas: int
-
-
-def cluster_question(lab: Lab) -> Cluster:
-    """Drawn from the seed."""
-    draw = lab.random("cluster")
-    return Cluster(draw.randrange(4, 12), draw.choice([2, 4, 8]), draw.choice([500, 900, 1800]), 3)
-
-
-def _grade_bound(answer: Any, lab: Lab) -> Grade:
-    brokers, disks, disk_gib, replicas = cluster_question(lab)
-    if answer == disk_gib:
-        return passed("One replica, one mount point. More space is had by more partitions.")
-    if answer == disk_gib * disks:
-        return failed(
-            "A broker does not spread one partition over its disks. Where does each file of it lie?"
-        )
-    if answer in (brokers * disks * disk_gib, brokers * disks * disk_gib / replicas):
-        return failed(
-            "That bounds a topic, not one partition. How many places can one replica be in?"
-        )
-    return failed(
-        "Follow one replica: one broker, one directory, one mount point. How large is that?"
-    )
-
-
-class EvenQuestion(NamedTuple):
-    """A learner's own cluster for exercise 01.3, and how many partitions are wanted at least."""
-
-    brokers: int
-    replicas: int
-    at_least: int
-
-
-def even_question(lab: Lab) -> EvenQuestion:
-    """Clusters in which whole numbers alone do not make it even, drawn from the seed."""
-    draw = lab.random("even")
-    brokers, replicas = draw.choice([(6, 3), (6, 2), (9, 3), (8, 2)])
-    return EvenQuestion(brokers, replicas, draw.randrange(brokers + 1, 2 * brokers - 2))
-
-
-def always_even(question: EvenQuestion, partitions: int) -> bool:
-    """Whether all brokers get the same whatever the start, by either algorithm, without racks."""
-    tried = (
-        evenness(each, 1, partitions, question.replicas, question.brokers) for each in ALGORITHMS
-    )
-    return all(even.exactly_even == even.starts for even in tried)
-
-
-def _grade_even(answer: Any, lab: Lab) -> Grade:
-    question = even_question(lab)
-    if type(answer) is not int or answer < question.at_least:
-        return failed(f"A number of partitions is wanted, {question.at_least} or more.")
-    smallest = next(p for p in range(question.at_least, 10_000) if always_even(question, p))
-    if answer == smallest:
-        return passed("Whole rounds: each broker leads, and follows, equally often.")
-    if answer > smallest and always_even(question, answer):
-        return failed("That is even, but fewer partitions will do.")
-    if answer * question.replicas % question.brokers == 0:
-        return failed(
-            "The division comes out even, the placement does not: try your number in the widget."
-        )
-    return failed("Partitions times replicas has to be a multiple of the brokers, to begin with.")
-
-
-EXERCISES = (
-    Exercise("01.1", "Into which partition does confluent-kafka put your key?", _grade_key),
-    Exercise("01.2", "How large can one partition become in your cluster?", _grade_bound),
-    Exercise("01.3", "How many partitions make your cluster exactly even?", _grade_even),
-)
+    return [
+        seen_on(
+            subject,
+            "S3",
+            verdict_if(mean - 1 <= plain.fewest and plain.most <= mean + 1),
+            Evidence.COUNTED,
+            f"{PARTITIONS * REPLICAS} replicas, {mean:g} a broker on average. Without racks a "
+            f"broker got {plain.fewest} to {plain.most}, in {plain.starts} placements.",
+            *quantities,
+            part=WITHIN_ONE,
+        ),
+        seen_on(
+            subject,
+            "S3",
+            verdict_if(plain.exactly_even == plain.starts),
+            Evidence.COUNTED,
+            f"Exactly {mean:g} on each in {plain.exactly_even} of {plain.starts} placements "
+            f"without racks, and in {racks.exactly_even} of {racks.starts} with three racks of two "
+            "brokers.",
+            *quantities,
+            part=EXACTLY,
+        ),
+    ]
