@@ -63,6 +63,40 @@ def two_calls_one_copy(lab: Lab) -> float:
     return 2 * prices.call_ns / prices.copy_ns_per_kib * 1024
 
 
+def sends_all_at_once(sock: Any, piece: Any, sent_bytes: int, chunk_bytes: int) -> int:
+    left_bytes = piece.length - sent_bytes
+    chunk = os.pread(piece.file.fd, left_bytes, piece.position + sent_bytes)
+    return int(sock.send(chunk)) if chunk else 0
+
+
+def no_copies(sock: Any, piece: Any, sent_bytes: int, chunk_bytes: int) -> int:
+    count = min(chunk_bytes, piece.length - sent_bytes)
+    position = piece.position + sent_bytes
+    return os.sendfile(sock.fileno(), piece.file.fd, position, count) if count else 0
+
+
+def bounds_of(lab: Lab) -> tuple[float, float]:
+    least, most = traditional_path_exercises.bounds(traditional_path_exercises.four_ways(lab))
+    return min(least, most), max(least, most)
+
+
+def of_larger_chunks(lab: Lab) -> tuple[float, ...]:
+    return tuple(1 - share for share in bounds_of(lab))
+
+
+def largest_first(lab: Lab) -> tuple[float, ...]:
+    return bounds_of(lab)[::-1]
+
+
+def in_percent(lab: Lab) -> tuple[float, ...]:
+    return tuple(100 * share for share in bounds_of(lab))
+
+
+def in_milliseconds(lab: Lab) -> tuple[float, ...]:
+    ways = traditional_path_exercises.four_ways(lab)
+    return (ways.large_loop - ways.large_sendfile, ways.small_loop - ways.small_sendfile)
+
+
 def in_minutes(lab: Lab) -> float:
     cache_bytes, rate = page_cache_exercises.lag_limit(lab)
     return cache_bytes / rate / 60
@@ -76,13 +110,17 @@ WRONG = [
     ("00.1", lambda _: "many", "Count the chunks first"),
     ("00.2", other_verdict, "do they share any value?"),
     ("00.2", lambda _: "supported", "Answer with one of the words"),
-    ("04.1", lambda _: 4, "Two of them need no processor"),
-    ("04.1", lambda _: 0, "how do bytes get in and out"),
+    ("04.1", lambda _: sends_all_at_once, "moved"),
+    ("04.1", lambda _: no_copies, "nobody copied"),
+    ("04.1", lambda _: 7, "The answer is a function"),
     ("04.2", two_calls_one_copy, "A chunk is copied in and out"),
     ("04.2", lambda _: "4 KiB", "a number of bytes"),
-    ("04.3", lambda _: {"disk to page cache", "buffer to socket"}, "Who spares it the disk?"),
-    ("04.3", lambda _: {"buffer to socket"}, "sendfile has none"),
-    ("04.3", lambda _: {"disk to card"}, "is none of"),
+    ("04.3", of_larger_chunks, "what larger chunks bring back"),
+    ("04.3", largest_first, "put the smaller one first"),
+    ("04.3", in_percent, "That is in percent"),
+    ("04.3", in_milliseconds, "These are milliseconds"),
+    ("04.3", lambda _: 0.3, "Answer with two shares"),
+    ("04.3", lambda _: (0.1, "0.3"), "Both shares are numbers"),
     ("05.1", lambda _: copies, "but copied"),
     ("05.1", lambda _: forgets_the_position, "Wrong bytes"),
     ("05.1", lambda _: 7, "The answer is a function"),
@@ -133,7 +171,12 @@ def test_the_solution_passes_whatever_the_seed(
 ) -> None:
     lab = lab_of(exercise_id[:2], seed)
     answers: list[object] = []
-    namespace = {"lab": lab, "lesson": lesson_of(exercise_id), "check": keep_answer(answers)}
+    namespace = {
+        "os": os,
+        "lab": lab,
+        "lesson": lesson_of(exercise_id),
+        "check": keep_answer(answers),
+    }
     exec(solution_of(exercise_id), namespace)
     [answer] = answers
     grade, trace = grade_of(exercise_of(exercise_id), answer, lab)

@@ -10,6 +10,7 @@ import pytest
 
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_story
 from zerocopy_lab.measuring import recorded
@@ -34,6 +35,8 @@ def test_everything_stored_can_be_drawn_and_told() -> None:
     assert page_story.plain(scene)["looks"], "it can be stored again"
     assert page_story.picture_of(scene).png()
     assert late_reader.others_picture("not here").png()
+    assert "%" in recorded.recorded(loop_price.SHARES_AS)
+    assert "after an eviction" in moves.reads_in_words(Unmeasured("there is no such counter."))
     assert page_cache.recorded_writing().only_in_memory_bytes
     assert page_cache.recorded_readers().late_bytes > page_cache.recorded_readers().soon_bytes
 

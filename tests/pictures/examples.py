@@ -10,7 +10,6 @@ from zerocopy_lab.inspect.segment_info import SegmentInfo
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
-from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
 from zerocopy_lab.pictures.comparison import (
     Guess,
     Missing,
@@ -26,6 +25,7 @@ from zerocopy_lab.pictures.cost_curves import (
     latency_against_throughput,
 )
 from zerocopy_lab.pictures.ladder import Rung, ladder
+from zerocopy_lab.pictures.loop_cost import LoopCost, Order, cost_of_loops
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
 from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
 from zerocopy_lab.pictures.pages_over_time import Look, pages_over_time
@@ -84,10 +84,20 @@ PATHS = [
         ),
     ),
 ]
-CHUNKS = [
-    ChunkCost(4096, around(1.06), 0.62, 0.17),
-    ChunkCost(65536, around(0.4), 0.04, 0.17),
-    ChunkCost(1 << 20, around(0.16), 0.0025, 0.17),
+LOOPS = [
+    LoopCost(
+        name, around(total), (("Python's turns", python), ("entering the kernel", kernel)), in_c
+    )
+    for name, total, python, kernel, in_c in (
+        ("loop, 4 KiB", 1.06, 0.17, 0.16, around(0.7)),
+        ("loop, 1 MiB", 0.26, 0.0007, 0.0006, around(0.25)),
+        ("sendfile, 4 KiB", 0.66, 0.06, 0.1, None),
+        ("sendfile, 1 MiB", 0.0004, 0.0002, 0.0004, None),
+    )
+]
+ORDERS = [
+    Order("larger chunks", "no copies", around(0.83)),
+    Order("no copies", "larger chunks", around(0.04)),
 ]
 CURVES = [
     Curve(name, tuple((1 << k, around(call + byte * (1 << k))) for k in range(6, 21)))
@@ -189,10 +199,10 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     ),
     "ledger": lambda: copy_ledger(PATHS, stations=STATIONS, origin=COUNTED, title="Who moves it"),
     "ledger, one": lambda: copy_ledger(PATHS[1:], stations=STATIONS, origin=COUNTED),
-    "chunks": lambda: cost_by_chunk(
-        CHUNKS, origin=TIMED, beside=Benchmark("sendfile", around(0.066)), title="Calls"
+    "loops": lambda: cost_of_loops(
+        LOOPS, origin=TIMED, orders=ORDERS, control="the same loop in C", title="Calls"
     ),
-    "chunks, one": lambda: cost_by_chunk(CHUNKS[:1], origin=TIMED),
+    "loops, one": lambda: cost_of_loops(LOOPS[:1], origin=TIMED),
     "crossover": lambda: crossover(
         CURVES, unit="µs", origin=TIMED, between=(2048, 4096), title="Calls, copies"
     ),
@@ -286,7 +296,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "alias": lambda: alias_proof([], page_bytes=4096, origin=COUNTED),
     "guesses": lambda: predicted_against_measured([], unit="s", origin=TIMED),
     "ledger": lambda: copy_ledger([], stations=STATIONS, origin=COUNTED),
-    "chunks": lambda: cost_by_chunk([], origin=TIMED),
+    "loops": lambda: cost_of_loops([], origin=TIMED),
     "crossover": lambda: crossover([Curve("sendfile", ())], unit="µs", origin=TIMED),
     "latency": lambda: latency_against_throughput([], origin=TIMED),
     "bytes": lambda: byte_map(b"", [], first_position=0, origin=COUNTED),

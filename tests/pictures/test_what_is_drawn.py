@@ -17,10 +17,10 @@ from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures import theme
 from zerocopy_lab.pictures.alias_proof import MIXED, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import KINDS, hue_of
-from zerocopy_lab.pictures.chunk_cost import ChunkCost
 from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.ladder import Rung, steps_of
+from zerocopy_lab.pictures.loop_cost import REST
 from zerocopy_lab.pictures.offset_search import offset_search
 from zerocopy_lab.pictures.replica_map import replica_map, sums_per_broker
 from zerocopy_lab.pictures.residency_map import PageCell
@@ -144,17 +144,20 @@ def test_ledger_refuses_a_station_that_is_not_there() -> None:
         copy_ledger([path], stations=["disk", "page cache"], origin=COUNTED)
 
 
-def test_chunk_stacks_add_up_to_the_measured_cost_and_never_hide_an_overshoot() -> None:
-    under, over = ChunkCost(4096, around(1.06), 0.62, 0.17), ChunkCost(8192, around(0.1), 0.2, 0.17)
-    assert under.explained_s_per_gib + under.rest_s_per_gib == pytest.approx(1.06)
-    assert over.rest_s_per_gib == 0
-    axes = examples.EXAMPLES["chunks"]().axes[0]
-    assert [bar.get_height() for bar in bars(axes, "copies")] == [0.17] * 3
-    assert [bar.get_height() for bar in bars(axes, "calls")] == pytest.approx([0.62, 0.04, 0.0025])
-    assert [bar.get_y() for bar in bars(axes, "calls")] == [0.17] * 3
-    assert [bar.get_height() for bar in bars(axes, "neither explains")] == pytest.approx(
-        [0.27, 0.19, 0]
-    )
+def test_the_parts_of_a_loop_add_up_to_its_cost_and_never_hide_an_overshoot() -> None:
+    axes, orders = examples.EXAMPLES["loops"]().axes
+    assert [bar.get_height() for bar in bars(axes, "Python's turns")] == [
+        0.17,
+        0.0007,
+        0.06,
+        0.0002,
+    ]
+    kernel = bars(axes, "entering the kernel")
+    assert [bar.get_y() for bar in kernel] == [0.17, 0.0007, 0.06, 0.0002]
+    rest = [bar.get_height() for bar in bars(axes, REST)]
+    assert rest == pytest.approx([0.73, 0.2587, 0.5, 0])
+    widths = [bar.get_width() for bar in orders.patches if isinstance(bar, Rectangle)]
+    assert widths == pytest.approx([0.83, 0.17, 0.04, 0.96])
 
 
 def test_crossover_lines_hold_the_points() -> None:

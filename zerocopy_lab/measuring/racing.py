@@ -213,16 +213,22 @@ def judge(expectation: Expectation, outcome: Outcome) -> tuple[str, Comparison]:
 @contextlib.contextmanager
 def file_to_send(directory: Path, length: int) -> Iterator[Path]:
     """A file of random bytes, resident and clean: pages under writeback would disturb the race."""
+    path = random_file(directory, length)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def random_file(directory: Path, length: int) -> Path:
+    """The file that a race sends, for whoever removes it himself."""
     path = directory / "to-be-sent"
     with open(path, "wb") as file:
         for position in range(0, length, 1 << 20):
             file.write(os.urandom(min(1 << 20, length - position)))
         file.flush()
         os.fsync(file.fileno())
-    try:
-        yield path
-    finally:
-        path.unlink()
+    return path
 
 
 def _is_next_larger(one: Entry, other: Entry, entries: Sequence[Entry]) -> bool:

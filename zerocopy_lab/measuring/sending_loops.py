@@ -12,7 +12,8 @@ same loop in C: the control that tells whether the account is right.
 | `sendfile_nothing`      | the same call, of no bytes            | nothing |
 
 No broker is in it, and all send the same resident file to the same receiver, in a process of its
-own. `sender_cpu_s_per_gib` counts the nothings by the bytes that their turns would have moved.
+own. `sender_cpu_s_per_gib` counts the nothings by the bytes (`gib`) that their turns would have
+moved.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def run_loop(
     os.close(file)
     if received_bytes != (0 if loop.endswith("nothing") else length):
         raise OSError(f"{loop} of {length} bytes: {received_bytes} bytes arrived")
-    return {"sender_cpu_s_per_gib": stopwatch.figures["cpu_s"] / (length / GIB)}
+    gib = length / GIB
+    return {"sender_cpu_s_per_gib": stopwatch.figures["cpu_s"] / gib, "gib": gib}
 
 
 def _in_c(library: str, loop: str) -> Callable[[socket.socket, int, int, int], None]:

@@ -10,7 +10,7 @@ or claims anything: titles come from the caller, who has the verdict.
 | `comparison`       | strategies side by side; predicted against measured                      |
 | `alias_proof`      | which bytes arrived after the file had been overwritten                  |
 | `copy_ledger`      | who moved each byte, on which path, and how we know                      |
-| `chunk_cost`       | what a loop costs by chunk size: calls and copies                        |
+| `loop_cost`        | what loops cost, in parts; and what two changes save, in both orders     |
 | `cost_curves`      | cost by message size; latency against throughput                         |
 | `byte_map`         | a batch in its segment, byte by byte, beside its index entry             |
 | `offset_search`    | how one offset is found: file names, index, batch headers                |

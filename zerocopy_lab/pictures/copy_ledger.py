@@ -26,10 +26,10 @@ from zerocopy_lab.pictures.theme import (
     themed,
 )
 
-Mover = Literal["CPU", "DMA", "nobody"]
-_HUES: Final[dict[str, str]] = {"CPU": CPU, "DMA": DMA, "nobody": QUIET}
-_DASHES: Final[dict[str, str]] = {"CPU": "-", "DMA": "-", "nobody": "--"}
-_WIDTHS: Final[dict[str, float]] = {"CPU": 3.2, "DMA": 2.2, "nobody": 1.2}
+Mover = Literal["CPU", "DMA", "nobody", "unclear"]
+_HUES: Final[dict[str, str]] = {"CPU": CPU, "DMA": DMA, "nobody": QUIET, "unclear": INK}
+_DASHES: Final[dict[str, str]] = {"CPU": "-", "DMA": "-", "nobody": "--", "unclear": ":"}
+_WIDTHS: Final[dict[str, float]] = {"CPU": 3.2, "DMA": 2.2, "nobody": 1.2, "unclear": 1.2}
 _BOX_WIDTH: Final = 0.52  # of the distance between two stations
 
 
@@ -178,7 +178,8 @@ def _label(axes: Axes, middle: float, lane: int, hop: Hop) -> None:
 
 def _tally(path: BytePath) -> str:
     cpu, dma = path.moved_by("CPU"), path.moved_by("DMA")
-    return f"moved {cpu}× by the CPU, {dma}× by DMA"
+    unclear = f", {count}× unclear" if (count := path.moved_by("unclear")) else ""
+    return f"moved {cpu}× by the CPU, {dma}× by DMA{unclear}"
 
 
 def _in_words(paths: Sequence[BytePath], title: str) -> str:

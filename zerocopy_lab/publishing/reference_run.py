@@ -21,10 +21,11 @@ from zerocopy_lab.classroom.lab import KAFKA, Lab
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab04 import traditional_path
+from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
 from zerocopy_lab.measuring.experiment import Outcome
+from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
 from zerocopy_lab.publishing.headless import run_lab
 from zerocopy_lab.running import apache_kafka, flight_events
@@ -72,12 +73,16 @@ def record_on_kafka(entry: LabEntry) -> Path:
 def _calls(data_dir: Path) -> dict[str, Any]:
     """Of labs 04 and 05."""
     with RunningBroker(data_dir) as broker:
-        flight_events.load(broker.bootstrap, traditional_path.TOPIC, fast=True)
-        calls = _certain(one_call.calls_per_fetch(broker, traditional_path.TOPIC))
-    reads = _certain(traditional_path.device_reads(data_dir))
+        flight_events.load(broker.bootstrap, moves.TOPIC, fast=True)
+        calls = _certain(one_call.calls_per_fetch(broker, moves.TOPIC))
+    path = random_file(data_dir.parent, 64 << 20)
+    reads = _certain(moves.device_reads(path))
+    measured = loop_price.sweep(path, _lab("04"))
+    in_c = _certain(loop_price.shares(measured, in_c=True) if measured.has_c else None)
     sleeps = _certain(one_call.sleeps_in_one_call(one_call.a_file(data_dir.parent)))
     return {
-        traditional_path.READS_AS: reads._asdict(),
+        moves.READS_AS: reads._asdict(),
+        loop_price.SHARES_AS: in_c.text(),
         one_call.CALLS_AS: calls,
         one_call.SLEEPS_AS: sleeps._asdict(),
     }
@@ -106,8 +111,8 @@ def _pages(data_dir: Path) -> dict[str, Any]:
     }
 
 
-def _certain(found: _Found | str | Unmeasured) -> _Found:
-    if isinstance(found, str | Unmeasured):
+def _certain(found: _Found | str | Unmeasured | None) -> _Found:
+    if found is None or isinstance(found, str | Unmeasured):
         raise CannotRecord(f"this machine cannot make a reference run: {found}")
     return found
 

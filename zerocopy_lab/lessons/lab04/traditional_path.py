@@ -1,335 +1,238 @@
 """Lab 04: what does a loop of read and write cost, and is it the copies or the calls?
 
-The loop is the broker's own: `read_then_send` with chunks of 4 KiB is the article's example. The
-same copies in larger chunks take the calls away, `sendfile` takes the copies away as well; what
-each step saves is what it was worth. Disk traffic and switches are counted beside it.
+Who moves a byte is in `moves`, what it costs in `loop_price`; here are the mode switches, the
+widget, the learner's own loop in a broker, and all that the lab concludes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Sequence
+import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.instruments.block_io import process_block_io
-from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.lessons.lab04.traditional_path_exercises import EXERCISES, two_prices
-from zerocopy_lab.measuring.broker_contest import GIB, broker_contestant, per_gib
-from zerocopy_lab.measuring.calibration import Calibration
+from zerocopy_lab.instruments.system_calls import count_system_calls
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab04 import moves as hops
+from zerocopy_lab.lessons.lab04.loop_price import (
+    ARTICLES_CHUNK_BYTES,
+    CHUNKS,
+    LARGE_CHUNK_BYTES,
+    LARGE_DIRECT,
+    LARGE_LOOP,
+    SMALL_LOOP,
+    WAYS,
+    Sweep,
+    cost_finding,
+    cost_of,
+    run,
+)
+from zerocopy_lab.lessons.lab04.moves import TOPIC, Moves
+from zerocopy_lab.lessons.lab04.traditional_path_exercises import EXERCISES, four_ways, two_prices
+from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.measuring.experiment import Outcome, run_experiment
-from zerocopy_lab.measuring.fetching import drop_responses, evict_log, frames_over, segments_of
-from zerocopy_lab.measuring.recorded import recorded, recorded_words
-from zerocopy_lab.pictures.chunk_cost import Benchmark, ChunkCost, cost_by_chunk
-from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
-from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
+from zerocopy_lab.measuring.receivers import RunningReceiver
+from zerocopy_lab.measuring.sending_loops import GIB, LOOPS, loop_contestant
+from zerocopy_lab.pictures.loop_cost import LoopCost, cost_of_loops
+from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.flight_events import Traffic
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import RunningBroker, importable_here
 
-__all__ = ["EXERCISES", "Path", "two_prices"]
+__all__ = ["EXERCISES", "TOPIC", "flight_events", "four_ways", "two_prices"]
 
-TOPIC = "flights"
-DIRECT = "sendfile"
-ARTICLES_CHUNK_BYTES = 4096
-CHUNKS = {byte_count(size): size for size in (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20)}
-SMALL, LARGE = "4 KiB", "1 MiB"
-SAME_CHUNK = "sendfile, 4 KiB"
-READS_AS = "04 device reads"
-"""What the reference run calls them."""
+YOURS = "loop"
+"""The learner's, by the name of its part."""
 
-WORTH_QUESTION = (
-    "A loop reads 4 KiB and sends 4 KiB. It costs more than sendfile. How much of the difference "
-    "is still there with chunks of 1 MiB, the copies being the same?"
-)
-WORTH_CHOICES = ("nearly all of it: it is the copies", "about half", "little: it was the calls")
-
-SWITCH_QUESTION = (
-    "While sending the same bytes, which broker is switched by the scheduler more often?"
-)
-SWITCH_CHOICES = ("the loop of 4 KiB", "sendfile", "no clear difference")
+_CALLS = ("preadv", "preadv2", "sendto", "sendfile")
+_CALLS_OVER_BYTES = 4 << 20
+_ONE_PASS = "from zerocopy_lab.lessons.lab04 import traditional_path as t; t.one_pass({!r}, {!r})"
 
 
-# -- what comes from the disk ----------------------------------------------------------------------
+# -- mode switches ---------------------------------------------------------------------------------
 
 
-class DeviceReads(NamedTuple):
-    """Bytes of the log, and how many of them the broker's process had read from the device."""
+class Switches(NamedTuple):
+    """System calls for each GiB as the loop itself counts them, by way; and by the kernel's count,
+    where that can be had.
+    """
 
-    log_bytes: int
-    warm_bytes: int
-    cold_bytes: int
-
-
-def device_reads(data_dir: Path) -> DeviceReads | str:
-    """Fetches everything with the loop, from memory and evicted; or why that cannot be counted."""
-    with (
-        RunningBroker(data_dir, transfer="read_then_send") as broker,
-        Wire(broker.host, broker.port) as wire,
-    ):
-        frames = frames_over(wire, TOPIC, 1 << 20)
-
-        def reads_of_one_pass() -> int:
-            before = process_block_io(broker.pid).read_bytes
-            drop_responses(wire.sock, frames, total_bytes=log_bytes)
-            return process_block_io(broker.pid).read_bytes - before
-
-        log_bytes = sum(path.stat().st_size for path in segments_of(data_dir, TOPIC))
-        try:
-            warm_bytes = reads_of_one_pass()
-            evict_log(data_dir, TOPIC)
-            return DeviceReads(log_bytes, warm_bytes, reads_of_one_pass())
-        except (NotEvicted, Unavailable) as reason:
-            return str(reason)
+    counted: dict[str, float]
+    by_the_kernel: dict[str, float] | Unmeasured
 
 
-def ledger_picture(reads: DeviceReads | str) -> Picture:
-    """Who moves a byte: the loop with the file on disk and in memory, and sendfile."""
-    disk = Hop("disk", "page cache", "DMA", "CITED" if isinstance(reads, str) else "COUNTED")
-    loop = (
-        Hop("page cache", "buffer", "CPU", "PROVED"),
-        Hop("buffer", "socket", "CPU", "PROVED"),
+def switches(counted: dict[str, float]) -> Switches:
+    """What the bare loops counted, held against the kernel's own count of two of them."""
+    try:
+        kernel: dict[str, float] | Unmeasured = {
+            way: _calls_of(way) for way in (SMALL_LOOP, LARGE_DIRECT)
+        }
+    except Unavailable as reason:
+        kernel = Unmeasured(str(reason))
+    return Switches(counted, kernel)
+
+
+def _calls_of(way: str) -> float:
+    loop, chunk_bytes = WAYS[way]
+    command = [sys.executable, "-c", _ONE_PASS.format(loop, chunk_bytes)]
+    calls = count_system_calls(command, _CALLS, env=importable_here({}))
+    return sum(calls.of(name) for name in _CALLS) * GIB / _CALLS_OVER_BYTES
+
+
+def switch_finding(counts: Switches, measured: Sweep) -> Finding:
+    """Z1: "switches context again and again", as the article means it."""
+    loop, direct = counts.counted[SMALL_LOOP], counts.counted[LARGE_DIRECT]
+    slept, ousted = (
+        [_per_gib(measured, way, kind) for way in (SMALL_LOOP, LARGE_DIRECT)]
+        for kind in ("voluntary_switches", "involuntary_switches")
     )
-    card = Hop("socket", "card", "DMA", "CITED")
-    reference = Hop("page cache", "socket", "nobody", "PROVED")
-    paths = [
-        BytePath("read and write, file on the disk", (disk, *loop, card)),
-        BytePath("read and write, file in memory", (*loop, card)),
-        BytePath("sendfile, file in memory", (reference, card)),
-    ]
-    stations = ["disk", "page cache", "buffer", "socket", "card"]
-    return copy_ledger(paths, stations=stations, origin=Origin("COUNTED"))
+    if isinstance(counts.by_the_kernel, Unmeasured):
+        agrees, told = True, f"The kernel's own count is missing: {counts.by_the_kernel}"
+    else:
+        seen = counts.by_the_kernel
+        agrees = all(
+            abs(seen[way] / n - 1) < 0.05 for way, n in counts.counted.items() if way in seen
+        )
+        told = f"The kernel counted {seen[SMALL_LOOP]:,.0f} and {seen[LARGE_DIRECT]:,.0f}."
+    more = loop > 10 * direct
+    verdict = Verdict.INCONCLUSIVE
+    if agrees:
+        verdict = Verdict.SUPPORTED if more else Verdict.CONTRADICTED
+    return finding(
+        "Z1",
+        verdict,
+        Evidence.COUNTED,
+        f"For a GiB the loop of 4 KiB enters the kernel and returns {loop:,.0f} times, sendfile "
+        f"with 1 MiB {direct:,.0f} times: these are mode switches, and the article means them. "
+        f"{told} The scheduler, which gives the processor to somebody else, switched the loop "
+        f"{slept[0].text()} times because it waited and {ousted[0].text()} times to let others "
+        f"run; sendfile {slept[1].text()} and {ousted[1].text()} times.",
+        Quantity("system calls, loop of 4 KiB", loop, "per GiB"),
+        Quantity("system calls, sendfile with 1 MiB", direct, "per GiB"),
+        Quantity("scheduler switches to wait, loop of 4 KiB", slept[0], "per GiB"),
+        Quantity("scheduler switches to wait, sendfile with 1 MiB", slept[1], "per GiB"),
+        part="it switches context again and again",
+        about=KERNEL_HERE,
+    )
 
 
-def ledger_words(reads: DeviceReads | str) -> str:
-    """The conclusion under that picture."""
-    two = "Of the four moves only two are the processor's."
-    if isinstance(reads, str):
-        told = recorded_words(_reads_in_words(DeviceReads(**recorded(READS_AS))))
-        return f"{two} How much came from the disk could not be counted here: {reads} {told}"
-    return f"{two} {_reads_in_words(reads)}"
+def _per_gib(measured: Sweep, way: str, figure: str) -> Spread:
+    counts, gib = measured.outcome.values(way, figure), measured.outcome.values(way, "gib")
+    return spread(count / moved for count, moved in zip(counts, gib, strict=True))
 
 
-def _reads_in_words(reads: DeviceReads) -> str:
+def one_pass(loop: str, chunk_bytes: int) -> None:
+    """A loop over a small file, in a process whose calls are counted."""
+    with RunningReceiver("dropping") as receiver, tempfile.TemporaryFile() as file:
+        file.write(bytes(_CALLS_OVER_BYTES))
+        file.flush()
+        LOOPS[loop](receiver.sock, file.fileno(), _CALLS_OVER_BYTES, chunk_bytes)
+        receiver.finish()
+
+
+# -- try it ----------------------------------------------------------------------------------------
+
+
+def one_chunk_picture(path: Path, lab: Lab, measured: Sweep, chunk: str) -> Picture:
+    """Loop and sendfile with one chunk size, measured now."""
+    return cost_of_loops(
+        list(_costs_with(path, lab, measured, chunk)),
+        origin=Origin("TIMED", measured.outcome.host.text()),
+    )
+
+
+def one_chunk_words(path: Path, lab: Lab, measured: Sweep, chunk: str) -> str:
+    """What that picture shows."""
+    loop, direct = _costs_with(path, lab, measured, chunk)
+    left, least = (cost.measured.median - cost.parts[0][1] for cost in (loop, direct))
     return (
-        "With the file in memory the disk's move is not made at all: of "
-        f"{byte_count(reads.log_bytes)} the broker had {byte_count(reads.warm_bytes)} read from "
-        f"the device, after an eviction {byte_count(reads.cold_bytes)}."
+        f"Chunks of {chunk}: {2 * GIB // CHUNKS[chunk]:,} calls per GiB. The loop took "
+        f"{loop.measured.text('s/GiB')}, sendfile {direct.measured.text('s/GiB')}; without the "
+        f"turns {left:.2f} and {least:.2f} s."
     )
 
 
-# -- copies or calls -------------------------------------------------------------------------------
+def _costs_with(path: Path, lab: Lab, measured: Sweep, chunk: str) -> tuple[LoopCost, LoopCost]:
+    outcome = _measured_now(path, lab, chunk)
+    loop, direct = outcome.contestants
+    return cost_of(measured, loop, outcome), cost_of(measured, direct, outcome)
 
 
-def sweep(data_dir: Path, lab: Lab, chunks: Sequence[str] | None = None) -> Outcome:
-    """The loop's broker CPU by chunk size, beside sendfile's, in turns."""
-    names = chunks or ([SMALL, LARGE] if lab.fast else list(CHUNKS))
-    total_bytes = (64 << 20) if lab.fast else (256 << 20)
-    contestant = functools.partial(broker_contestant, total_bytes=total_bytes)
-    contestants = [
-        contestant(name, data_dir, TOPIC, transfer="read_then_send", chunk_bytes=CHUNKS[name])
-        for name in names
-    ]
-    return run_experiment(
-        "chunk sizes of the loop",
+@functools.cache
+def _measured_now(path: Path, lab: Lab, chunk: str) -> Outcome:
+    return run(
         [
-            *contestants,
-            contestant(
-                SAME_CHUNK, data_dir, TOPIC, transfer=DIRECT, chunk_bytes=ARTICLES_CHUNK_BYTES
-            ),
-            contestant(DIRECT, data_dir, TOPIC, transfer=DIRECT),
+            loop_contestant(f"{name}, {chunk}", loop, CHUNKS[chunk], path)
+            for name, loop in (("loop", "read_and_send"), ("sendfile", "only_sendfile"))
+        ],
+        lab,
+    )
+
+
+# -- the learner's own -----------------------------------------------------------------------------
+
+
+def show_yours(scratch: Path, lab: Lab) -> None:
+    """The kept loop in a broker: the alias test on its answer, and its price beside ours."""
+    if YOURS not in kept_in(lab.parts_dir):
+        box("plain", "Your loop", ["None is kept yet: pass 04.1, then run this again."])
+        return
+    data_dir = scratch / "yours"
+    with RunningBroker(data_dir, parts=lab.parts_dir, transfer=YOURS) as broker:
+        flight_events.load(broker.bootstrap, TOPIC, fast=lab.fast)
+        answer = hops.alias_of_an_answer(broker)
+    outcome = run_experiment(
+        "fetching through the broker, with your loop",
+        [
+            broker_contestant(
+                name,
+                data_dir,
+                TOPIC,
+                transfer=transfer,
+                chunk_bytes=chunk_bytes,
+                total_bytes=(64 << 20) if lab.fast else (256 << 20),
+                parts=lab.parts_dir if transfer == YOURS else None,
+            )
+            for name, transfer, chunk_bytes in (
+                ("your loop, 4 KiB", YOURS, ARTICLES_CHUNK_BYTES),
+                ("your loop, 1 MiB", YOURS, LARGE_CHUNK_BYTES),
+                ("the broker's loop, 4 KiB", "read_then_send", ARTICLES_CHUNK_BYTES),
+                ("sendfile", "sendfile", None),
+            )
         ],
         repeats=3 if lab.fast else 7,
         warm_ups=0,
         seed=lab.seed,
     )
-
-
-def chunk_picture(outcome: Outcome, prices: Calibration) -> Picture:
-    """The loop's cost by its chunk size, and what calls and copies explain of it."""
-    costs = [
-        ChunkCost(
-            CHUNKS[name],
-            spread(per_gib(outcome, name, "broker_cpu_s")),
-            calls_s_per_gib=2 * GIB / CHUNKS[name] * prices.system_call_ns.median / 1e9,
-            copies_s_per_gib=_two_copies_s_per_gib(prices),
-        )
+    told = [
+        f"{name}: {spread(per_gib(outcome, name, 'broker_cpu_s')).text('s/GiB')}"
         for name in outcome.contestants
-        if name in CHUNKS
     ]
-    beside = Benchmark(DIRECT, spread(per_gib(outcome, DIRECT, "broker_cpu_s")))
-    return cost_by_chunk(costs, origin=Origin("TIMED", outcome.host.text()), beside=beside)
-
-
-def _two_copies_s_per_gib(prices: Calibration) -> float:
-    """One from the page cache, which is main memory, and one from the buffer just filled."""
-    kibs = GIB / 1024
-    return kibs * (prices.far_ns_per_kib.median + prices.near_ns_per_kib.median) / 1e9
-
-
-def share_of_calls(outcome: Outcome) -> Spread:
-    """Of what the 4 KiB loop costs more than sendfile: the share that larger chunks save, with the
-    same copies. Round by round.
-    """
-    return _share_saved(outcome, LARGE)
-
-
-def share_of_copies(outcome: Outcome) -> Spread:
-    """The share that is saved by not copying, with the same chunks. At most that much is copying:
-    sendfile also makes one call per chunk less.
-    """
-    return _share_saved(outcome, SAME_CHUNK)
-
-
-def _share_saved(outcome: Outcome, name: str) -> Spread:
-    loop, other, direct = (per_gib(outcome, n, "broker_cpu_s") for n in (SMALL, name, DIRECT))
-    rounds = zip(loop, other, direct, strict=True)
-    return spread((a - b) / (a - c) if a > c else 0.0 for a, b, c in rounds)
-
-
-def worth_answer(share: Spread) -> str:
-    """What was measured, as one of WORTH_CHOICES."""
-    return WORTH_CHOICES[sum(share.median >= limit for limit in (1 / 3, 2 / 3))]
-
-
-def chunk_words(outcome: Outcome) -> str:
-    """The conclusion under that picture."""
-    share, copies = share_of_calls(outcome), share_of_copies(outcome)
-    small, large, direct = (
-        spread(per_gib(outcome, name, "broker_cpu_s")).median for name in (SMALL, LARGE, DIRECT)
+    box(
+        "plain",
+        "Your loop in a broker, whose own Python comes on top",
+        [f"The alias test: {hops.in_words(answer)}.", *told],
     )
-    return (
-        f"The loop takes {small:.2f} s of broker CPU per GiB with chunks of 4 KiB, {large:.2f} s "
-        f"with 1 MiB and the same copies; sendfile takes {direct:.2f} s. So {share.median:.0%} "
-        f"({share.low:.0%} to {share.high:.0%}, n = {share.n}) of what the small loop loses comes "
-        f"back with larger chunks. Not copying, with chunks of 4 KiB, brings back at most "
-        f"{copies.median:.0%} ({copies.low:.0%} to {copies.high:.0%})."
-    )
-
-
-def one_chunk_picture(
-    data_dir: Path, lab: Lab, prices: Calibration, known: Outcome, chunk: str
-) -> Picture:
-    """The loop with one chunk size: from what was measured, else measured now."""
-    outcome = known if chunk in known.contestants else _measured_now(data_dir, lab, chunk)
-    both = {name: outcome.contestants[name] for name in (chunk, DIRECT)}
-    return chunk_picture(dataclasses.replace(outcome, contestants=both), prices)
-
-
-def one_chunk_words(data_dir: Path, lab: Lab, known: Outcome, chunk: str) -> str:
-    """What that picture shows."""
-    outcome = known if chunk in known.contestants else _measured_now(data_dir, lab, chunk)
-    loop, direct = (spread(per_gib(outcome, n, "broker_cpu_s")) for n in (chunk, DIRECT))
-    return (
-        f"Chunks of {chunk}: {2 * GIB // CHUNKS[chunk]:,} calls per GiB, {loop.text('s')} of "
-        f"broker CPU; sendfile {direct.text('s')}."
-    )
-
-
-@functools.cache
-def _measured_now(data_dir: Path, lab: Lab, chunk: str) -> Outcome:
-    return sweep(data_dir, lab, [chunk])
 
 
 # -- conclude --------------------------------------------------------------------------------------
 
 
-def switches(outcome: Outcome) -> tuple[Spread, Spread]:
-    """Scheduler switches of the broker per GiB: with the 4 KiB loop, and with sendfile."""
-    loop, direct = (per_gib(outcome, name, "broker_switches") for name in (SMALL, DIRECT))
-    return spread(loop), spread(direct)
-
-
-def switch_answer(outcome: Outcome) -> str:
-    """What was counted, as one of SWITCH_CHOICES."""
-    loop, direct = switches(outcome)
-    if loop.low > direct.high:
-        return SWITCH_CHOICES[0]
-    return SWITCH_CHOICES[1] if direct.low > loop.high else SWITCH_CHOICES[2]
-
-
-def findings(reads: DeviceReads | str, outcome: Outcome) -> list[Finding]:
+def findings(moves: Moves, measured: Sweep, counts: Switches) -> list[Finding]:
     """Z1 in its parts."""
-    return [_moves_finding(reads), _cost_finding(outcome), _switches_finding(outcome)]
+    return [*hops.findings(moves), cost_finding(measured), switch_finding(counts, measured)]
 
 
-def _moves_finding(reads: DeviceReads | str) -> Finding:
-    part = "every byte is moved four times"
-    if isinstance(reads, str):
-        return finding("Z1", Verdict.NOT_TESTABLE, Evidence.COUNTED, ledger_words(reads), part=part)
-    skipped = reads.warm_bytes < reads.log_bytes / 100 and reads.cold_bytes > reads.log_bytes / 2
-    verdict = Verdict.CONTRADICTED if skipped else Verdict.INCONCLUSIVE
-    return finding(
-        "Z1",
-        verdict,
-        Evidence.COUNTED,
-        ledger_words(reads),
-        Quantity("bytes of the log", reads.log_bytes, "bytes"),
-        Quantity("read from the device, file in memory", reads.warm_bytes, "bytes"),
-        Quantity("read from the device, file evicted", reads.cold_bytes, "bytes"),
-        part=part,
-    )
-
-
-def _cost_finding(outcome: Outcome) -> Finding:
-    copies = share_of_copies(outcome)
-    verdict = Verdict.INCONCLUSIVE
-    if copies.high < 0.5:
-        verdict = Verdict.CONTRADICTED
-    elif copies.low > 0.5:
-        verdict = Verdict.SUPPORTED
-    return finding(
-        "Z1",
-        verdict,
-        Evidence.TIMED,
-        f"{chunk_words(outcome)} (Each chunk also costs this broker some Python. A broker in C "
-        "loses less to small chunks, and the same to copies.)",
-        *[
-            Quantity(f"broker CPU, {n}", spread(per_gib(outcome, n, "broker_cpu_s")), "s/GiB")
-            for n in outcome.contestants
-        ],
-        Quantity("share of the loss that larger chunks bring back", share_of_calls(outcome)),
-        Quantity("share of the loss that not copying brings back", copies),
-        part="what the loop loses, it loses to copies",
-    )
-
-
-def _switches_finding(outcome: Outcome) -> Finding:
-    loop, direct = switches(outcome)
-    verdict = {
-        SWITCH_CHOICES[0]: Verdict.SUPPORTED,
-        SWITCH_CHOICES[1]: Verdict.CONTRADICTED,
-        SWITCH_CHOICES[2]: Verdict.INCONCLUSIVE,
-    }[switch_answer(outcome)]
-    words = (
-        f"The scheduler switched the broker {loop.text('times')} per GiB with the loop and "
-        f"{direct.text('times')} with sendfile. What a loop has many of are system calls "
-        f"({2 * GIB // ARTICLES_CHUNK_BYTES:,} per GiB): each enters the kernel and returns, but "
-        "only a switch hands the processor to somebody else."
-    )
-    return finding(
-        "Z1",
-        verdict,
-        Evidence.COUNTED,
-        words,
-        Quantity("switches, loop of 4 KiB", loop, "per GiB"),
-        Quantity("switches, sendfile", direct, "per GiB"),
-        part="it switches context again and again",
-    )
-
-
-def invariants(sent: Traffic, received: Traffic, outcome: Outcome) -> dict[str, bool]:
+def invariants(sent: Traffic, received: Traffic, counts: Switches) -> dict[str, bool]:
     """What has to hold whatever the machine."""
-    came = [outcome.values(name, "dropped_bytes") for name in outcome.contestants]
     return {
         "what came back is what was sent, byte for byte": sent == received,
-        "every contestant sent the same number of bytes in every round": len(
-            {count for counts in came for count in counts}
-        )
-        == 1,
+        "larger chunks need fewer calls": counts.counted[LARGE_LOOP] < counts.counted[SMALL_LOOP],
     }

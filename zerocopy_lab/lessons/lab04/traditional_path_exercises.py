@@ -1,24 +1,11 @@
-"""The exercises of lab 04: what the processor moves, where calls and copies meet, what vanishes."""
+"""The exercises of lab 04: the loop itself, where calls and copies meet, and two bounds."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
 from zerocopy_lab.classroom.lab import Lab
-
-
-def _grade_copied(answer: Any, lab: Lab) -> Grade:
-    if answer == 2:
-        return passed("Out of the page cache, and into the socket. The rest is DMA, or not at all.")
-    hints = {
-        4: "Four moves, but who makes them? Two of them need no processor.",
-        3: "With the file in memory three moves are left. Does the processor make all three?",
-        0: "That would be sendfile. A loop has a buffer: how do bytes get in and out of it?",
-    }
-    return failed(
-        hints.get(answer, "Follow one byte: page cache, buffer, socket. Count the arrows.")
-    )
 
 
 class TwoPrices(NamedTuple):
@@ -48,29 +35,102 @@ def _grade_meeting_point(answer: Any, lab: Lab) -> Grade:
     return failed("Per chunk: 2 calls, 2 copies of the chunk. At which size is that the same time?")
 
 
-MOVES = ("disk to page cache", "page cache to buffer", "buffer to socket", "socket to card")
-_GONE = {MOVES[1], MOVES[2]}
+class FourWays(NamedTuple):
+    """CPU of a learner's own broker for exercise 04.3, in ms per GiB; nothing of it is Python."""
+
+    small_loop: int
+    large_loop: int
+    small_sendfile: int
+    large_sendfile: int
 
 
-def _grade_gone(answer: Any, lab: Lab) -> Grade:
-    chosen = set(answer)
-    if unknown := chosen - set(MOVES):
-        return failed(f"{sorted(map(str, unknown))} is none of {', '.join(MOVES)}.")
-    if chosen == _GONE:
-        return passed("sendfile has no buffer, so there is nothing to copy into or out of.")
-    if MOVES[0] in chosen:
-        return failed("sendfile too needs the page in memory. Who spares it the disk?")
-    if MOVES[3] in chosen:
-        return failed("The bytes still have to leave the machine.")
-    return failed(
-        "The loop has a buffer of its own, sendfile has none. Which moves does that spare?"
+def four_ways(lab: Lab) -> FourWays:
+    """Drawn from the seed: neither change is worth nothing, and no two ways cost the same."""
+    draw = lab.random("four ways")
+    large_sendfile = draw.randrange(100, 200)
+    large_loop = large_sendfile + draw.randrange(60, 200)
+    small_sendfile = large_sendfile + draw.randrange(210, 400)
+    small_loop = max(large_loop, small_sendfile) + draw.randrange(150, 300)
+    return FourWays(small_loop, large_loop, small_sendfile, large_sendfile)
+
+
+def bounds(ways: FourWays) -> tuple[float, float]:
+    """The share of copies: with large chunks, and with small ones."""
+    lost = ways.small_loop - ways.large_sendfile
+    return (
+        (ways.large_loop - ways.large_sendfile) / lost,
+        (ways.small_loop - ways.small_sendfile) / lost,
     )
 
 
+_NEAR = 0.006
+"""Two decimals are enough."""
+
+
+def _grade_bounds(answer: Any, lab: Lab) -> Grade:
+    ways = four_ways(lab)
+    right = sorted(bounds(ways))
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return failed("Answer with two shares, the smaller first: (0.25, 0.5), for example.")
+    if not all(type(share) in (int, float) for share in answer):
+        return failed("Both shares are numbers from 0 to 1.")
+    given = list(answer)
+    if _near(given, right):
+        return passed(
+            "Between these two lies what copies are worth. One of them alone proves nothing."
+        )
+    if _near(sorted(given), right):
+        return failed("These are the two; put the smaller one first.")
+    if _near([each / 100 for each in given], right):
+        return failed("That is in percent. Shares are from 0 to 1.")
+    if _near(sorted(given), sorted(1 - each for each in right)):
+        return failed("That is what larger chunks bring back. What is asked is not copying.")
+    lost = ways.small_loop - ways.large_sendfile
+    if _near(sorted(each / lost for each in given), right):
+        return failed("These are milliseconds. Of the whole difference, which share is that?")
+    return failed(
+        "Twice you can stop copying and change nothing else: once with small chunks, once with "
+        "large ones. What does each save, of the whole difference?"
+    )
+
+
+def _near(given: list[float], right: list[float]) -> bool:
+    return all(abs(a - b) <= _NEAR for a, b in zip(given, right, strict=True))
+
+
 EXERCISES = (
-    Exercise("04.1", "How many GB does the processor copy for a file of 1 GB?", _grade_copied),
-    Exercise(
-        "04.2", "At which chunk size do calls and copies cost the same?", _grade_meeting_point
+    building(
+        "04.1",
+        "loop",
+        "Send a slice of a file through a buffer, a chunk in a turn.",
+        (
+            "A turn is two calls: one takes bytes out of the file, the other puts them into the "
+            "socket. Where in the file? And how many bytes at most?",
+            "From piece.position + sent_bytes. As many as a chunk has, but not more than are left: "
+            "piece.length - sent_bytes. The socket may take fewer: return what it took.",
+            "chunk = os.pread(piece.file.fd, count, position), then return sock.send(chunk). With "
+            "nothing left, return 0.",
+        ),
     ),
-    Exercise("04.3", "Which moves does sendfile spare?", _grade_gone),
+    Exercise(
+        "04.2",
+        "At which chunk size do calls and copies cost the same?",
+        _grade_meeting_point,
+        (
+            "What does one turn of the loop cost for its calls, and what for its copies?",
+            "A turn is 2 calls, and it copies the chunk twice. Which chunk makes both equal?",
+            "The twos cancel: call_ns / copy_ns_per_kib is the chunk in KiB. Times 1024.",
+        ),
+    ),
+    Exercise(
+        "04.3",
+        "At least and at most, which share of the loss is due to copies?",
+        _grade_bounds,
+        (
+            "The whole difference is small_loop - large_sendfile. In which two pairs of the four "
+            "are the chunks the same, and only the copies differ?",
+            "small_loop against small_sendfile, large_loop against large_sendfile: two savings.",
+            "Divide both by small_loop - large_sendfile; the smaller first.",
+        ),
+    ),
 )
