@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -23,7 +23,9 @@ LARGE_BYTES = 100_000  # of a frame that does not fit in a connection's small bu
 
 
 class HeldAnswers:
-    """Answers every frame with its length; never, when it says "wait"."""
+    """Answers every frame with its length; never, when it says "wait"; with so many bytes, when it
+    says "much".
+    """
 
     def __init__(self) -> None:
         self.waiting = threading.Semaphore(0)
@@ -32,6 +34,8 @@ class HeldAnswers:
         if bytes(frame) == b"wait":
             self.waiting.release()
             return Later(on_abandon=self.waiting.release)
+        if bytes(frame).startswith(b"much"):
+            return Now([b"x" * int(frame[4:])])
         return Now([struct.pack(">ii", 4, len(frame))])
 
 
@@ -263,3 +267,26 @@ def test_a_handshake_that_has_ended_is_no_request() -> None:
             client.sendall(frame(7))
             assert struct.unpack(">ii", client.recv(8))[1] == 7
         assert server.counters().connections_cut_off == {"request.arrival.max.ms": 1}
+
+
+def test_who_leaves_the_most_answers_unread_is_cut_off() -> None:
+    """Records wait in their file; other answers do so in memory."""
+    with serving(queued_max_response_bytes=20 << 20, connections_max_idle_ms=-1) as server:
+        few, most = connect(server), connect(server)
+        with few, most:
+            for client, much in ((few, b"much%d" % (12 << 20)), (most, b"much%d" % (24 << 20))):
+                client.sendall(struct.pack(">i", len(much)) + much)
+            with suppress(ConnectionResetError):
+                while server.counters().connections_cut_off != {"queued.max.response.bytes": 1}:
+                    most.recv(1, socket.MSG_PEEK)
+            assert received_bytes(most, 24 << 20) < 24 << 20
+            assert received_bytes(few, 12 << 20) == 12 << 20
+
+
+def received_bytes(client: socket.socket, most_bytes: int) -> int:
+    """How many came, until those or the end of the connection."""
+    received = 0
+    with suppress(ConnectionResetError):
+        while received < most_bytes and (chunk := client.recv(1 << 20)):
+            received += len(chunk)
+    return received

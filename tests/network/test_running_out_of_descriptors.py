@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from zerocopy_lab import transfer
 from zerocopy_lab.network.listener import Listener
 from zerocopy_lab.network.quotas import Limits
 from zerocopy_lab.network.reactor import Reactor
@@ -120,6 +121,8 @@ def test_there_are_no_more_connections_than_descriptors(
     assert Limits().within_descriptors(128).max_connections == 128
     assert "max.connections is 128 and not 10000" in caplog.text
     assert Limits(max_connections=100).within_descriptors(128).max_connections == 100
+    with_pipes = 1 + transfer.make("splice_through_pipe").descriptors
+    assert Limits().within_descriptors(128, with_pipes).max_connections == 42
     allow(100)
     assert Limits().within_descriptors(128).max_connections == 1
     allow(resource.RLIM_INFINITY)

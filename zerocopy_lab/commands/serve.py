@@ -240,7 +240,8 @@ def _network_settings(
         transfer=make_transfer,
         threads=arguments.network_threads,
         limits=given.limits.within_descriptors(
-            share_of_descriptors() + min(_SPARE_DESCRIPTORS, 2 * share_of_descriptors())
+            share_of_descriptors() + min(_SPARE_DESCRIPTORS, 2 * share_of_descriptors()),
+            each=1 + make_transfer().descriptors,
         ),
         more_listeners=tuple(
             _more_listener(protocol, host, port, arguments, given, make_transfer)

@@ -77,16 +77,14 @@ class Connection:
         self.outbox = Outbox(sock, transfer)
         self._later: Later | None = None
         self.cut_off: str | None = None  # the setting that ended it
-        self._was_active = True
-        self._active_at_s = self._part_since_s = 0.0
-        self._part_of_frame = -1
+        self.was_active = True  # since somebody looked (patience.py)
         self.state = State.READING
         shared.reactor.watch(sock, READ, self._on_ready)
 
     # Requests and answers
 
     def _on_ready(self, _events: int) -> None:
-        self._was_active = True
+        self.was_active = True
         if self.state is State.READING:
             self._proceed(self._receive)
         else:
@@ -192,23 +190,6 @@ class Connection:
         """Whether the client owes us the rest of something."""
         return self.state is State.READING and self.inbox.has_part_of_a_frame
 
-    def look_after(self, now_s: float) -> None:
-        """End the connection if it has been idle, or in the middle of a request, for too long."""
-        limits = self._shared.limits
-        if self._was_active or self._later is not None:
-            self._was_active, self._active_at_s = False, now_s
-        elif _is_over(now_s - self._active_at_s, limits.connections_max_idle_ms):
-            self.cut_off = "connections.max.idle.ms"
-            self.close(f"idle for {now_s - self._active_at_s:.0f} s ({self.cut_off})")
-            return
-        if not self.is_amid_a_request:
-            self._part_of_frame = -1
-        elif self._part_of_frame != self.inbox.frames:
-            self._part_of_frame, self._part_since_s = self.inbox.frames, now_s
-        elif _is_over(now_s - self._part_since_s, limits.request_arrival_max_ms):
-            self.cut_off = "request.arrival.max.ms"
-            self.close(f"a request did not arrive in time ({self.cut_off})")
-
     def close(self, reason: str | None = None) -> None:
         """End the connection; with a `reason`, say so in the log. Safe to call twice."""
         if self.state is State.CLOSED:
@@ -227,7 +208,3 @@ class Connection:
         self._transfer.close()
         self._sock.close()
         self._shared.on_close(self)
-
-
-def _is_over(passed_s: float, limit_ms: int) -> bool:
-    return limit_ms >= 0 and passed_s * 1000 > limit_ms

@@ -52,6 +52,11 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._pieces)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of what waits, that which is not in a file."""
+        return sum(len(piece) for piece in self._pieces if not isinstance(piece, FileSlice))
+
     def put(self, pieces: Pieces) -> None:
         """Line a response up."""
         self._pieces.extend(pieces)

@@ -8,11 +8,13 @@
 | socket.request.max.bytes | 100 MiB | the connection is closed before anything is received |
 | sasl.server.max.receive.size | 512 KiB | the same, for who has not authenticated yet |
 | queued.max.request.bytes | 256 MiB | large requests wait until others are handled |
+| queued.max.response.bytes (not Kafka's) | 256 MiB | those who leave the most unread are cut off |
 | request.arrival.max.ms (not Kafka's) | 1 min | a slow sender is cut off (TLS handshakes, too) |
 
 Kafka has no limit for some of these by default; a process that shall survive a hostile client needs
 one. There is one request and one response per connection at a time, so nothing queues up behind
-them. A response costs no memory: it waits in its file.
+them. Records cost no memory, they wait in their file; what other responses cost is looked at once a
+second.
 """
 
 from __future__ import annotations
@@ -36,15 +38,17 @@ class Limits:
     connections_max_idle_ms: int = 600_000
     socket_request_max_bytes: int = 104_857_600
     queued_max_request_bytes: int = 256 << 20
+    queued_max_response_bytes: int = 256 << 20
     request_arrival_max_ms: int = 60_000
     sasl_server_max_receive_size: int = 524_288
 
-    def within_descriptors(self, for_others: int) -> Limits:
+    def within_descriptors(self, for_others: int, each: int = 1) -> Limits:
         """The same with `max_connections` bounded by what this process may open (RLIMIT_NOFILE)
-        beside `for_others`: who may connect but not be given a descriptor takes the log's.
+        beside `for_others`, where a connection takes `each`: who may connect but not be given a
+        descriptor takes the log's.
         """
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = max(allowed - for_others, 1)
+        room = max((allowed - for_others) // each, 1)
         if allowed == resource.RLIM_INFINITY or self.max_connections <= room:
             return self
         _LOGGER.warning(

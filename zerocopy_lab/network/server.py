@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from zerocopy_lab.network.connection import Connection, Surroundings
 from zerocopy_lab.network.counters import NetworkCounters
 from zerocopy_lab.network.inbox import ReceiveBuffers, RequestMemory
 from zerocopy_lab.network.listener import Listener
+from zerocopy_lab.network.patience import Patience, drop_unread
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.reactor import Reactor
 from zerocopy_lab.network.tls import TlsConnection, accept_tls
@@ -82,11 +84,19 @@ class NetworkThread:
     """One reactor, the connections it serves and the receive buffers they share."""
 
     def __init__(
-        self, handler: FrameHandler, limits: Limits, memory: RequestMemory, quotas: ConnectionQuotas
+        self,
+        handler: FrameHandler,
+        limits: Limits,
+        memory: RequestMemory,
+        quotas: ConnectionQuotas,
+        threads: int = 1,
     ) -> None:
+        """`threads`: how many there are, who share `limits`."""
         self.reactor = Reactor()
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, Patience] = {}
         self._quotas = quotas
+        unread_bytes = limits.queued_max_response_bytes
+        self._most_unread_bytes = unread_bytes // threads if unread_bytes >= 0 else sys.maxsize
         self._shared = Surroundings(
             self.reactor, ReceiveBuffers(memory), handler, limits, self._forget
         )
@@ -95,19 +105,23 @@ class NetworkThread:
     def adopt(self, sock: socket.socket, client: Client, transfer: Transfer) -> None:
         """Serve this connection from now on. Runs in the reactor's thread."""
         kind = TlsConnection if isinstance(sock, ssl.SSLSocket) else Connection
-        self.connections.add(kind(sock, client, transfer, self._shared))
+        connection = kind(sock, client, transfer, self._shared)
+        self.connections[connection] = Patience(connection, self._shared.limits)
         self._of_the_past.connections_opened += 1
 
     def _forget(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        del self.connections[connection]
         self._quotas.release(connection.client.host)
         self._of_the_past.add(_counted(connection))
 
     def look_after_all(self) -> None:
-        """End the connections that take too long, from the reactor's thread."""
+        """End the connections that take too long, or leave too much unread. Runs in the reactor's
+        thread.
+        """
         now_s = time.monotonic()
-        for connection in list(self.connections):
-            connection.look_after(now_s)
+        for patience in list(self.connections.values()):
+            patience.look(now_s)
+        drop_unread(self.connections, self._most_unread_bytes)
 
     def counters(self) -> NetworkCounters:
         """All connections of this thread, past and present; from any thread, and then not to the
@@ -137,7 +151,7 @@ class NetworkServer:
         self._refused: Counter[str] = Counter()
         self._memory = RequestMemory(settings.limits.queued_max_request_bytes)
         self._threads = [
-            NetworkThread(handler, settings.limits, self._memory, self._quotas)
+            NetworkThread(handler, settings.limits, self._memory, self._quotas, settings.threads)
             for _ in range(settings.threads)
         ]
         self._turn = cycle(self._threads)

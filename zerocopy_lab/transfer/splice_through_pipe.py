@@ -29,6 +29,7 @@ class SpliceThroughPipe(Transfer):
     """splice(2) file to pipe, then splice(2) pipe to socket."""
 
     name = "splice_through_pipe"
+    descriptors = 2
     default_chunk_bytes = 1 << 20
 
     def __init__(self, chunk_bytes: int | None = None) -> None:

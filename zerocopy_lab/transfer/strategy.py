@@ -48,6 +48,9 @@ class Transfer(ABC):
     needs_tls: ClassVar[bool] = False
     """True: for `ssl.SSLSocket` alone; False: for plain sockets alone."""
 
+    descriptors: ClassVar[int] = 0
+    """The most that one object holds beside the socket and the file."""
+
     def __init__(self, chunk_bytes: int | None = None) -> None:
         """`chunk_bytes`: the most that one round of system calls moves; None: a default."""
         if chunk_bytes is not None and not 1 <= chunk_bytes <= MOST_BYTES_PER_CALL:

@@ -15,6 +15,7 @@ import pytest
 from tests.broker.caller import Caller
 from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.groups import offset_handlers
 from zerocopy_lab.broker.groups.store import OFFSETS_TOPIC, partition_of
 from zerocopy_lab.broker.settings import BrokerSettings, GroupSettings
 from zerocopy_lab.errors import CoordinatorNotAvailable
@@ -253,6 +254,26 @@ def test_topics_are_named_by_their_ids_since_version_10(broker: Broker) -> None:
     assert found == [(topic_id, 42), (stranger, -1)]
     assert [t.partitions[0].error_code for t in named.topics] == [0, 100]
     assert [t.topic_id for t in everything.topics] == [topic_id]
+
+
+def test_what_was_committed_is_not_told_a_thousand_times(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller(broker)
+    commit(caller, 42)
+    types = caller.types(ApiKey.offset_fetch, 9)
+    topic = types.OffsetFetchRequestTopics(name="t", partition_indexes=(0, 1) * 1000)
+    group = types.OffsetFetchRequestGroup(group_id="g", topics=(topic, topic))
+    (once,) = caller.call(ApiKey.offset_fetch, 9, groups=(group,)).groups
+    assert [part.partition_index for part in once.topics[0].partitions] == [0, 1]
+    assert len(once.topics) == 1
+    monkeypatch.setattr(offset_handlers, "MOST_TOLD", 2)
+    groups = tuple(
+        types.OffsetFetchRequestGroup(group_id="g", topics=None, member_id=f"{n}", member_epoch=-1)
+        for n in range(3)
+    )
+    told = caller.call(ApiKey.offset_fetch, 9, groups=groups).groups
+    assert [(one.error_code, len(one.topics)) for one in told] == [(0, 1), (0, 1), (42, 0)]
 
 
 def test_metadata_beyond_the_limit_is_refused(broker: Broker) -> None:

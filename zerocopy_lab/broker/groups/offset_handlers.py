@@ -13,7 +13,12 @@ from typing import Any
 from zerocopy_lab.broker.groups.offsets import CommittedOffsets, Refused, Where
 from zerocopy_lab.broker.groups.records import CommittedOffset
 from zerocopy_lab.broker.serving import ASIDE, answers
-from zerocopy_lab.errors import KafkaError, UnknownTopicId, UnknownTopicOrPartition
+from zerocopy_lab.errors import (
+    InvalidRequest,
+    KafkaError,
+    UnknownTopicId,
+    UnknownTopicOrPartition,
+)
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import Request
@@ -24,6 +29,10 @@ _FETCH_NAMES_TOPICS_BY_ID = 10
 
 #: What Kafka answers for a partition that the group has committed nothing for.
 _NOTHING = CommittedOffset(offset=-1, leader_epoch=-1, metadata="", commit_time_ms=-1)
+
+#: All that a group has can be asked for ten thousand times in one request, each time as another
+#: member. Beyond so many partitions in one answer, the groups that are left hear InvalidRequest.
+MOST_TOLD = 1 << 16
 
 #: Instead of a name, for an id that no topic has.
 _NO_NAME = ""
@@ -111,14 +120,19 @@ class GroupOffsetHandlers:
             topics = self._fetch(request, *of_topic)
             no_error = messages.error_code(0)
             return messages.make(types.OffsetFetchResponse, topics=topics, error_code=no_error)
-        once = dict.fromkeys(request.groups)
-        groups = tuple(self._fetch_group(types, group) for group in once)
-        return messages.make(types.OffsetFetchResponse, groups=groups)
+        groups, partitions = [], 0
+        for group in dict.fromkeys(request.groups):
+            told = self._fetch_group(types, group, partitions >= MOST_TOLD)
+            partitions += sum(len(topic.partitions) for topic in told.topics)
+            groups.append(told)
+        return messages.make(types.OffsetFetchResponse, groups=tuple(groups))
 
-    def _fetch_group(self, types: Any, group: Any) -> messages.Entity:
+    def _fetch_group(self, types: Any, group: Any, is_too_much: bool) -> messages.Entity:
         of_topic = types.OffsetFetchResponseTopics, types.OffsetFetchResponsePartitions
         code, topics = 0, ()
         try:
+            if is_too_much:
+                raise InvalidRequest(f"more than {MOST_TOLD} partitions in one answer")
             topics = self._fetch(group, *of_topic)
         except KafkaError as refusal:
             code = refusal.code
@@ -137,21 +151,17 @@ class GroupOffsetHandlers:
         committed = self._offsets.committed(asked.group_id, *who)
         known = self._logs.topics()
         by_id = topic_type.__version__ >= _FETCH_NAMES_TOPICS_BY_ID
-        wanted: list[tuple[str, Any, Iterable[int]]]
+        # Each once, for what was committed may be a thousand times as long as the question.
+        wanted: dict[tuple[str, Any], dict[int, None]] = {}
         if asked.topics is not None:
-            wanted = [
-                (self._name(topic), getattr(topic, "topic_id", None), topic.partition_indexes)
-                for topic in asked.topics
-            ]
+            for topic in asked.topics:
+                called = self._name(topic), getattr(topic, "topic_id", None)
+                wanted.setdefault(called, {}).update(dict.fromkeys(topic.partition_indexes))
         else:
-            partitions: dict[str, list[int]] = {}
             for name, partition in sorted(committed):
-                partitions.setdefault(name, []).append(partition)
-            wanted = [
-                (name, known[name].topic_id if name in known else None, indexes)
-                for name, indexes in partitions.items()
-                if name in known or not by_id  # nobody could say which topic that was
-            ]
+                if name in known or not by_id:  # else nobody could say which topic that was
+                    called = name, known[name].topic_id if name in known else None
+                    wanted.setdefault(called, {})[partition] = None
         return tuple(
             messages.make(
                 topic_type,
@@ -167,7 +177,7 @@ class GroupOffsetHandlers:
                     for partition in indexes
                 ),
             )
-            for name, topic_id, indexes in wanted
+            for (name, topic_id), indexes in wanted.items()
         )
 
     @answers(ApiKey.offset_delete, 0, 0, "the same in all of them", large_bytes=ASIDE)
