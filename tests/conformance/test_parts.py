@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -13,14 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crc32c import crc32c
 
-from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention
+from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention, stamping
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.conformance.parts import PARTS, NoSuchPart, kept_in
 from zerocopy_lab.conformance.retention import SegmentFacts
-from zerocopy_lab.conformance.seats import PartFailed, PartRefused, _held_to_ours, take_seats
+from zerocopy_lab.conformance.seats import (
+    PartFailed,
+    PartRefused,
+    _held_to_ours,
+    _stamped_as_by_ours,
+    take_seats,
+)
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.upkeep.retention import judge
+from zerocopy_lab.records.batch import check_stored_batch
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker
 
@@ -65,6 +74,16 @@ def test_retention_oracle_and_the_brokers_own_rule_agree() -> None:
         by_the_broker = sum(verdict.deletable for verdict in verdicts)
         assert retention.by_trying(segments, *limits, now_ms) == by_the_broker
         assert retention.retention(segments, *limits, now_ms) == by_the_broker
+
+
+def test_stamping_oracle_and_mechanism_agree() -> None:
+    draw = random.Random(3)
+    for _ in range(CASES):
+        sent, offset, epoch = stamping.drawn_batch(draw), draw.randrange(1 << 63), draw.randrange(9)
+        stamped = bytearray(sent)
+        stamping.stamp(memoryview(stamped), offset, epoch)
+        assert stamped == stamping.put_together(sent, offset, epoch)
+        assert check_stored_batch(memoryview(stamped)).base_offset == offset
 
 
 def test_any_directory_with_the_fewest_is_right() -> None:
@@ -123,6 +142,28 @@ def sendfile_as_a_loop(sock: Any, piece: Any, sent_bytes: int, chunk_bytes: int)
     return os.sendfile(sock.fileno(), piece.file.fd, here, left_bytes) if left_bytes else 0
 
 
+def little_endian(batch: memoryview, base_offset: int, leader_epoch: int) -> None:
+    struct.pack_into("<q", batch, 0, base_offset)
+    struct.pack_into("<i", batch, 12, leader_epoch)
+
+
+def with_a_new_crc(batch: memoryview, base_offset: int, leader_epoch: int) -> None:
+    stamping.stamp(batch, base_offset, leader_epoch)
+    batch[17:21] = crc32c(batch).to_bytes(4, "big")
+
+
+def over_the_length(batch: memoryview, base_offset: int, leader_epoch: int) -> None:
+    struct.pack_into(">qi", batch, 0, base_offset, leader_epoch)
+
+
+def a_new_batch(batch: memoryview, base_offset: int, leader_epoch: int) -> bytes:
+    return stamping.put_together(bytes(batch), base_offset, leader_epoch)
+
+
+def forgets_the_epoch(batch: memoryview, base_offset: int, leader_epoch: int) -> None:
+    struct.pack_into(">q", batch, 0, base_offset)
+
+
 class AlwaysEqual(int):
     def __eq__(self, _: object) -> bool:
         return True
@@ -155,7 +196,7 @@ def eats_memory(*_: object) -> int:
     return len(bytearray(1 << 34))
 
 
-WRONG: list[tuple[str, Callable[..., int], str]] = [
+WRONG: list[tuple[str, Callable[..., object], str]] = [
     ("index_lookup", scans, "it scans"),
     ("index_lookup", one_too_far, "Asked for"),
     ("index_lookup", hard_coded, "Asked for"),
@@ -169,12 +210,17 @@ WRONG: list[tuple[str, Callable[..., int], str]] = [
     ("placement", eats_memory, "raised MemoryError"),
     ("transfer", copies_large_pieces, "but copied"),
     ("loop", sendfile_as_a_loop, "nobody copied"),
+    ("stamp", little_endian, "big-endian"),
+    ("stamp", with_a_new_crc, "which bytes does it cover"),
+    ("stamp", over_the_length, "is the producer's"),
+    ("stamp", a_new_batch, "Write into it"),
+    ("stamp", forgets_the_epoch, "byte 12 is 0xff"),
 ]
 
 
 @pytest.mark.parametrize(("name", "function", "hint"), WRONG)
 def test_a_wrong_part_is_told_what_is_wrong(
-    name: str, function: Callable[..., int], hint: str
+    name: str, function: Callable[..., object], hint: str
 ) -> None:
     found = examine(PARTS[name], lambda: function)
     assert found.passed is False
@@ -200,6 +246,13 @@ def test_an_endless_part_costs_its_limit_and_no_more() -> None:
 # -- in a broker -----------------------------------------------------------------------------------
 
 RIGHT = {
+    "stamp": """
+import struct
+
+def stamp(batch, base_offset, leader_epoch):
+    struct.pack_into(">q", batch, 0, base_offset)
+    struct.pack_into(">i", batch, 12, leader_epoch)
+""",
     "placement": """
 def placement(counts):
     return counts.index(min(counts))
@@ -248,7 +301,7 @@ def kept(directory: Path, **sources: str) -> Path:
 
 
 @pytest.mark.parametrize("transfer", [None, "loop"])
-def test_five_parts_together_carry_every_byte(tmp_path: Path, transfer: str | None) -> None:
+def test_all_parts_together_carry_every_byte(tmp_path: Path, transfer: str | None) -> None:
     parts = kept(tmp_path / "parts", **RIGHT)
     more = ["--data-dir", str(tmp_path / "second"), "--set", "segment.bytes=131072"]
     with RunningBroker(tmp_path / "data", parts=parts, transfer=transfer, options=more) as broker:
@@ -286,3 +339,12 @@ def test_a_seated_part_that_lies_or_raises_is_named_and_not_followed() -> None:
         _held_to_ours(part, lambda *_: 7, [], [], 3)
     with pytest.raises(PartFailed, match="part index_lookup raised ZeroDivisionError"):
         _held_to_ours(part, lambda *_: 1 // 0, [], [], 3)
+
+
+@pytest.mark.parametrize("wrong", [little_endian, over_the_length, lambda *_: 1 // 0])
+def test_a_batch_that_a_part_put_elsewhere_is_as_it_was(wrong: Callable[..., object]) -> None:
+    sent = stamping.drawn_batch(random.Random(4))
+    batch = bytearray(sent)
+    with pytest.raises(PartFailed, match="part stamp"):
+        _stamped_as_by_ours(wrong, memoryview(batch), 77, 3)
+    assert batch == sent

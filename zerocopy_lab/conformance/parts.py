@@ -14,7 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention, sending
+from zerocopy_lab.conformance import (
+    index_lookup,
+    log_dir_choice,
+    retention,
+    sending,
+    stamping,
+)
 from zerocopy_lab.conformance.part import Part, PartFunction
 
 PARTS: Mapping[str, Part] = {
@@ -25,6 +31,7 @@ PARTS: Mapping[str, Part] = {
         retention.PART,
         sending.LOOP,
         sending.TRANSFER,
+        stamping.PART,
     )
 }
 """In the order of the labs."""

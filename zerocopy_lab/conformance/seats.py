@@ -26,6 +26,7 @@ from zerocopy_lab.conformance.parts import PARTS, kept_in, load
 from zerocopy_lab.conformance.retention import SegmentFacts
 from zerocopy_lab.conformance.sending import loop_of, transfer_of
 from zerocopy_lab.errors import KafkaError
+from zerocopy_lab.log import partition_log
 from zerocopy_lab.log.indexes import seat_lookup
 from zerocopy_lab.log.startup.open_directories import seat_choice
 from zerocopy_lab.log.upkeep.retention import seat_rule
@@ -74,10 +75,16 @@ def _seat_rule(rule: PartFunction) -> None:
     seat_rule(partial(_kept_if_in_doubt, rule))
 
 
+def _seat_stamp(stamp: PartFunction) -> None:
+    # The name by which an append calls it: nothing is looked up where nothing is seated.
+    partition_log.assign_offsets = partial(_stamped_as_by_ours, stamp)  # type: ignore[attr-defined]
+
+
 _SEATS: dict[str, Callable[[PartFunction], None]] = {
     "index_lookup": _seat_lookup,
     "placement": _seat_choice,
     "retention": _seat_rule,
+    "stamp": _seat_stamp,
 }
 
 
@@ -129,6 +136,21 @@ def _least_of_all(choose: PartFunction, partition_counts: Sequence[int]) -> int:
     if partition_counts[answer] > min(partition_counts):
         raise _failure(f"part placement took {answer} of {list(partition_counts)}: not the least")
     return answer
+
+
+def _stamped_as_by_ours(
+    stamp: PartFunction, batch: memoryview, base_offset: int, leader_epoch: int
+) -> None:
+    """The part stamps, ours a copy: they must be alike. The batch is as it was after PartFailed."""
+    sent, right = bytes(batch), bytearray(batch)
+    PARTS["stamp"].ours(memoryview(right), base_offset, leader_epoch)
+    try:
+        _asked("stamp", stamp, batch, base_offset, leader_epoch)
+        if batch != right:
+            raise _failure(f"part stamp put a batch elsewhere than at offset {base_offset}")
+    except PartFailed:
+        batch[:] = sent
+        raise
 
 
 def _asked(name: str, decide: PartFunction, *arguments: object) -> object:
