@@ -149,9 +149,9 @@ def _hint(
             return "One that is not too old stays, and keeps everything behind it (no gaps)."
         return "By size only what is too much *as a whole* goes: more is kept, never less."
     goes = segments[answer]
+    if answer == len(segments) - 1:
+        return "The active segment may go too: the broker begins a new one first."
     if 0 <= limits[0] < _NOW_MS - goes.youngest_ms:
-        if answer == len(segments) - 1:
-            return "The active segment may go too: the broker begins a new one first."
         return "The next one is too old as well: its youngest record is past the limit."
     return "Without the next one at least the limit is still there: an exact fit is enough."
 
