@@ -203,7 +203,7 @@ def set_limit(log: FilledLog, bootstrap: str, *, retention_ms: int, retention_by
     limits = {"retention.ms": str(retention_ms), "retention.bytes": str(retention_bytes)}
     expected = expected_gone(before, log.now_ms, retention_ms, retention_bytes)
     alter_topic(bootstrap, TOPIC, limits)
-    _wait_for(log.live, before, expected)
+    _wait_for(bootstrap, log.live, before, expected)
     kept = sorted(_bases(log.live))
     ages_ms = _ages_ms(bootstrap, log.now_ms)
     start, end = _watermarks(bootstrap)
@@ -231,11 +231,21 @@ def expected_gone(
     return tuple(segment.base_offset for segment in segments[:count])
 
 
-def _wait_for(directory: Path, before: Sequence[SegmentInfo], expected: Sequence[int]) -> None:
-    """Until of these segments exactly the expected ones have gone, for at most 30 s."""
+def _wait_for(
+    bootstrap: str, directory: Path, before: Sequence[SegmentInfo], expected: Sequence[int]
+) -> None:
+    """Until of these segments exactly the expected ones have gone, or more than those and the log
+    begins where the files do; for at most 30 s.
+    """
     all_of_them = {segment.base_offset for segment in before}
     deadline = time.monotonic() + _SETTLE_S
-    while all_of_them - _bases(directory) != set(expected) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        there = _bases(directory)
+        gone = all_of_them - there
+        if gone == set(expected):
+            return
+        if gone > set(expected) and there and _watermarks(bootstrap)[0] == min(there):
+            return
         time.sleep(0.05)
 
 
@@ -322,7 +332,7 @@ def show_yours(log: FilledLog, lab: Lab) -> None:
         directory = shutil.copytree(log.copy, scratch.path / log.copy.name)
         settings = {"log.retention.ms": str(limit_ms)}
         with RunningBroker(scratch.path, parts=lab.parts_dir, settings=settings) as broker:
-            _wait_for(directory, before, expected)
+            _wait_for(broker.bootstrap, directory, before, expected)
             gone = {s.base_offset for s in before} - _bases(directory)
             complaint = "" if gone == set(expected) else broker.log_tail()
     told = f"With a limit of {RETENTION_DAYS} days {_segments(gone)} went, of {len(before)}."
