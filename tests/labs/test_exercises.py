@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import labs
-from zerocopy_lab.lessons.lab00 import start_here
+from zerocopy_lab.lessons.lab00 import start_here, start_here_exercises
 from zerocopy_lab.lessons.lab04 import traditional_path_exercises
 from zerocopy_lab.lessons.lab05 import zero_copy_exercises
 from zerocopy_lab.lessons.lab06 import page_cache_exercises
@@ -50,8 +51,27 @@ def no_last_chunk(lab: Lab) -> int:
 
 
 def other_verdict(lab: Lab) -> str:
-    first, second = start_here.two_results(lab)
-    return "inconclusive" if first.high < second.low else "cheaper"
+    right = start_here_exercises.right_verdict(start_here.seven_rounds(lab))
+    return {"cheaper": "inconclusive", "dearer": "inconclusive"}.get(right, "cheaper")
+
+
+def by_ranges(pairs: list[tuple[float, float]]) -> str:
+    first, second = zip(*pairs, strict=True)
+    if max(first) < min(second):
+        return "cheaper"
+    return "dearer" if min(first) > max(second) else "inconclusive"
+
+
+def by_medians(pairs: list[tuple[float, float]]) -> str:
+    first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return "cheaper" if first < second else "dearer"
+
+
+def whichever_side(pairs: list[tuple[float, float]]) -> str:
+    ratios = [first / second for first, second in pairs]
+    if all(ratio < 1 for ratio in ratios):
+        return "cheaper"
+    return "dearer" if all(ratio > 1 for ratio in ratios) else "inconclusive"
 
 
 def whole_gigabytes(lab: Lab) -> int:
@@ -108,8 +128,13 @@ WRONG = [
     ("00.1", no_write, "How does a chunk get out again?"),
     ("00.1", no_last_chunk, "Look at the last bytes"),
     ("00.1", lambda _: "many", "Count the chunks first"),
-    ("00.2", other_verdict, "do they share any value?"),
+    ("00.2", other_verdict, "round"),
     ("00.2", lambda _: "supported", "Answer with one of the words"),
+    ("00.3", lambda _: by_ranges, "divide round by round"),
+    ("00.3", lambda _: by_medians, "You answer"),
+    ("00.3", lambda _: whichever_side, "by how much?"),
+    ("00.3", lambda _: lambda pairs: "same", "It takes one of"),
+    ("00.3", lambda _: "cheaper", "The answer is a function"),
     ("04.1", lambda _: sends_all_at_once, "moved"),
     ("04.1", lambda _: no_copies, "nobody copied"),
     ("04.1", lambda _: 7, "The answer is a function"),

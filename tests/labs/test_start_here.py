@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from tests.labs.outcomes import outcome_of
+from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.lessons.lab00 import start_here as lesson
+from zerocopy_lab.lessons.lab00 import start_here_exercises as exercises
+from zerocopy_lab.measuring import comparison
 from zerocopy_lab.measuring.calibration import AGAIN, ASK, CALL, FAR, NEAR, Calibration, prices
 
 CALLS, COPIED_BYTES = 1_000_000, 1 << 30
@@ -27,7 +33,8 @@ def calibration() -> Calibration:
 def test_the_prices_are_what_the_loops_differ_by(calibration: Calibration) -> None:
     assert calibration.system_call_ns.median == pytest.approx(200)
     assert calibration.near_ns_per_kib.median == pytest.approx(19.07, abs=0.01)
-    assert lesson.bracket(calibration.bytes_per_call.median) == "1 to 16 KiB"
+    assert calibration.turn_ns.median == pytest.approx(50)
+    assert lesson.bracket(calibration.bytes_per_call.median) == 3
     assert "One system call takes 200 ns" in lesson.costs_words(calibration)
 
 
@@ -48,3 +55,46 @@ def test_a_loop_costs_its_calls_and_its_copies(
 ) -> None:
     cost = lesson.loop_seconds_per_gib(calibration, chunk_bytes=4096, calls=calls, copies=copies)
     assert cost.median == pytest.approx(seconds, abs=0.001)
+
+
+# -- the exercises ---------------------------------------------------------------------------------
+
+
+def judge(pairs: Sequence[tuple[float, float]]) -> str:
+    """The rule for seven rounds as the notebook words it, without the package's statistics."""
+    ratios = sorted(first / second for first, second in pairs)
+    if ratios[-1] < 1 and ratios[3] <= 1 / 1.05:
+        return "cheaper"
+    return "dearer" if ratios[0] > 1 and ratios[3] >= 1.05 else "inconclusive"
+
+
+def test_no_right_judge_fails() -> None:
+    draw = random.Random(11)
+    verdicts = []
+    for _ in range(10_000):
+        pairs = exercises.rounds_of(draw)
+        verdicts.append(judge(pairs))
+        assert verdicts[-1] == exercises.right_verdict(pairs), pairs
+    assert min(verdicts.count(word) for word in exercises.WORDS) > 1000
+
+
+def test_the_learners_own_rounds_overlap_and_every_verdict_occurs(
+    lab_of: Callable[[str, int], Lab],
+) -> None:
+    verdicts = set()
+    for seed in range(40):
+        pairs = exercises.seven_rounds(lab_of("00", seed))
+        first, second = zip(*pairs, strict=True)
+        assert min(first) <= max(second)
+        assert min(second) <= max(first)
+        verdicts.add(exercises.right_verdict(pairs))
+    assert verdicts == set(exercises.WORDS)
+
+
+@pytest.mark.parametrize("p", [1 / 64, 1 / 49, 0.3, 1.0])
+def test_how_often_chance_would_do_it_is_never_rounded_towards_certainty(p: float) -> None:
+    words = comparison._how_often(p)
+    if p == 1.0:
+        assert words == "in every experiment"
+    else:
+        assert words == f"once in {int(1 / p + 1e-9)} experiments"

@@ -1,10 +1,10 @@
-"""What one system call and one copied byte cost on this machine.
+"""What a turn of a Python loop, one system call and one copied byte cost on this machine.
 
-Two figures explain most of what the labs measure, so they come first:
+Three figures explain most of what the labs measure, so they come first:
 
 | contestant | its loop | what the comparison isolates |
 |---|---|---|
-| `call a function` | `sys.getrecursionlimit()` | a call that stays in Python |
+| `call a function` | `sys.getrecursionlimit()` | a turn of the loop: a call that stays in Python |
 | `call it again` | the very same loop | what chance alone makes of two equals |
 | `ask the kernel` | `os.getppid()` | the same plus one system call that does nothing else |
 | `copy near` | 32 KiB to 32 KiB, again and again | memcpy inside the processor's caches |
@@ -36,6 +36,8 @@ _GIB = 1 << 30
 class Calibration(NamedTuple):
     """The prices, and the measurements behind them."""
 
+    turn_ns: Spread
+    """a turn of a Python loop that calls a function which does nothing else"""
     system_call_ns: Spread
     near_ns_per_kib: Spread
     far_ns_per_kib: Spread
@@ -70,11 +72,12 @@ def prices(outcome: Outcome, calls: int, copied_bytes: int) -> Calibration:
     """The prices from CPU times: round by round, so that a disturbed round stays one round."""
     with_kernel, without = outcome.values(ASK, "cpu_s"), outcome.values(CALL, "cpu_s")
     call_ns = [(a - b) / calls * 1e9 for a, b in zip(with_kernel, without, strict=True)]
+    turn_ns = spread(seconds / calls * 1e9 for seconds in without)
     kibs = copied_bytes / 1024
     near = [seconds / kibs * 1e9 for seconds in outcome.values(NEAR, "cpu_s")]
     far = [seconds / kibs * 1e9 for seconds in outcome.values(FAR, "cpu_s")]
     worth = [call / kib * 1024 for call, kib in zip(call_ns, near, strict=True)]
-    return Calibration(spread(call_ns), spread(near), spread(far), spread(worth), outcome)
+    return Calibration(turn_ns, spread(call_ns), spread(near), spread(far), spread(worth), outcome)
 
 
 def call_a_function(stopwatch: Stopwatch, calls: int) -> None:

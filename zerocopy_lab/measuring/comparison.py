@@ -101,13 +101,19 @@ def _doubt(pairs: Sequence[tuple[float, float]], ratio: Spread) -> str | None:
     if few:
         return None if _stand_off(_log_ratios(pairs)) else "the ratios scatter too much for so few"
     p = signed_rank_p(_log_ratios(pairs))
-    return None if p <= LEVEL else f"noise alone would do this too often (p = {p:.3f})"
+    return None if p <= LEVEL else f"too often chance alone would do this: {_how_often(p)}"
 
 
 def _certainty(pairs: Sequence[tuple[float, float]]) -> str:
     if len(pairs) < ENOUGH_ROUNDS_FOR_A_TEST:
         return f"all {len(pairs)} rounds say so, with little scatter"
-    return f"signed-rank p = {signed_rank_p(_log_ratios(pairs)):.4f} over {len(pairs)} rounds"
+    p = signed_rank_p(_log_ratios(pairs))
+    return f"chance alone would do this {_how_often(p)} of {len(pairs)} rounds"
+
+
+def _how_often(p: float) -> str:
+    """A p-value as people say it, never rounded towards certainty: `once in 64 experiments`."""
+    return f"once in {math.floor(1 / p + 1e-9):,} experiments" if p < 1 else "in every experiment"
 
 
 def _log_ratios(pairs: Sequence[tuple[float, float]]) -> list[float]:

@@ -1,36 +1,37 @@
 """Lab 00: the prices of a system call and of a copy, and how a verdict comes about.
 
-What the later labs measure is mostly made of two things, so the learner guesses and measures those
-first: how many bytes can be copied in the time that one system call takes?
+What the later labs measure is mostly made of three prices: a turn of a Python loop, a system call,
+a copied byte. So the learner guesses and measures those first.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zerocopy_lab.classroom.evidence import Quantity
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.instruments.capabilities import capabilities
 from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.lessons.lab00.start_here_exercises import EXERCISES, file_to_send, seven_rounds
 from zerocopy_lab.measuring.calibration import AGAIN, ASK, CALL, Calibration
 from zerocopy_lab.measuring.experiment import compare
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
-QUESTION = "In the time of one system call that does nothing, how many bytes can be copied?"
-CHOICES = ("fewer than 64", "64 to 1 KiB", "1 to 16 KiB", "16 to 256 KiB", "more than 256 KiB")
+__all__ = ["EXERCISES", "file_to_send", "seven_rounds"]
+
 _LIMITS = (64, 1 << 10, 16 << 10, 256 << 10)
+"""Between the notebook's choices, in bytes."""
 
 
-def bracket(copied_bytes: float) -> str:
-    """The choice that a number of bytes belongs to."""
-    return CHOICES[sum(copied_bytes >= limit for limit in _LIMITS)]
+def bracket(copied_bytes: float) -> int:
+    """The number of the notebook's choice that so many bytes belong to."""
+    return 1 + sum(copied_bytes >= limit for limit in _LIMITS)
 
 
 def show_what_this_machine_can_measure(lab: Lab) -> None:
@@ -54,7 +55,7 @@ class RoundTrip(NamedTuple):
         return self.sent == self.received
 
 
-def round_trip(broker: RunningBroker, *, messages: int) -> RoundTrip:
+def round_trip(broker: RunningBroker | ExistingCluster, *, messages: int) -> RoundTrip:
     """Sends flight events through the broker and reads them back, with librdkafka on both ends."""
     sent = flight_events.produce(broker.bootstrap, "flights", flight_events.repeated(messages))
     return RoundTrip(sent, flight_events.consume(broker.bootstrap, "flights", messages))
@@ -70,6 +71,7 @@ def costs_picture(prices: Calibration) -> Picture:
         Curve("copy, in the caches", tuple((s, _scaled(near, s / 1024)) for s in sizes)),
         Curve("copy, main memory", tuple((s, _scaled(far, s / 1024)) for s in sizes)),
         Curve("one system call", tuple((s, prices.system_call_ns) for s in sizes)),
+        Curve("a turn in Python", tuple((s, prices.turn_ns) for s in sizes)),
     ]
     between = (prices.bytes_per_call.low, prices.bytes_per_call.high)
     origin = Origin("TIMED", prices.outcome.host.text())
@@ -87,7 +89,8 @@ def costs_words(prices: Calibration) -> str:
         f"One system call takes {prices.system_call_ns.text('ns')}. In that time "
         f"{byte_count(worth.median)} can be copied inside the caches ({byte_count(worth.low)} to "
         f"{byte_count(worth.high)}, n = {worth.n}); from main memory a copy takes {slower:.1f} "
-        "times as long. So for small pieces the calls are the price, for large pieces the copies."
+        f"times as long. A turn of a Python loop takes {prices.turn_ns.text('ns')}. So for small "
+        "pieces the calls are the price, for large pieces the copies."
     )
 
 
@@ -152,6 +155,7 @@ def _verdict_words(prices: Calibration, first: str) -> list[str]:
 def figures(prices: Calibration) -> list[Quantity]:
     """What this lab hands to the report."""
     return [
+        Quantity("one turn of a Python loop", prices.turn_ns, "ns"),
         Quantity("one system call", prices.system_call_ns, "ns"),
         Quantity("copying 1 KiB inside the caches", prices.near_ns_per_kib, "ns"),
         Quantity("copying 1 KiB from main memory", prices.far_ns_per_kib, "ns"),
@@ -161,58 +165,3 @@ def figures(prices: Calibration) -> list[Quantity]:
 
 def _scaled(value: Spread, factor: float) -> Spread:
     return Spread(value.median * factor, value.low * factor, value.high * factor, value.n)
-
-
-class FileToSend(NamedTuple):
-    """A learner's own numbers for exercise 00.1."""
-
-    file_bytes: int
-    chunk_bytes: int
-
-
-def file_to_send(lab: Lab) -> FileToSend:
-    """Drawn from the seed, so that neighbours have different answers."""
-    draw = lab.random("file to send")
-    chunk_bytes = draw.choice([4, 16, 64]) << 10
-    return FileToSend(
-        chunk_bytes * draw.randrange(1000, 9000) + draw.randrange(1, 999), chunk_bytes
-    )
-
-
-def _grade_calls(answer: Any, lab: Lab) -> Grade:
-    file_bytes, chunk_bytes = file_to_send(lab)
-    chunks = math.ceil(file_bytes / chunk_bytes)
-    if answer == 2 * chunks:
-        return passed("Each chunk is read and written, and the last one is shorter.")
-    if answer == chunks:
-        return failed("You counted one call per chunk. How does a chunk get out again?")
-    if answer in (2 * (chunks - 1), 2 * file_bytes / chunk_bytes):
-        return failed("Look at the last bytes: they are fewer than a chunk, and travel too.")
-    return failed("Count the chunks first (the last may be short), then the calls for each.")
-
-
-def two_results(lab: Lab) -> tuple[Spread, Spread]:
-    """Two contestants' CPU times for exercise 00.2: either they overlap, or they lie apart."""
-    draw = lab.random("two results")
-    first = draw.uniform(0.2, 0.4)
-    second = first * draw.choice([1.05, 2.5])
-    return (
-        Spread(first, first * 0.9, first * 1.15, 7),
-        Spread(second, second * 0.92, second * 1.2, 7),
-    )
-
-
-def _grade_verdict(answer: Any, lab: Lab) -> Grade:
-    first, second = two_results(lab)
-    verdict = "cheaper" if first.high < second.low else "inconclusive"
-    if str(answer).strip().lower() == verdict:
-        return passed("The ranges decide, not the two medians.")
-    if answer in ("cheaper", "inconclusive", "dearer"):
-        return failed("Write both ranges on one line: do they share any value?")
-    return failed("Answer with one of the words 'cheaper', 'dearer', 'inconclusive'.")
-
-
-EXERCISES = (
-    Exercise("00.1", "How many system calls does the loop need for your file?", _grade_calls),
-    Exercise("00.2", "What is the verdict on your two results?", _grade_verdict),
-)
