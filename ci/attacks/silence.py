@@ -374,7 +374,10 @@ def create_topics(broker: RunningBroker) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    topics = [NewTopic("healthy", 1, 1), NewTopic(MANY, PARTITIONS, 1)]
+    config = {"retention.ms": "-1"}  # the batches are of 1970
+    topics = [
+        NewTopic(name, n, 1, config=config) for name, n in (("healthy", 1), (MANY, PARTITIONS))
+    ]
     for future in admin.create_topics(topics, request_timeout=60).values():
         future.result(60)
 

@@ -33,7 +33,7 @@ BATCH = build_batch([Record(0, 0, b"k", b"v")])
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
-        broker.logs.create_topic("t", 2)
+        broker.logs.create_topic("t", 2, {"retention.ms": "-1"})  # the records are old
         broker.logs.find("t", 0).append(memoryview(bytearray(BATCH)))
         yield broker
 
@@ -107,7 +107,7 @@ def test_an_id_that_nobody_has_or_has_no_more(broker: Broker, version: int) -> N
         assert codes == [UNKNOWN_TOPIC_ID] * 2
         assert (answer.responses[0].topic_id or uuid.UUID(int=0)) == unknown
     broker.logs.delete_topic("t")
-    broker.logs.create_topic("t", 2)
+    broker.logs.create_topic("t", 2, {"retention.ms": "-1"})  # the records are old
     answer = caller.call(ApiKey.fetch, version, **wanted(broker, version, [0], before))
     assert [p.error_code for p in answer.responses[0].partitions] == [UNKNOWN_TOPIC_ID]
 
@@ -153,6 +153,13 @@ def test_who_waited_long_enough_gets_what_there_is(broker: Broker, count: int) -
     values = wanted(broker, 12, [1] * count) | {"max_wait": timedelta(milliseconds=20)}
     answer = Caller(broker).call(ApiKey.fetch, 12, **values)
     assert [p.error_code for p in answer.responses[0].partitions] == [0] * count
+
+
+def test_who_may_get_no_more_does_not_wait_for_more(broker: Broker) -> None:
+    """Kafka: the smaller one of `min_bytes` and `max_bytes` counts."""
+    values = wanted(broker, 12, [0]) | {"max_wait": timedelta(minutes=5), "min_bytes": 1 << 20}
+    answer = Caller(broker).call(ApiKey.fetch, 12, **(values | {"max_bytes": len(BATCH)}))
+    assert bytes(answer.responses[0].partitions[0].records)[16:] == BATCH[16:]
 
 
 @pytest.mark.parametrize("min_bytes", [1, 1 << 30])

@@ -54,7 +54,8 @@ class Fetching:
     def __init__(self, broker: BrokerThread) -> None:
         self.broker = broker
         self.wire = Wire(broker.server.host, broker.server.port)
-        broker.broker.logs.create_topic("t", 1, {"file.delete.delay.ms": "0"})
+        settings = {"file.delete.delay.ms": "0", "retention.ms": "-1"}  # the records are old
+        broker.broker.logs.create_topic("t", 1, settings)
 
     def log(self) -> PartitionLog:
         return self.broker.broker.logs.find("t", 0)

@@ -38,7 +38,7 @@ SERVED = [(key, version) for key, version in every_version(ApiKey.produce) if ve
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
     with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
-        broker.logs.create_topic("t", 2)
+        broker.logs.create_topic("t", 2, {"retention.ms": "-1"})  # the records are old
         yield broker
 
 

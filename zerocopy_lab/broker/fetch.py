@@ -152,4 +152,5 @@ class _Found:
 
     def is_enough(self, min_bytes: int) -> bool:
         """Whether the consumer should be answered now. An empty request has nothing to wait for."""
-        return self.bytes >= min_bytes or self.has_error or not self.topics
+        is_full = self.bytes >= min_bytes or self.left_bytes <= 0
+        return is_full or self.has_error or not self.topics
