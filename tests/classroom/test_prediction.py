@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.classroom.conftest import LabMaker
 from zerocopy_lab.classroom import prediction as module
-from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.notebook_output import box, box_markup
 from zerocopy_lab.classroom.prediction import Seen, predict
 
 QUESTION = "Old or new?"
@@ -76,25 +78,25 @@ def test_what_a_machine_cannot_tell_is_said(
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a notebook, with what is shown captured as text."""
+    """As in a notebook, with the boxes that are shown captured."""
     from IPython.utils.capture import RichOutput
 
     class Shown:
-        stdout = ""
-        outputs = (RichOutput(data={"text/html": "<b>the answer</b>"}),)
+        stdout = "printed"
+        outputs: ClassVar[list[Any]] = []
 
-    class Capture:
-        def __init__(self, **_: object) -> None:
-            pass
+    @contextmanager
+    def capture(**_: object) -> Iterator[type[Shown]]:
+        Shown.outputs = []
+        yield Shown
 
-        def __enter__(self) -> Shown:
-            return Shown()
-
-        def __exit__(self, *_: object) -> None:
-            pass
+    def captured_box(*told: Any) -> None:
+        Shown.outputs.append(RichOutput(data={"text/html": box_markup(*told)}))
 
     monkeypatch.setattr(module, "get_ipython", object)
-    monkeypatch.setattr(module, "capture_output", Capture)
+    monkeypatch.setattr(module, "nobody_is_watching", lambda: False)
+    monkeypatch.setattr(module, "capture_output", capture)
+    monkeypatch.setattr(module, "box", captured_box)
 
 
 def test_without_a_guess_a_result_is_folded_and_opens_with_it(
@@ -108,12 +110,14 @@ def test_without_a_guess_a_result_is_folded_and_opens_with_it(
     folded = shown[-1]["text/html"]
     assert folded.startswith("<details>"), "not open"
     assert "Show me" in folded
-    assert "the answer" not in shown[-1]["text/plain"]
+    assert "Measured here: new" in folded
+    assert "Measured here" not in shown[-1]["text/plain"]
     asked.commit("old")
     opened = shown[-1]["text/html"]
     assert "<details" not in opened
-    assert "Not as predicted: old" in opened
-    assert "the answer" in opened
+    for said in ("Not as predicted", "Your prediction: old", "Measured here: new", "printed"):
+        assert said in opened
+    assert "You did not predict" not in opened
     asked.commit("new")
     assert lab.predictions[QUESTION]["guess"] == "old", "only the first counts"
 
@@ -124,3 +128,31 @@ def test_a_guess_outlives_the_kernel(
     start(headless=False)
     predict(QUESTION, CHOICES, 1)
     assert predict(QUESTION, CHOICES).guess == "old"
+
+
+def test_a_guess_in_the_call_opens_what_was_folded_before(
+    start: LabMaker, monkeypatch: pytest.MonkeyPatch, shown: list[Any]
+) -> None:
+    start(headless=False)
+    watched(monkeypatch)
+    predict(QUESTION, CHOICES).compare("new")
+    predict(QUESTION, CHOICES, 2)
+    told = [each["text/html"] for each in shown if isinstance(each, dict)]
+    assert any("As you predicted" in each for each in told)
+
+
+def test_what_tells_of_several_questions_waits_for_all_of_them(
+    start: LabMaker, monkeypatch: pytest.MonkeyPatch, shown: list[Any]
+) -> None:
+    start(headless=False)
+    watched(monkeypatch)
+    one, other = predict(QUESTION, CHOICES), predict("And then?", CHOICES)
+    with module.until_all_guessed():
+        module.box("plain", "the verdicts", [])  # type: ignore[attr-defined]
+    before = len(shown)
+    one.commit("old")
+    assert len(shown) == before
+    other.commit("old")
+    assert "<details" not in shown[-1]["text/html"]
+    assert "the verdicts" in shown[-1]["text/html"]
+    assert module.all_guessed()

@@ -14,11 +14,21 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.image import imread
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from tests.pictures.examples import EMPTY, EXAMPLES
-from zerocopy_lab.pictures.theme import DOTS_PER_INCH, WIDTH_INCHES, Origin, Picture, new_picture
+from tests.pictures.test_hues import contrast_with_paper
+from zerocopy_lab.pictures.theme import (
+    ABSENT,
+    DOTS_PER_INCH,
+    WIDTH_INCHES,
+    Origin,
+    Picture,
+    new_picture,
+)
 
 ALL = {**EXAMPLES, **{f"{name}, empty": draw for name, draw in EMPTY.items()}}
 each = pytest.mark.parametrize("name", ALL)
@@ -69,6 +79,15 @@ def overlaps(picture: Picture) -> list[tuple[str, str]]:
         for (one, a), (other, b) in combinations(texts_as_drawn(picture), 2)
         if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
     ]
+
+
+@each
+def test_every_bar_stands_out_from_the_paper(name: str) -> None:
+    """By its hue or by its edge: 3:1 (WCAG 2.1, non-text contrast); not where nothing is."""
+    for axes in drawn(name).axes:
+        for bar in (bar for bars in axes.containers for bar in bars if isinstance(bar, Rectangle)):
+            hues = [to_hex(hue) for hue in (bar.get_facecolor(), bar.get_edgecolor())]
+            assert hues[0] == ABSENT.lower() or max(map(contrast_with_paper, hues)) >= 3, hues
 
 
 @each

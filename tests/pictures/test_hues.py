@@ -104,5 +104,14 @@ def test_text_on_a_fill_is_readable() -> None:
         assert (bright + 0.05) / (dark + 0.05) >= 4.5, fill
 
 
+def contrast_with_paper(hue: str) -> float:
+    return (luminance(theme.PAPER) + 0.05) / (luminance(hue) + 0.05)
+
+
+@pytest.mark.parametrize("hue", [*theme.SERIES, theme.CPU, theme.DMA, theme.NOBODY])
+def test_lines_and_arrows_stand_out_from_the_paper(hue: str) -> None:
+    assert contrast_with_paper(hue) >= 3
+
+
 def test_quiet_text_is_readable_on_paper() -> None:
     assert 1.05 / (luminance(theme.QUIET) + 0.05) >= 4.5

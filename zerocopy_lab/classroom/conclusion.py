@@ -38,6 +38,7 @@ from zerocopy_lab.classroom.kafka_runs import recorded_beside
 from zerocopy_lab.classroom.kept_parts import kept_sources
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.prediction import until_all_guessed
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.measuring.host import host_facts
 
@@ -82,14 +83,16 @@ def conclude(
             f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
         )
     findings = [*findings, *recorded_beside(lab.entry.id, findings)]
+    findings.sort(key=lambda found: lab.entry.claims.index(found.claim_id))  # recorded ones last
     _require_kafka_where_kafka_is_meant(findings)
     path = lab.out_dir / CONCLUSION_FILE
     path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
     lab.save(concluded=True)
-    for found in findings:
-        _show(found)
-    if figures:
-        box("plain", "Measured here", [f"{each.name}: {each.in_words()}" for each in figures])
+    with until_all_guessed():
+        for found in findings:
+            _show(found)
+        if figures:
+            box("plain", "Measured here", [f"{each.name}: {each.in_words()}" for each in figures])
     broken = [name for name, holds in invariants.items() if not holds]
     if broken:
         raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")

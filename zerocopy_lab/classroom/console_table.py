@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-from zerocopy_lab.pictures.theme import DIRTY, INK, QUIET, RESIDENT, RULE
+from zerocopy_lab.pictures.theme import DIRTY, RESIDENT
 from zerocopy_lab.plain_words import byte_count, duration
 from zerocopy_lab.running.broker_view import OnDisk, PartitionRow, View
 
@@ -30,7 +30,9 @@ _COLUMNS = (
 
 _FONT = "font-size:12px;line-height:1.35;font-variant-numeric:tabular-nums"
 _TABLE = f"border-collapse:collapse;table-layout:fixed;width:100%;min-width:66em;margin:0;{_FONT}"
-_HEAD = f"color:{QUIET};font-weight:normal;vertical-align:bottom;border-bottom:1px solid {RULE}"
+_QUIET = "opacity:.8"  # of the page's own colour, light or dark
+_LINE = "1px solid rgba(128,128,128,.8)"
+_HEAD = f"{_QUIET};font-weight:normal;vertical-align:bottom;border-bottom:{_LINE}"
 _LEFT = "text-align:left;padding:.25em 0;overflow:hidden;text-overflow:ellipsis"
 _RIGHT = "text-align:right;padding:.25em 0 .25em .5em;box-sizing:border-box"
 
@@ -40,11 +42,11 @@ def markup(view: View, before: View | None = None) -> str:
     rows = "".join(_row(view, row, before) for row in view.partitions)
     empty = f"<tr><td style='{_LEFT}' colspan='{len(_COLUMNS)}'>no topics yet</td></tr>"
     return (
-        f"<div style='color:{INK};background:#fdfdfb;padding:.5em .8em;overflow-x:auto;{_FONT}'>"
+        f"<div style='padding:.5em .8em;overflow-x:auto;{_FONT}'>"
         f"<table style='{_TABLE}'><thead><tr>{_headings()}</tr></thead>"
         f"<tbody>{rows or empty}</tbody></table>"
-        f"<div style='color:{QUIET};margin-top:.5em'>{_broker_line(view, before)}</div>"
-        f"<div style='color:{QUIET}'>{_KEY}</div></div>"
+        f"<div style='{_QUIET};margin-top:.5em'>{_broker_line(view, before)}</div>"
+        f"<div style='{_QUIET}'>{_KEY}</div></div>"
     )
 
 
@@ -90,7 +92,8 @@ def _share_bar(files: OnDisk) -> str:
     share = files.resident_bytes / files.log_bytes
     dirty = min((files.dirty_bytes or 0) / files.log_bytes, share)
     return (
-        f"<span style='display:inline-block;width:3.4em;height:.7em;background:{_ON_DISK_HUE}'>"
+        f"<span style='display:inline-block;width:3.4em;height:.7em;"
+        f"border:{_LINE};background:{_ON_DISK_HUE}'>"
         f"{_stretch(DIRTY, dirty)}{_stretch(RESIDENT, share - dirty)}</span>"
         f"<span style='display:inline-block;width:3.2em'>{share:.0%}</span>"
     )
@@ -103,7 +106,7 @@ def _stretch(hue: str, share: float) -> str:
 _ON_DISK_HUE = "#e0e0e0"
 _KEY = " ".join(
     f"<span style='display:inline-block;width:.7em;height:.7em;background:{hue};"
-    f"margin:0 .3em 0 {left}'></span>{meaning}"
+    f"border:{_LINE};margin:0 .3em 0 {left}'></span>{meaning}"
     for hue, meaning, left in (
         (RESIDENT, "in memory", "0"),
         (DIRTY, "in memory, dirty", ".8em"),

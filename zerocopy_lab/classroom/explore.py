@@ -8,6 +8,8 @@ learner moves the controls and one image of fixed height is exchanged for the ne
 is cleared, so nothing flickers or jumps, and nothing is drawn while a slider is still being
 dragged. Whoever measures asks for a button, so that nothing is measured by accident.
 
+While a question of the lab has no guess yet, the sweep is folded, and the widget waits for a hand.
+
 For a static reader (a code host, a report, a headless run) a chart inside a widget does not
 exist. So the settings of `sweep` are always drawn as ordinary figures below, by the same
 function; headless, that is all there is.
@@ -28,7 +30,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import display, show_html
+from zerocopy_lab.classroom.notebook_output import (
+    DARK_STYLE,
+    PICTURE_CLASS,
+    display,
+    show_html,
+)
+from zerocopy_lab.classroom.prediction import all_guessed, until_all_guessed
 
 if TYPE_CHECKING:
     from zerocopy_lab.pictures.theme import Picture
@@ -106,13 +114,15 @@ def explore(
         if setting.keys() != controls.keys():
             raise ValueError(f"the sweep's {dict(setting)} should set {', '.join(controls)}")
     if not lab.headless:
-        show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
+        said = f"{DARK_STYLE}<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>"
+        show_html(said, plain=_TO_BRING_IT_BACK)
         display(panel(draw, controls, words, button=button, height_px=height_px))
     first = {name: control.start for name, control in controls.items()}
-    for number, setting in enumerate(sweep, 1):
-        if not lab.headless and button is None and setting == first:
-            continue  # the widget shows it already
-        lab.picture(f"{name}-{number}", draw(**setting), words(**setting))
+    with until_all_guessed():
+        for number, setting in enumerate(sweep, 1):
+            if not lab.headless and button is None and setting == first:
+                continue  # the widget shows it already
+            lab.picture(f"{name}-{number}", draw(**setting), words(**setting))
 
 
 def panel(
@@ -143,7 +153,10 @@ def panel(
     if button is None:
         for widget in widgets.values():
             widget.observe(redraw, names="value")
-        redraw()
+        if all_guessed():
+            redraw()
+        else:
+            screen.say("Guess above, before you look. Whatever is moved here is drawn at once.")
     else:
         trigger.on_click(redraw)
         screen.say(f"Choose, then press “{button}”.")
@@ -183,6 +196,7 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
             trigger.disabled = False
 
     trigger.disabled = True
+    show_html(DARK_STYLE, plain="")
     stage = ipywidgets.VBox([trigger, screen.frame, screen.caption])
     stage.add_class(PLAY_CLASS)
     display(stage)
@@ -202,6 +216,7 @@ class _Screen:
         self._image = ipywidgets.Image(
             format="png", layout={"max_height": f"{height_px}px", "max_width": "100%"}
         )
+        self._image.add_class(PICTURE_CLASS)
         self._image.layout.object_fit = "contain"
         self._image.layout.display = "none"
         self._height = f"{height_px}px"
@@ -212,6 +227,7 @@ class _Screen:
 
     def show(self, picture: Picture, words: str) -> None:
         self._image.value = picture.png()
+        self._image.tooltip = picture.alt  # what a screen reader says of it
         self._image.layout.display = None
         self.frame.layout.height = self._height
         self.say(words)

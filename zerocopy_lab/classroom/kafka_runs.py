@@ -40,7 +40,8 @@ def recorded_findings(lab_id: str) -> list[Finding]:
     run = json.loads(path.read_text(encoding="utf-8"))
     if run.get("format") != FORMAT:
         raise ValueError(f"{path} is not of the format {FORMAT!r}")
-    subject = recorded_on(f"{run['kafka']}, recorded on {run['day']} ({run['host']})")
+    subject = recorded_on(f"{run['kafka']}, recorded on {run['day']}")
+    where = f"A run of this lab on {run['kafka']}, recorded on {run['day']}: {run['host']}"
     return [
         finding(
             each["claim_id"],
@@ -48,7 +49,7 @@ def recorded_findings(lab_id: str) -> list[Finding]:
             Evidence(each["evidence"]),
             each["words"],
             *map(_quantity, each["quantities"]),
-            source=each["source"],
+            source=". ".join(filter(None, (each["source"], where))),
             part=each["part"],
             about=subject,
         )

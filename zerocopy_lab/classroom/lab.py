@@ -182,7 +182,8 @@ def _show_head(lab: Lab) -> None:
     from zerocopy_lab.classroom.kept_parts import parts_in_words
 
     rows = progress_rows(lab.out_root)
-    passed = ", ".join(f"{title.split()[0]}: {count}" for title, count, *_ in rows)
+    begun = [f"{row[0].split()[0]}: {row[1]}" for row in rows if not row[1].startswith("0 ")]
+    passed = ", ".join(begun) or "none yet"
     where = f"Results and parts: {lab.out_root}. Broker: {lab.broker}."
     words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}.", where]
     box("plain", f"Lab {lab.entry.id} has begun", words)

@@ -2,12 +2,12 @@
 
 Every box goes out twice, as HTML and as plain text, so that it can be read in JupyterLab, on a
 code host (which strips styles and scripts) and in a terminal. Colours that carry meaning come
-with a word that says the same, and every box sets its own text colour, so that it stays readable
-under a dark theme.
+with a word that says the same, and the text keeps the page's own colour: light or dark.
 
 A picture is drawn once, to PNG: the bytes in the notebook, the file beside the report and the
-widget's image are the same. Its name in the output's metadata lets the headless run check that no
-picture of a lab is missing.
+widget's image are the same. It goes out as HTML, too, which has what a bare PNG in JupyterLab has
+not: a description for those who cannot see it, and colours for a dark theme. Its name in the
+output's metadata lets the headless run check that no picture of a lab is missing.
 """
 
 from __future__ import annotations
@@ -30,25 +30,29 @@ WORDS_KEY = "zerocopy_lab_words"
 display: Callable[..., Any] = _untyped_display
 
 TONES = {
-    "question": ("#eef3fb", "#31609f"),
-    "good": ("#edf6ee", "#2c6e49"),
-    "bad": ("#fbeeee", "#a3333d"),
-    "unsure": ("#fbf6e6", "#8a6d1a"),
-    "plain": ("#f4f4f5", "#52525b"),
+    "question": "49, 96, 159",
+    "good": "44, 130, 90",
+    "bad": "200, 60, 70",
+    "unsure": "170, 125, 20",
+    "plain": "120, 120, 128",
 }
-"""Background and accent of a box, by what it means."""
+"""Red, green and blue of a box, by what it means; words say the same. As a border they have 3:1 on
+white and on black, as a tint over the page's own background they leave its text legible."""
 
 
 def box(tone: str, label: str, paragraphs: Iterable[str]) -> None:
     """Shows a box with a label and paragraphs of plain text."""
     lines = list(paragraphs)
-    background, accent = TONES[tone]
+    show_html(box_markup(tone, label, lines), plain="\n".join([label, *lines]))
+
+
+def box_markup(tone: str, label: str, lines: Sequence[str]) -> str:
+    """A box as HTML: in the colours of the page around it, whether that is light or dark."""
     inner = "".join(f"<p style='margin:.3em 0'>{html.escape(line)}</p>" for line in lines)
-    show_html(
-        f"<div style='background:{background};color:#1c1c1e;border-left:4px solid {accent};"
+    return (
+        f"<div style='background:rgba({TONES[tone]},.1);border-left:4px solid rgb({TONES[tone]});"
         f"border-radius:4px;padding:.6em 1em;margin:.4em 0;max-width:52em'>"
-        f"<strong style='color:{accent}'>{html.escape(label)}</strong>{inner}</div>",
-        plain="\n".join([label, *lines]),
+        f"<strong>{html.escape(label)}</strong>{inner}</div>"
     )
 
 
@@ -66,12 +70,35 @@ def show_picture(name: str, picture: Picture, words: str, directory: Path) -> No
         raise ValueError(f"picture {name!r} has no words; say under it what it shows")
     png = picture.png()
     (directory / f"{name}.png").write_bytes(png)
+    encoded = base64.b64encode(png).decode()
     display(
-        {"image/png": base64.b64encode(png).decode(), "text/plain": picture.alt},
+        {
+            "text/html": picture_markup(encoded, picture.alt),
+            "image/png": encoded,
+            "text/plain": picture.alt,
+        },
         raw=True,
         metadata={PICTURE_KEY: name, WORDS_KEY: words, "image/png": {"alt": picture.alt}},
     )
     show_html(f"<p style='max-width:52em'>{html.escape(words)}</p>", plain=words)
+
+
+PICTURE_CLASS = "zerocopy-lab-picture"
+DARK_STYLE = (
+    "<style>@media screen {"
+    f'[data-jp-theme-light="false"] .{PICTURE_CLASS}, .vscode-dark .{PICTURE_CLASS}'
+    "{filter:invert(.93) hue-rotate(180deg)} }</style>"
+)
+"""Under a dark theme light and dark change places in a picture, and its hues stay. Who knows no
+such theme shows the picture on its own white paper."""
+
+
+def picture_markup(encoded: str, alt: str) -> str:
+    """A PNG as HTML: with its description, which JupyterLab leaves out of a bare PNG."""
+    return (
+        f"{DARK_STYLE}<img class='{PICTURE_CLASS}' style='max-width:100%' "
+        f"alt='{html.escape(alt)}' src='data:image/png;base64,{encoded}'>"
+    )
 
 
 def png_dimensions_px(png: bytes) -> tuple[int, int]:

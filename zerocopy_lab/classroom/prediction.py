@@ -16,24 +16,25 @@ is printed that belongs to what was measured, and no other. Where somebody is wa
 each choice commits (or `guess=2` in the call). Until then whatever is shown inside `fold()` is
 folded, with Run All too, and opens by itself with the guess; "show me" opens it without one.
 Folding is plain HTML, so it also works in a saved notebook that is opened again, where nothing
-runs. A guess outlives the kernel: it is kept with the learner's progress, and the first is the one
-that counts. Headless, nothing is folded.
+runs. Whatever else tells how it came out (the pictures of a sweep, the conclusion) waits in the
+same way until all questions asked so far have a guess: `until_all_guessed`. A guess outlives the
+kernel: it is kept with the learner's progress, and the first is the one that counts. Headless,
+nothing is folded.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.utils.capture import capture_output
 
-from zerocopy_lab.classroom.lab import Lab, running_lab
-from zerocopy_lab.classroom.notebook_output import box, display
+from zerocopy_lab.classroom.lab import Lab, nobody_is_watching, running_lab
+from zerocopy_lab.classroom.notebook_output import box, box_markup, display
 from zerocopy_lab.classroom.progress import load_progress
 
 
@@ -58,34 +59,31 @@ class Prediction:
         self.choices = tuple(choices)
         self.guess = guess
         self._meaning = choices
-        self._lab = lab
+        self.lab = lab
+        self._because = ""
         self._folded: list[_Folded] = []
-        self._folding = False
         self._outcome: tuple[str, Seen] | None = None
+        self._told_unguessed = ""
 
     def commit(self, choice: str) -> None:
         """The learner's guess, by a button; opens what was folded. Only the first counts."""
-        if self.guess is None:
-            self.guess = choice
-            self._keep()
-            for folded in self._folded:
-                folded.open(self._said() if folded.holds_outcome else [])
-
-    @contextmanager
-    def fold(self) -> Iterator[None]:
-        """Keeps folded, until there is a guess, what is shown inside. No widgets in here."""
-        watched = not self._lab.headless and get_ipython() is not None
-        if self.guess is not None or not watched or self._folding:
-            yield
+        if self.guess is not None:
             return
-        outcome_before, self._folding = self._outcome, True
-        try:
-            with capture_output(stderr=False) as shown:
-                yield
-        finally:
-            self._folding = False
-        holds_outcome = self._outcome is not outcome_before
-        self._folded.append(_Folded(_as_html(shown), holds_outcome))
+        self.guess = choice
+        self._keep()
+        for folded in self._folded:
+            if self._told_unguessed:
+                told = box_markup(*self._told())
+                folded.content = folded.content.replace(self._told_unguessed, told)
+            folded.open_if_all_guessed()
+
+    def fold(self) -> AbstractContextManager[None]:
+        """Keeps folded, until there is a guess, what is shown inside. No widgets in here."""
+        return _folded_until([self])
+
+    def waits_for(self, folded: _Folded) -> None:
+        """For what is folded: to be told of the guess."""
+        self._folded.append(folded)
 
     def compare(
         self, measured: str | int | None, because: str = "", how: Seen = Seen.MEASURED
@@ -97,23 +95,29 @@ class Prediction:
         why, and otherwise adds to the meaning of the choice.
         """
         outcome = self._choice_of(measured)
-        if outcome is None:
-            self._outcome = None
-            self._lab.record_prediction(self.question, self.guess or "", "", "")
-            said = [self.question, *self._guessed(), because]
-            box("plain", "Not measured on this machine", said)
-            return None
-        self._outcome = outcome, how
+        self._because = because
+        self._outcome = None if outcome is None else (outcome, how)
         self._keep()
+        told = self._told()
+        if self.guess is None:
+            self._told_unguessed = box_markup(*told)
+        with self.fold():
+            box(*told)
+        return None if self.guess is None or outcome is None else self.guess == outcome
+
+    def _told(self) -> tuple[str, str, list[str]]:
+        """The box of the comparison: tone, label, lines."""
+        guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
+        more = [self._because] if self._because else []
+        if self._outcome is None:
+            return "plain", "Not measured on this machine", [self.question, *guessed, *more]
+        outcome, how = self._outcome
         right = None if self.guess is None else self.guess == outcome
         label = {None: "You did not predict", True: "As you predicted", False: "Not as predicted"}
         tone = {None: "plain", True: "good", False: "unsure"}[right]
         meaning = [self._meaning[outcome]] if self._meaning[outcome] else []
-        more = [because] if because else []
-        said = [self.question, *self._guessed(), f"{how}: {outcome}", *meaning, *more]
-        with self.fold():
-            box(tone, label[right], said)
-        return right
+        said = [self.question, *guessed, f"{how}: {outcome}", *meaning, *more]
+        return tone, label[right], said
 
     def _choice_of(self, measured: str | int | None) -> str | None:
         if measured is None:
@@ -124,18 +128,9 @@ class Prediction:
             raise ValueError(f"{measured!r} is no answer to {self.question!r}: {self.choices}")
         return str(measured)
 
-    def _guessed(self) -> list[str]:
-        return [] if self.guess is None else [f"Your prediction: {self.guess}"]
-
-    def _said(self) -> list[str]:
-        if self._outcome is None or self.guess is None:
-            return []
-        right = self.guess == self._outcome[0]
-        return [f"{'As you predicted' if right else 'Not as predicted'}: {self.guess}"]
-
     def _keep(self) -> None:
         outcome, how = self._outcome or ("", "")
-        self._lab.record_prediction(self.question, self.guess or "", outcome, str(how))
+        self.lab.record_prediction(self.question, self.guess or "", outcome, str(how))
 
 
 def predict(
@@ -155,7 +150,9 @@ def predict(
     lab = running_lab()
     names = tuple(choices)
     taken = _choice(guess, names) or _guessed_before(lab, question, names)
-    prediction = Prediction(question, choices, taken, lab)
+    if taken is not None and question in _asked:  # asked before, and waited for
+        _asked[question].commit(taken)
+    prediction = _asked[question] = Prediction(question, choices, taken, lab)
     numbered = [f"{number}. {choice}" for number, choice in enumerate(names, 1)]
     if taken is not None:
         prediction._keep()
@@ -210,11 +207,53 @@ def _buttons(prediction: Prediction) -> Any:
     return ipywidgets.VBox([row, said])
 
 
-class _Folded:
-    """One result that waits for a guess: HTML that is exchanged for the same, opened."""
+_asked: dict[str, Prediction] = {}
+"""The questions that this kernel's lab has asked so far."""
 
-    def __init__(self, content: str, holds_outcome: bool) -> None:
-        self._content, self.holds_outcome = content, holds_outcome
+
+def all_guessed() -> bool:
+    """Whether nothing is to be held back: every question so far has a guess, or nobody watches."""
+    return not _open_questions()
+
+
+def until_all_guessed() -> AbstractContextManager[None]:
+    """Keeps folded what is shown inside until every question asked so far has a guess."""
+    return _folded_until(_open_questions())
+
+
+def _open_questions() -> list[Prediction]:
+    return [each for each in _asked.values() if each.guess is None and each.lab is running_lab()]
+
+
+class _Folding:
+    """Whether something is being folded just now: what is folded inside goes with it."""
+
+    is_on = False
+
+
+@contextmanager
+def _folded_until(predictions: Sequence[Prediction]) -> Iterator[None]:
+    waiting = [each for each in predictions if each.guess is None]
+    watched = get_ipython() is not None and not nobody_is_watching()
+    if not waiting or not watched or _Folding.is_on:
+        yield
+        return
+    _Folding.is_on = True
+    try:
+        with capture_output(stderr=False) as shown:
+            yield
+    finally:
+        _Folding.is_on = False
+    folded = _Folded(_as_html(shown), waiting)
+    for prediction in waiting:
+        prediction.waits_for(folded)
+
+
+class _Folded:
+    """A result that waits for guesses: HTML that is exchanged for the same, opened."""
+
+    def __init__(self, content: str, waiting: Sequence[Prediction]) -> None:
+        self.content, self._waiting = content, waiting
         summary = "A result is folded here until you have guessed. <u>Show me</u> without a guess."
         self._handle = display(
             _bundle(f"<details><summary>{summary}</summary>{content}</details>", summary),
@@ -222,9 +261,10 @@ class _Folded:
             display_id=True,
         )
 
-    def open(self, said: Sequence[str]) -> None:
-        words = "".join(f"<p><b>{html.escape(line)}</b></p>" for line in said)
-        self._handle.update(_bundle(f"<div>{words}{self._content}</div>", ""), raw=True)
+    def open_if_all_guessed(self) -> None:
+        """Opens when nothing is left to wait for."""
+        if all(prediction.guess is not None for prediction in self._waiting):
+            self._handle.update(_bundle(f"<div>{self.content}</div>", ""), raw=True)
 
 
 def _bundle(markup: str, plain: str) -> dict[str, str]:
@@ -237,13 +277,6 @@ def _as_html(shown: Any) -> str:
     for output in shown.outputs:
         if "text/html" in output.data:
             pieces.append(output.data["text/html"])
-        elif "image/png" in output.data:
-            png = output.data["image/png"]
-            encoded = base64.b64encode(png).decode() if isinstance(png, bytes) else png
-            alt = html.escape(output.data.get("text/plain", ""))
-            pieces.append(
-                f"<img style='max-width:100%' alt='{alt}' src='data:image/png;base64,{encoded}'>"
-            )
         else:
             pieces.append(f"<pre>{html.escape(output.data.get('text/plain', ''))}</pre>")
     return "".join(pieces)

@@ -52,8 +52,10 @@ def recorded_on(what_and_where: str) -> Subject:
 
 
 def cited(source: str) -> Subject:
-    """What a file and version, a manual page or a paper says."""
-    return Subject(SubjectKind.CITED, source)
+    """What a file and version, a manual page or a paper says; named by what stands in front of the
+    first comma.
+    """
+    return Subject(SubjectKind.CITED, source.split(",")[0])
 
 
 def about(broker: RunningBroker | ExistingCluster) -> Subject:

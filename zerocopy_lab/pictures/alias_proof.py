@@ -17,7 +17,6 @@ from zerocopy_lab.pictures.theme import (
     ALIAS,
     COPY,
     INK,
-    PAPER,
     QUIET,
     RULE,
     Origin,
@@ -74,9 +73,9 @@ def alias_proof(
     axes.set_xlim(0, most_pages)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [row.strategy for row in rows])
-    axes.set_xticks(
-        [page + 0.5 for page in range(most_pages)], [f"{page}" for page in range(most_pages)]
-    )
+    every = 1 if most_pages <= 16 else 4 if most_pages <= 64 else 16
+    ticks = range(0, most_pages, every)
+    axes.set_xticks([page + 0.5 for page in ticks], [f"{page}" for page in ticks])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"page of {byte_count(page_bytes)} in the socket when the file was overwritten")
@@ -99,8 +98,8 @@ def _row(axes: Axes, place: int, row: AliasRow, most_pages: int) -> None:
                 1,
                 0.72,
                 facecolor=fill,
-                edgecolor=PAPER,
-                lw=2,
+                edgecolor=QUIET,
+                lw=0.8,
                 hatch=_HATCHES[answer],
             )
         )

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from zerocopy_lab.pictures.theme import (
     ABSENT,
     INK,
-    RULE,
+    QUIET,
     SENDER,
     TOTAL,
     Origin,
@@ -107,7 +107,7 @@ def _draw_grid(
                     0.9,
                     row - 0.42,
                     color=hue,
-                    edgecolor=RULE,
+                    edgecolor=QUIET,
                     lw=0.3,
                     label=name,
                 )

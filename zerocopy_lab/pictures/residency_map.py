@@ -19,7 +19,7 @@ from zerocopy_lab.pictures.theme import (
     ABSENT,
     DIRTY,
     INK,
-    PAPER,
+    QUIET,
     RESIDENT,
     RULE,
     WRITEBACK,
@@ -122,7 +122,7 @@ def _keys() -> list[Patch]:
     return [
         Patch(facecolor=ABSENT, edgecolor=RULE, label="absent"),
         *(
-            Patch(facecolor=hue, hatch=hatch, edgecolor=PAPER, lw=0, label=means)
+            Patch(facecolor=hue, hatch=hatch, edgecolor=QUIET, lw=0.3, label=means)
             for _, hue, hatch, means in reversed(_STATES)
         ),
     ]
@@ -156,7 +156,7 @@ def _draw_row(axes: Axes, row: int, segment: SegmentPages, width: float) -> None
                 align="edge",
                 color=hue,
                 hatch=hatch,
-                edgecolor=PAPER,
+                edgecolor=QUIET,
                 lw=0.3,
                 label=state,
             )

@@ -21,6 +21,7 @@ from zerocopy_lab.pictures.theme import (
     DIRTY,
     INK,
     PAPER,
+    QUIET,
     RESIDENT,
     SENDER,
     Origin,
@@ -91,7 +92,7 @@ def _looks(segment: SegmentInfo) -> dict[str, Any]:
     if segment.deletable:
         return {"facecolor": PAPER, "edgecolor": DIRTY, "hatch": "////"}
     hue = SENDER if segment.active else RESIDENT
-    return {"facecolor": hue, "edgecolor": hue}
+    return {"facecolor": hue, "edgecolor": QUIET}
 
 
 def _draw_times(

@@ -46,7 +46,7 @@ COPY: Final = "#0060A0"  # the old bytes arrived: somebody had copied
 
 CPU: Final = "#D55E00"  # moved by the processor
 DMA: Final = "#0060A0"  # moved by a device
-NOBODY: Final = "#A6A6A6"  # only a reference was passed on
+NOBODY: Final = "#8C8C8C"  # only a reference was passed on
 
 ABSENT: Final = "#F1F1F1"
 RESIDENT: Final = "#56B4E9"
@@ -56,7 +56,7 @@ WRITEBACK: Final = "#6A1B4D"
 RECORDED_EARLIER: Final = "RECORDED EARLIER, not measured here"
 """Opens the title and the footer of a picture whose figures come from another machine."""
 
-SERIES: Final = ("#0060A0", "#D55E00", "#14213D", "#56B4E9", "#2A9D7A", "#F2B33D", "#4D4D4D")
+SERIES: Final = ("#0060A0", "#D55E00", "#14213D", "#2697CC", "#0E8577", "#936F3C", "#4D4D4D")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
 
@@ -82,6 +82,9 @@ _SETTINGS: Final[dict[Any, Any]] = {  # Any: one matplotlib lists its keys by ty
     "hatch.linewidth": 0.7,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "patch.edgecolor": QUIET,  # a light bar still has 3:1 against the paper, at its edge
+    "patch.force_edgecolor": True,
+    "patch.linewidth": 0.7,
     "savefig.facecolor": PAPER,
     "text.color": INK,
     "xtick.color": QUIET,

@@ -65,7 +65,13 @@ YOURS = "transfer"
 """The learner's, by the name of its part."""
 
 DIRECT, CONTROL = "sendfile", "read_then_send"
-ALONE = ("sendfile", "splice_through_pipe", "mmap_then_send", "read_then_send")
+ALONE = (
+    "sendfile",
+    "splice_through_pipe",
+    "mmap_then_send",
+    "read_then_send",
+    "send_with_msg_zerocopy",
+)
 """What the widget offers to test without a broker."""
 CHUNK_BYTES = 1 << 20
 """Both contestants move as much per call, so that copies are all that differs."""
