@@ -9,6 +9,8 @@ second, would take the processor away from what the lab measures.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +19,15 @@ from urllib.parse import urlsplit
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 from zerocopy_lab.classroom.explore import ERROR_MARK, PLAY_CLASS
+from zerocopy_lab.classroom.notebook_output import PICTURE_CLASS
 
 WIDTH_PX, HEIGHT_PX = 1280, 1000
 LOAD_TIMEOUT_S = 60
 ATTEMPTS = 5  # to take hold of a slider
 PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside another lab
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+FOLDED = "A result is folded here until you have guessed"
 LOOKED_AGAIN = re.compile(r"broker CPU .* in the last|not running any more")
 
 # JavaScript, run in the page. `jupyterapp` is JupyterLab's own handle on itself.
@@ -51,6 +56,8 @@ NOT_YET_RUN = f"""id => {CELLS}.filter(cell =>
     cell.cell_type === 'code' && cell.source.trim() && cell.execution_count === null
 ).map(cell => cell.source)"""
 OUTPUTS = f"id => {CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
+OUTPUTS_OF_CELLS = f"id => {CELLS}.map(cell => cell.toJSON().outputs ?? [])"
+THEME = "async theme => { await jupyterapp.commands.execute('apputils:change-theme', {theme}); }"
 LEAVE = f"""async id => {{
     const panel = {PANEL};
     await panel.sessionContext.shutdown();
@@ -150,6 +157,44 @@ class NotebookPage:
         not_run = [f"did not run: {source}" for source in waiting]
         return [*raised, *printed, *not_run, *broken, *missing, *self._window.take_errors()]
 
+    def read_without_opening(self) -> str:
+        """All that outputs say to somebody who opens nothing that is folded."""
+        outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, self._id)
+        return "\n".join(map(_unfolded, outputs))
+
+    def widgets_without_words(self) -> int:
+        """Cells that show a widget and, in a notebook without a kernel, nothing else."""
+        cells: list[list[dict[str, Any]]] = self.page.evaluate(OUTPUTS_OF_CELLS, self._id)
+        live = [cell for cell in cells if any(WIDGET in output.get("data", {}) for output in cell)]
+        return sum(not any(map(_words, cell)) for cell in live)
+
+    def folded(self) -> Locator:
+        """Results that wait for a guess."""
+        return self._tab.locator(".jp-OutputArea details", has_text=FOLDED)
+
+    def guess_everywhere(self) -> int:
+        """Presses the first button of every prediction; how many there were."""
+        with self._all_of_it():
+            buttons = self._tab.get_by_role("button", name=re.compile(r"^1\. "), disabled=False)
+            number = buttons.count()
+            for _ in range(number):
+                buttons.first.click()
+                self._window.page.wait_for_timeout(100)
+            return number
+
+    def pictures(self) -> list[dict[str, str]]:
+        """The pictures in outputs: `alt`, and the `filter` that a theme puts over them."""
+        with self._all_of_it():
+            found: list[dict[str, str]] = self._tab.locator(".jp-OutputArea img").evaluate_all(
+                """all => all.filter(image => image.src).map(image => ({
+                    alt: image.alt, filter: getComputedStyle(image).filter}))"""
+            )
+            return found
+
+    def use_theme(self, theme: str) -> None:
+        """`JupyterLab Dark` or `JupyterLab Light`."""
+        self._window.within(LOAD_TIMEOUT_S, THEME, theme)
+
     def controls(self) -> Locator:
         """The sliders and menus of all widgets, in order."""
         return self._tab.locator(".widget-slider, .widget-dropdown")
@@ -167,11 +212,30 @@ class NotebookPage:
     def screenshot(self, path: Path) -> None:
         """Keeps a picture of the whole notebook, in a window as tall as it is."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        with self._all_of_it():
+            self.page.screenshot(path=path)
+
+    @contextmanager
+    def _all_of_it(self) -> Iterator[None]:
+        """A window as tall as the notebook: what is outside of it JupyterLab does not draw."""
         self.page.set_viewport_size({"width": WIDTH_PX, "height": 16_000})
         height = int(self.page.evaluate(CONTENT_HEIGHT, self._id))
         self.page.set_viewport_size({"width": WIDTH_PX, "height": height + 60})
-        self.page.screenshot(path=path)
-        self.page.set_viewport_size({"width": WIDTH_PX, "height": HEIGHT_PX})
+        try:
+            yield
+        finally:
+            self.page.set_viewport_size({"width": WIDTH_PX, "height": HEIGHT_PX})
+
+
+def _unfolded(output: dict[str, Any]) -> str:
+    markup = output.get("data", {}).get("text/html")
+    if markup is None:
+        return str(output.get("text", ""))
+    return re.sub(r"<[^>]+>", " ", re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL))
+
+
+def _words(output: dict[str, Any]) -> bool:
+    return "text/html" in output.get("data", {}) and bool(_unfolded(output).strip())
 
 
 def explorer_of(control: Locator) -> Locator:
@@ -181,7 +245,7 @@ def explorer_of(control: Locator) -> Locator:
 
 def picture_bytes_digest(explorer: Locator) -> str:
     """A digest of the picture's bytes, fetched from where the page has them."""
-    picture = explorer.locator("img.widget-image").first
+    picture = explorer.locator(f"img.{PICTURE_CLASS}").first
     digest: str = picture.evaluate(
         """async image => {
             const bytes = await (await fetch(image.src)).arrayBuffer();

@@ -24,6 +24,8 @@ from tests.browser.notebook_page import (
     picture_bytes_digest,
 )
 from zerocopy_lab.classroom.manifest import LabEntry, labs
+from zerocopy_lab.classroom.notebook_output import PICTURE_CLASS
+from zerocopy_lab.classroom.progress import load_progress
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -72,12 +74,20 @@ def stage(window: Window, jupyterlab: JupyterLab, request: pytest.FixtureRequest
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
-def test_lab_runs_and_its_widgets_answer(lab: LabEntry, stage: Stage, window: Window) -> None:
-    """Run All, then every control of the lab changes its picture, and no error anywhere."""
+def test_lab_runs_and_its_widgets_answer(
+    lab: LabEntry, stage: Stage, window: Window, jupyterlab: JupyterLab
+) -> None:
+    """Run All reveals nothing, a guess by a click opens it, then every control of the lab changes
+    its picture, and no error anywhere.
+    """
     with stage.notebook_of(lab.name) as notebook:
         notebook.wait_until_run(timeout_s=lab.timeout_s)
         notebook.show()
         assert notebook.problems() == []
+        assert notebook.widgets_without_words() == 0
+        if SCREENSHOTS:
+            notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}-not-guessed.png"))
+        nothing_is_revealed_before_a_guess(notebook, lab, jupyterlab.directory / "out")
         controls = notebook.controls()
         assert controls.count() > 0, "a lab has at least one widget"
         for control in controls.all():
@@ -85,10 +95,43 @@ def test_lab_runs_and_its_widgets_answer(lab: LabEntry, stage: Stage, window: Wi
         for play in notebook.plays().all():
             plays(play)
         notebook.look_at_brokers()
-        if SCREENSHOTS:
-            notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}.png"))
+        pictures_can_be_told_in_every_theme(notebook, lab)
         assert notebook.problems() == []
     assert window.strangers == set(), "a lab needs no network"
+
+
+def nothing_is_revealed_before_a_guess(
+    notebook: NotebookPage, lab: LabEntry, out_dir: Path
+) -> None:
+    """Neither outcomes nor verdicts; "show me" shows one, a click on a button of each prediction
+    opens all.
+    """
+    predictions = load_progress(out_dir, lab.id)["predictions"]
+    outcomes = [f"{each['how']}: {each['measured']}" for each in predictions.values()]
+    verdict = "· about "
+    before = notebook.read_without_opening()
+    assert [told for told in (*outcomes, verdict) if told in before] == []
+    show_me = notebook.folded().first
+    show_me.locator("summary").click()
+    assert show_me.get_attribute("open") is not None
+    assert notebook.guess_everywhere() == len(outcomes) > 0
+    after = notebook.read_without_opening()
+    assert [told for told in outcomes if told not in after] == []
+    assert (verdict in after) is bool(lab.claims)
+    assert notebook.folded().count() == 0
+
+
+def pictures_can_be_told_in_every_theme(notebook: NotebookPage, lab: LabEntry) -> None:
+    """Each picture has words for a screen reader, and follows a dark theme."""
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        notebook.use_theme(theme)
+        pictures = notebook.pictures()
+        assert len(pictures) >= len(lab.pictures)
+        assert all(picture["alt"] for picture in pictures)
+        assert {picture["filter"] == "none" for picture in pictures} == {"Light" in theme}
+        if SCREENSHOTS:
+            notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}-{theme.split()[1].lower()}.png"))
+    notebook.use_theme("JupyterLab Light")
 
 
 def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
@@ -106,7 +149,7 @@ def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
 
 def plays(play: Locator) -> None:
     """Its button shows one picture after the other in the same place, until it is over."""
-    button, picture = play.locator("button.jupyter-button"), play.locator("img.widget-image")
+    button, picture = play.locator("button.jupyter-button"), play.locator(f"img.{PICTURE_CLASS}")
     button.click()
     play.locator("button:disabled").wait_for()
     shown, places = set(), set()
@@ -120,7 +163,7 @@ def plays(play: Locator) -> None:
 
 def drawn(explorer: Locator, timeout_ms: int, other_than: str | None) -> str:
     """Waits until the picture is there and is another one; its digest."""
-    explorer.locator("img.widget-image").first.wait_for(timeout=timeout_ms)
+    explorer.locator(f"img.{PICTURE_CLASS}").first.wait_for(timeout=timeout_ms)
     deadline = time.monotonic() + timeout_ms / 1000
     while (digest := picture_bytes_digest(explorer)) == other_than:
         assert time.monotonic() < deadline, f"the picture did not change within {timeout_ms} ms"
@@ -138,7 +181,7 @@ def picture_of(text):
     figure, png = Figure((1, 1)), io.BytesIO()
     figure.text(0.5, 0.5, text)
     figure.savefig(png)
-    return SimpleNamespace(png=png.getvalue)
+    return SimpleNamespace(png=png.getvalue, alt=text)
 
 def show(draw):
     display(panel(draw, {"shown": Slider(1, 9, 1)}, lambda shown: "", button=None, height_px=100))

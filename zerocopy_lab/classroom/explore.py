@@ -24,18 +24,14 @@ the notebook.
 
 from __future__ import annotations
 
+import base64
 import html
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import (
-    DARK_STYLE,
-    PICTURE_CLASS,
-    display,
-    show_html,
-)
+from zerocopy_lab.classroom.notebook_output import display, picture_markup, show_html
 from zerocopy_lab.classroom.prediction import all_guessed, until_all_guessed
 
 if TYPE_CHECKING:
@@ -114,8 +110,7 @@ def explore(
         if setting.keys() != controls.keys():
             raise ValueError(f"the sweep's {dict(setting)} should set {', '.join(controls)}")
     if not lab.headless:
-        said = f"{DARK_STYLE}<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>"
-        show_html(said, plain=_TO_BRING_IT_BACK)
+        show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
         display(panel(draw, controls, words, button=button, height_px=height_px))
     first = {name: control.start for name, control in controls.items()}
     with until_all_guessed():
@@ -196,15 +191,19 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
             trigger.disabled = False
 
     trigger.disabled = True
-    show_html(DARK_STYLE, plain="")
     stage = ipywidgets.VBox([trigger, screen.frame, screen.caption])
     stage.add_class(PLAY_CLASS)
     display(stage)
-    picture, words = run(screen.show)
-    screen.show(picture, f"That was it. Press “{button}” to see it again, live.")
+    held_back = not all_guessed()
+    picture, words = run(None if held_back else screen.show)
+    if held_back:
+        screen.say(f"Guess above, before you look. Then press “{button}” to see it live.")
+    else:
+        screen.show(picture, f"That was it. Press “{button}” to see it again, live.")
     trigger.on_click(start)
     trigger.disabled = False
-    lab.picture(name, picture, words)
+    with until_all_guessed():
+        lab.picture(name, picture, words)
 
 
 class _Screen:
@@ -213,22 +212,16 @@ class _Screen:
     def __init__(self, height_px: int) -> None:
         import ipywidgets
 
-        self._image = ipywidgets.Image(
-            format="png", layout={"max_height": f"{height_px}px", "max_width": "100%"}
-        )
-        self._image.add_class(PICTURE_CLASS)
-        self._image.layout.object_fit = "contain"
-        self._image.layout.display = "none"
+        self._picture = ipywidgets.HTML(layout={"width": "100%", "margin": "0"})
         self._height = f"{height_px}px"
         self.frame = ipywidgets.Box(  # no room for a picture that is not there
-            [self._image], layout={"height": "0px", "overflow": "hidden"}
+            [self._picture], layout={"height": "0px", "overflow": "hidden"}
         )
         self.caption = ipywidgets.HTML()
 
     def show(self, picture: Picture, words: str) -> None:
-        self._image.value = picture.png()
-        self._image.tooltip = picture.alt  # what a screen reader says of it
-        self._image.layout.display = None
+        encoded = base64.b64encode(picture.png()).decode()
+        self._picture.value = picture_markup(encoded, picture.alt, f"max-height:{self._height}")
         self.frame.layout.height = self._height
         self.say(words)
 

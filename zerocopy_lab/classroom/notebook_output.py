@@ -93,10 +93,14 @@ DARK_STYLE = (
 such theme shows the picture on its own white paper."""
 
 
-def picture_markup(encoded: str, alt: str) -> str:
-    """A PNG as HTML: with its description, which JupyterLab leaves out of a bare PNG."""
+def picture_markup(encoded: str, alt: str, style: str = "") -> str:
+    """A PNG as HTML: with its description, which JupyterLab leaves out of a bare PNG.
+
+    It is decoded before it is shown, so that a picture that takes another one's place does not
+    flicker.
+    """
     return (
-        f"{DARK_STYLE}<img class='{PICTURE_CLASS}' style='max-width:100%' "
+        f"{DARK_STYLE}<img class='{PICTURE_CLASS}' style='max-width:100%;{style}' decoding='sync' "
         f"alt='{html.escape(alt)}' src='data:image/png;base64,{encoded}'>"
     )
 
