@@ -95,6 +95,19 @@ def test_every_guess_folds_a_result_and_is_compared(entry: LabEntry) -> None:
         assert f"{guess}.compare(" in source
 
 
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_explanation_of_what_was_measured_is_opened_by_the_reader(entry: LabEntry) -> None:
+    """Run All without a guess puts nothing that tells the outcome before anybody's eyes."""
+    notebook = nbformat.read(entry.notebook, as_version=4)
+    explained = [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" and cell.source.startswith("## What happened")
+    ]
+    assert explained
+    assert all("<details>\n<summary>" in source for source in explained)
+
+
 # -- 2: learners build -----------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ How a lab is written
    | Measure | | `with broker_for(BROKER, ...) as broker:` and the lesson's functions |
    | picture | | `with guess.fold(): lab.picture("name", picture, words)`, words from the values |
    | compare | | `guess.compare(choice or its number, how=Seen.MEASURED)` |
-   | Explain | | what the kernel or Kafka did, with sources |
+   | Explain | | `## What happened`, then in `<details>`: what was done by whom, with sources |
    | Try it | | `explore(draw, controls, sweep, words, name=...)`; the sweep has *other* values |
    | Build | metadata `exercise` = id | `def my_x`, `check("NN.1", my_x)`; `keep("part", my_x)` |
    | Exercises | metadata `exercise` = id | `answer = None`, `check("NN.2", answer)`; 3 or more |
