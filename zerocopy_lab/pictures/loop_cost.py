@@ -97,9 +97,7 @@ def _draw_costs(axes: Axes, costs: Sequence[LoopCost], control: str) -> None:
     for number, (name, _) in enumerate(costs[0].parts):
         heights = [cost.parts[number][1] for cost in costs]
         hue, hatch = _HUES[number], _HATCHES[number]
-        axes.bar(
-            places, heights, 0.6, below, color=hue, hatch=hatch, edgecolor=PAPER, lw=0, label=name
-        )
+        axes.bar(places, heights, 0.6, below, color=hue, hatch=hatch, label=name)
         below = [low + height for low, height in zip(below, heights, strict=True)]
     rest = [cost.rest_s_per_gib for cost in costs]
     axes.bar(places, rest, 0.6, below, color=TOTAL, label=REST)

@@ -22,6 +22,7 @@ from zerocopy_lab.publishing.headless import execute, read_notebook
 from zerocopy_lab.running.scratch import ScratchDirectory
 
 EXERCISE_KEY = "exercise"
+EXPLANATION = "## What happened"
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -34,6 +35,8 @@ def tidied(notebook: Any, entry: LabEntry) -> Any:
         cell.metadata = _kept_metadata(cell.metadata)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+        if cell.cell_type == "markdown":
+            cell.source = opened_by_the_reader(cell.source)
         if cell.id == HEADING_CELL_ID:
             cell.source = heading(entry)
         if cell.id == NEXT_CELL_ID:
@@ -41,6 +44,17 @@ def tidied(notebook: Any, entry: LabEntry) -> Any:
     notebook.metadata = _METADATA
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def opened_by_the_reader(source: str) -> str:
+    """An explanation of what was measured gives the outcome away, with Run All too: it is folded.
+    (As plain HTML around markdown, which works where nothing runs.)
+    """
+    title, _, explanation = source.partition("\n\n")
+    if title != EXPLANATION or explanation.startswith("<details>"):
+        return source
+    summary = "Open it when you have seen the result."
+    return f"{title}\n\n<details>\n<summary>{summary}</summary>\n\n{explanation}\n\n</details>"
 
 
 def _kept_metadata(metadata: Any) -> dict[str, Any]:
