@@ -44,7 +44,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed partition of several segments, three messages a batch."""
     root = tmp_path_factory.mktemp("lab02")
     logs = LogDirectories.open([root])
-    settings = {"segment.bytes": "200000", "index.interval.bytes": "1000"}
+    settings = {"segment.bytes": "200000", "index.interval.bytes": "1000", "retention.ms": "-1"}
     logs.create_topic(TOPIC, 1, settings)
     for first in range(0, MESSAGES, 3):
         records = [Record(n, 1000 + first + n, None, b"%070d" % (first + n), ()) for n in range(3)]

@@ -71,9 +71,9 @@ def count_reads(broker: RunningBroker, topic: str, directory: Path, lab: Lab) ->
             for asked in rounds:
                 before, sent_bytes = _read_bytes(broker.pid), 0
                 for offset in asked:
-                    records = fetch(wire, topic, 0, offset, max_bytes=1).records
-                    right = right and _begins_with_the_batch_of(offset, records)
-                    sent_bytes += len(records)
+                    answer = fetch(wire, topic, 0, offset, max_bytes=1)
+                    right = right and _begins_with_the_batch_of(offset, answer.records)
+                    sent_bytes += len(answer.records)
                 found.append((_read_bytes(broker.pid) - before - sent_bytes) / len(asked))
     except OSError as error:
         return Unmeasured(f"the bytes that a process reads cannot be counted here: {error}.")
@@ -103,6 +103,8 @@ def _read_bytes(pid: int) -> int:
 
 
 def _begins_with_the_batch_of(offset: int, records: bytes) -> bool:
+    if len(records) < HEADER_BYTES:
+        return False
     header = read_header(memoryview(records))
     return header.base_offset <= offset <= header.last_offset
 
@@ -205,7 +207,9 @@ def lookup_findings(reads: Reads | Unmeasured, looks: Looks, subject: Subject) -
 
 def _lookup_words(reads: Reads, looks: Looks, subject: Subject) -> str:
     if not reads.right:
-        return f"Of {reads.offsets} offsets asked for, some were answered with another batch."
+        return (
+            f"Of {reads.offsets} offsets asked for, some were answered with another batch, or none."
+        )
     words = (
         f"For each of {reads.offsets} offsets it read {byte_count(reads.bytes_each.median)} "
         f"beyond what it sent"
