@@ -195,6 +195,10 @@ class NotebookPage:
         """`JupyterLab Dark` or `JupyterLab Light`."""
         self._window.within(LOAD_TIMEOUT_S, THEME, theme)
 
+    def steps(self) -> Locator:
+        """The animations, in order."""
+        return self._tab.locator(".widget-play")
+
     def controls(self) -> Locator:
         """The sliders and menus of all widgets, in order."""
         return self._tab.locator(".widget-slider, .widget-dropdown")

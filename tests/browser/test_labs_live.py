@@ -23,6 +23,7 @@ from tests.browser.notebook_page import (
     move,
     picture_bytes_digest,
 )
+from zerocopy_lab.classroom.explore import BUTTON_CLASS
 from zerocopy_lab.classroom.manifest import LabEntry, labs
 from zerocopy_lab.classroom.notebook_output import PICTURE_CLASS
 from zerocopy_lab.classroom.progress import load_progress
@@ -92,6 +93,8 @@ def test_lab_runs_and_its_widgets_answer(
         assert controls.count() > 0, "a lab has at least one widget"
         for control in controls.all():
             answers(control)
+        for steps in notebook.steps().all():
+            animates(steps)
         for play in notebook.plays().all():
             plays(play)
         notebook.look_at_brokers()
@@ -137,7 +140,7 @@ def pictures_can_be_told_in_every_theme(notebook: NotebookPage, lab: LabEntry) -
 def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
     """Moving the control (and pressing the button, where there is one) changes the picture."""
     explorer = explorer_of(control)
-    button = explorer.locator("button.jupyter-button")
+    button = explorer.locator(f".{BUTTON_CLASS}")
     if button.count():
         button.click()
     before = drawn(explorer, timeout_ms, other_than=None)
@@ -145,6 +148,15 @@ def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
     if button.count():
         button.click()
     drawn(explorer, timeout_ms, other_than=before)
+
+
+def animates(steps: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
+    """Its first button plays: one picture after the other."""
+    explorer = explorer_of(steps)
+    shown = drawn(explorer, timeout_ms, other_than=None)
+    steps.locator("button").first.click()
+    for _ in range(2):
+        shown = drawn(explorer, timeout_ms, other_than=shown)
 
 
 def plays(play: Locator) -> None:

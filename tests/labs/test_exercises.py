@@ -20,6 +20,7 @@ from zerocopy_lab.lessons.lab00 import start_here, start_here_exercises
 from zerocopy_lab.lessons.lab04 import traditional_path_exercises
 from zerocopy_lab.lessons.lab05 import zero_copy_exercises
 from zerocopy_lab.lessons.lab06 import page_cache_exercises
+from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY
 
 LabOf = Callable[[str], Lab]
@@ -34,6 +35,10 @@ def copies(sock: Any, piece: Any, sent_bytes: int) -> int:
 def forgets_the_position(sock: Any, piece: Any, sent_bytes: int) -> int:
     left_bytes = piece.length - sent_bytes
     return os.sendfile(sock.fileno(), piece.file.fd, sent_bytes, left_bytes) if left_bytes else 0
+
+
+def from_the_moon(path: Any) -> list[tuple[str, str, str]]:
+    return [("moon", "card", "DMA")]
 
 
 def stub(sock: Any, piece: Any, sent_bytes: int) -> None:
@@ -122,7 +127,7 @@ def in_minutes(lab: Lab) -> float:
     return cache_bytes / rate / 60
 
 
-HERE = ("00", "04", "05", "06")
+HERE = ("00", "04", "05", "06", "09")
 
 WRONG = [
     ("00.1", no_write, "How does a chunk get out again?"),
@@ -154,6 +159,9 @@ WRONG = [
     ("05.3", lambda _: {"append", "overwrite"}, "Not overwrite."),
     ("05.3", lambda _: {"append", "unlink", "truncate"}, "Not truncate."),
     ("05.3", lambda _: {"append"}, "Unlinking removes a name"),
+    ("09.1", lambda _: from_the_moon, "no station is called 'moon'"),
+    ("09.2", lambda lab: 2 * busy_hour(lab).produced_gb, "That is the way in"),
+    ("09.3", lambda _: {"scatter-gather"}, "leave every byte unread"),
     ("06.1", lambda _: {"kill -9": "lost", "power cut": "lost"}, "Whose memory"),
     ("06.1", lambda _: {"kill -9": "kept", "power cut": "kept"}, "without power"),
     ("06.1", lambda _: "kept", "Answer with a dict"),

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 ERROR_MARK = "zerocopy-lab-widget-error"
 PLAY_CLASS = "zerocopy-lab-play"
+BUTTON_CLASS = "zerocopy-lab-draw"
 
 _CONTROL_WIDTH = "29em"  # two in a row beside JupyterLab's file browser, in a window of 1280 px
+_FRAME_MS = 1000
 _TO_BRING_IT_BACK = (
     "Controls live as long as the notebook's kernel. If there are none below, run this cell; the "
     "pictures under them show the same for a few settings."
@@ -85,7 +87,16 @@ class Choice(NamedTuple):
     label: str = ""
 
 
-Control = Slider | Stops | Number | Choice
+class Steps(NamedTuple):
+    """The frames of an animation, `low` to `high`: a button that plays them, one a second."""
+
+    low: int
+    high: int
+    start: int
+    label: str = ""
+
+
+Control = Slider | Stops | Number | Choice | Steps
 
 
 def explore(
@@ -134,6 +145,7 @@ def panel(
     widgets = {name: _widget(name, control) for name, control in controls.items()}
     screen = _Screen(height_px)
     trigger = ipywidgets.Button(description=button or "", button_style="primary")
+    trigger.add_class(BUTTON_CLASS)
 
     def redraw(_: object = None) -> None:
         setting = {name: widget.value for name, widget in widgets.items()}
@@ -265,6 +277,16 @@ def _widget(name: str, control: Control) -> Any:
             description=label,
             continuous_update=False,
             **wide,
+        )
+    if isinstance(control, Steps):
+        return ipywidgets.Play(
+            value=control.start,
+            min=control.low,
+            max=control.high,
+            interval=_FRAME_MS,
+            description=label,
+            tooltip=label,
+            show_repeat=False,
         )
     return ipywidgets.Dropdown(
         options=list(control.options), value=control.start, description=label, **wide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zerocopy_lab.classroom.conclusion import conclude
 from zerocopy_lab.classroom.exercises import check, hint
-from zerocopy_lab.classroom.explore import Choice, Number, Slider, Stops, explore, play
+from zerocopy_lab.classroom.explore import Choice, Number, Slider, Steps, Stops, explore, play
 from zerocopy_lab.classroom.kept_parts import keep, take_out
 from zerocopy_lab.classroom.lab import start_lab
 from zerocopy_lab.classroom.prediction import Seen, predict
@@ -19,6 +19,7 @@ __all__ = [
     "ScratchDirectory",
     "Seen",
     "Slider",
+    "Steps",
     "Stops",
     "broker_for",
     "broker_with_files",

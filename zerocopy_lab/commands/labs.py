@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(error.args[0], file=sys.stderr)
         return 2
     if arguments.action == "record":
-        return _record_on_kafka(chosen) if arguments.broker == "kafka" else _record()
+        if arguments.broker == "kafka":
+            return _record_on_kafka(chosen, are_named=bool(arguments.labs))
+        return _record()
     if arguments.action == "run":
         return _run(
             chosen,
@@ -153,12 +155,12 @@ def _record() -> int:
     return 0
 
 
-def _record_on_kafka(chosen: Sequence[LabEntry]) -> int:
+def _record_on_kafka(chosen: Sequence[LabEntry], *, are_named: bool) -> int:
     from zerocopy_lab.publishing.reference_run import CannotRecord, record_on_kafka
 
     failed = 0
     for entry in chosen:
-        if not any(claim(claim_id).is_about_kafka for claim_id in entry.claims):
+        if not (are_named or any(claim(each).is_about_kafka for each in entry.claims)):
             continue
         try:
             print(f"{entry.id} recorded: {record_on_kafka(entry)}", flush=True)

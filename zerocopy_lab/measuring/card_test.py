@@ -12,8 +12,9 @@ An ordinary user may do this where user namespaces are allowed: the process that
 started by `unshare -Urn` (as root by `unshare -n`), and with it everything is gone. What a real
 card does with its DMA is not shown by it, only what the kernel hands over.
 
-Sources: veth(4), network_namespaces(7), include/uapi/linux/ethtool.h; the kernel's fallback is in
-`skb_copy_and_csum` and `__skb_linearize` (net/core/skbuff.c), called from `validate_xmit_skb`.
+Sources: veth(4), network_namespaces(7), include/uapi/linux/ethtool.h; tcp_sendmsg_locked
+(net/ipv4/tcp.c), where pages are referred to only if the route's card has NETIF_F_SG and else
+copied; a card that cannot checksum loses NETIF_F_SG, too (netdev_fix_features, net/core/dev.c).
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ ABILITIES: Final[dict[str, dict[str, bool]]] = {
 }
 """What the sender's card is told, in this order, each on a new pair of cards."""
 
-_COMMANDS: Final = {"scatter-gather": 0x19, "checksum": 0x17}  # ETHTOOL_SSG, ETHTOOL_STXCSUM
+_COMMANDS: Final = {
+    "scatter-gather": 0x19,  # ETHTOOL_SSG
+    "checksum": 0x17,  # ETHTOOL_STXCSUM
+    "segmentation": 0x1F,  # ETHTOOL_STSO
+    "generic segmentation": 0x24,  # ETHTOOL_SGSO
+}
 _SIOCETHTOOL: Final = 0x8946
 _CLONE_NEWNET: Final = 0x40000000
 _SENDER, _RECEIVER = "192.0.2.1", "192.0.2.2"  # addresses for documentation: RFC 5737
@@ -64,6 +70,14 @@ class CardVerdict(NamedTuple):
 
 def alias_test_by_abilities(names: Sequence[str]) -> list[CardVerdict]:
     """The alias test of these strategies for each of ABILITIES. Raises Unavailable."""
+    said = in_own_network(["-m", "zerocopy_lab.measuring.card_test", *names])
+    return [CardVerdict(**each) for each in json.loads(said)]
+
+
+def in_own_network(words: Sequence[str]) -> str:
+    """What Python says when it is called with these words in a network namespace of its own, as
+    root there. Raises Unavailable with the last line of its complaint.
+    """
     if sys.platform != "linux":
         raise Unavailable("a pair of cards", f"{sys.platform} has no veth", "Run this on Linux")
     for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
@@ -71,9 +85,8 @@ def alias_test_by_abilities(names: Sequence[str]) -> list[CardVerdict]:
             remedy = f"Install {package}"
             raise Unavailable("a pair of cards", f"there is no {program} on the PATH", remedy)
     kind = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
-    module = [sys.executable, "-P", "-m", "zerocopy_lab.measuring.card_test", *names]
     done = subprocess.run(
-        ["unshare", *kind, *module],
+        ["unshare", *kind, sys.executable, "-P", *words],
         env={**importable_here({}), "PATH": _path()},
         capture_output=True,
         text=True,
@@ -83,7 +96,7 @@ def alias_test_by_abilities(names: Sequence[str]) -> list[CardVerdict]:
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise Unavailable("a pair of cards", why, "Run as root, or allow user namespaces")
-    return [CardVerdict(**each) for each in json.loads(done.stdout)]
+    return done.stdout
 
 
 def _path() -> str:

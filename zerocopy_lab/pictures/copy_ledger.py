@@ -18,6 +18,7 @@ from zerocopy_lab.pictures.theme import (
     DMA,
     INK,
     QUIET,
+    RULE,
     Origin,
     Picture,
     in_words,
@@ -61,10 +62,15 @@ class BytePath(NamedTuple):
 
 @themed
 def copy_ledger(
-    paths: Sequence[BytePath], *, stations: Sequence[str], origin: Origin, title: str = ""
+    paths: Sequence[BytePath],
+    *,
+    stations: Sequence[str],
+    origin: Origin,
+    title: str = "",
+    lit: int | None = None,
 ) -> Picture:
-    """Lanes of stations and arrows. Raises ValueError when a hop names a station that is not among
-    `stations`.
+    """Lanes of stations and arrows; with `lit`, only the first so many hops of each are in colour
+    and labelled. Raises ValueError when a hop names a station that is not among `stations`.
     """
     for path in paths:
         for hop in path.hops:
@@ -81,32 +87,36 @@ def copy_ledger(
     axes.set_ylim(len(paths) - 0.5, -0.62)
     columns = {name: column for column, name in enumerate(stations)}
     for lane, path in enumerate(paths):
-        _lane(axes, lane, path, columns)
+        _lane(axes, lane, path, columns, len(path.hops) if lit is None else lit)
     return picture
 
 
-def _lane(axes: Axes, lane: int, path: BytePath, columns: dict[str, int]) -> None:
+def _lane(axes: Axes, lane: int, path: BytePath, columns: dict[str, int], lit: int) -> None:
     """One path: its name and tally, boxes for the stations it visits, arrows between them."""
+    lit_path = BytePath(path.name, path.hops[:lit])
     axes.text(-0.3, lane - 0.5, path.name, weight="bold", va="center", ha="left")
     axes.text(
         len(columns) - 0.7,
         lane - 0.5,
-        _tally(path),
+        _tally(lit_path),
         va="center",
         ha="right",
         fontsize=8.5,
         color=INK,
     )
+    here = lit_path.hops[-1].end if lit_path.hops else path.hops[0].start
     for name in {name for hop in path.hops for name in (hop.start, hop.end)}:
-        _station(axes, columns[name], lane, name)
-    for hop in path.hops:
-        if hop.start == hop.end:
+        _station(axes, columns[name], lane, name, is_here=lit < len(path.hops) and name == here)
+    for number, hop in enumerate(path.hops):
+        if number >= lit:
+            _track(axes, columns[hop.start], columns[hop.end], lane)
+        elif hop.start == hop.end:
             _work_in_place(axes, columns[hop.start], lane, hop)
         else:
             _arrow(axes, columns[hop.start], columns[hop.end], lane, hop)
 
 
-def _station(axes: Axes, column: float, lane: float, name: str) -> None:
+def _station(axes: Axes, column: float, lane: float, name: str, *, is_here: bool) -> None:
     half = _BOX_WIDTH / 2
     axes.add_patch(
         FancyBboxPatch(
@@ -115,11 +125,17 @@ def _station(axes: Axes, column: float, lane: float, name: str) -> None:
             0.32,
             boxstyle="round,pad=0,rounding_size=0.04",
             facecolor="#F4F4F4",
-            edgecolor=QUIET,
-            lw=1,
+            edgecolor=INK if is_here else QUIET,
+            lw=2.4 if is_here else 1,
         )
     )
     axes.text(column, lane, name.replace(" ", "\n"), ha="center", va="center", fontsize=8.5)
+
+
+def _track(axes: Axes, start: int, end: int, lane: int) -> None:
+    """A hop that is still to come."""
+    half = _BOX_WIDTH / 2 if end > start else -_BOX_WIDTH / 2
+    axes.plot([start + half, end - half], [lane, lane], color=RULE, lw=1, ls=":")
 
 
 def _arrow(axes: Axes, start: int, end: int, lane: int, hop: Hop) -> None:

@@ -24,6 +24,7 @@ from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
+from zerocopy_lab.lessons.lab09 import devices, receiving
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
@@ -43,7 +44,11 @@ class CannotRecord(RuntimeError):
 def record(path: Path = REFERENCE_FILE) -> None:
     """Measures and writes the file. Raises CannotRecord, and whatever the labs' functions raise."""
     with ScratchDirectory("reference") as scratch:
-        found = {**_calls(scratch.path / "calls"), **_pages(scratch.path / "pages")}
+        found = {
+            **_calls(scratch.path / "calls"),
+            **_pages(scratch.path / "pages"),
+            **_moves(scratch.path),
+        }
     run = {
         "format": REFERENCE_FORMAT,
         "host": describe_host().text(),
@@ -111,6 +116,19 @@ def _pages(data_dir: Path) -> dict[str, Any]:
     }
 
 
+def _moves(directory: Path) -> dict[str, Any]:
+    """Of lab 09."""
+    lab = _lab("09")
+    with RunningBroker() as broker:
+        taken = {"the broker": _certain(receiving.taken_by_broker(broker, lab))}
+    path = devices.a_file(directory, lab)
+    return {
+        receiving.RECEIVERS_AS: {**taken, **_certain(receiving.taken_by_receivers())},
+        devices.CARDS_AS: _certain(devices.try_cards()),
+        devices.DISK_AS: _without_paths(_certain(devices.read_in_all_ways(path, lab))),
+    }
+
+
 def _certain(found: _Found | str | Unmeasured | None) -> _Found:
     if found is None or isinstance(found, str | Unmeasured):
         raise CannotRecord(f"this machine cannot make a reference run: {found}")
@@ -121,7 +139,7 @@ def _without_paths(outcome: Outcome) -> dict[str, Any]:
     """Plain, and without the directory in which it was measured."""
     fields = plain_outcome(outcome)
     fields["contestants"] = {
-        name: {key: value for key, value in settings.items() if key != "data_dir"}
+        name: {key: value for key, value in settings.items() if key not in ("data_dir", "path")}
         for name, settings in outcome.contestants.items()
     }
     return fields
