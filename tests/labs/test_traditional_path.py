@@ -166,6 +166,19 @@ def test_mode_switches_are_judged_by_their_counts(
     assert "2 (2-2, n=3) times because it waited" in found.words
 
 
+def test_the_table_tells_mode_switches_from_the_schedulers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counted = {price.SMALL_LOOP: 524_288.0, price.LARGE_DIRECT: 1024.0}
+    sweep = measured((0.7, 0.25, 0.55, 0.15))
+    lesson.show_switches(lesson.Switches(counted, {price.SMALL_LOOP: 524_288.0}), sweep)
+    lesson.show_switches(lesson.Switches(counted, Unmeasured("no meter.")), sweep)
+    told = capsys.readouterr().out
+    assert "loop of 4 KiB | 524,288 | 524,288 | 2 | 4" in told
+    assert "sendfile of 1 MiB | 1,024 |  | 2 | 4" in told
+    assert "The kernel's own count is missing: no meter." in told
+
+
 def test_the_kernel_counts_what_the_loop_counts() -> None:
     counts = lesson.switches({price.SMALL_LOOP: 524_288.0, price.LARGE_DIRECT: 1024.0})
     if isinstance(counts.by_the_kernel, Unmeasured):

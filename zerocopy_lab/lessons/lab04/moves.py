@@ -170,7 +170,9 @@ def ledger_picture(moves: Moves) -> Picture:
         name = f"an answer of {moves.subject.words}"
         paths.append(BytePath(name, (_direct(moves.answer), card)))
     stations = ["disk", "page cache", "buffer", "socket", "card"]
-    return copy_ledger(paths, stations=stations, origin=Origin("as it says at each arrow"))
+    return copy_ledger(
+        paths, stations=stations, origin=Origin("PROVED, COUNTED or CITED: see each arrow")
+    )
 
 
 def _by_copy(copied: bool) -> Mover:

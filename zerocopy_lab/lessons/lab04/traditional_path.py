@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
@@ -84,6 +84,33 @@ def _calls_of(way: str) -> float:
     command = [sys.executable, "-c", _ONE_PASS.format(loop, chunk_bytes)]
     calls = count_system_calls(command, _CALLS, env=importable_here({}))
     return sum(calls.of(name) for name in _CALLS) * GIB / _CALLS_OVER_BYTES
+
+
+def show_switches(counts: Switches, measured: Sweep) -> None:
+    """The counts as a table, mode switches and the scheduler's told apart."""
+    kernel = counts.by_the_kernel
+    seen = {} if isinstance(kernel, Unmeasured) else kernel
+    show_table(
+        [
+            "for each GiB",
+            "system calls, by the loop's counter",
+            "by the kernel's count",
+            "switched by the scheduler: it waited",
+            "others had their turn",
+        ],
+        [
+            [
+                way.replace(", ", " of "),
+                f"{calls:,.0f}",
+                f"{seen[way]:,.0f}" if way in seen else "",
+                f"{_per_gib(measured, way, 'voluntary_switches').median:,.0f}",
+                f"{_per_gib(measured, way, 'involuntary_switches').median:,.0f}",
+            ]
+            for way, calls in counts.counted.items()
+        ],
+    )
+    if isinstance(kernel, Unmeasured):
+        print(f"The kernel's own count is missing: {kernel}")
 
 
 def switch_finding(counts: Switches, measured: Sweep) -> Finding:
