@@ -78,6 +78,15 @@ def test_a_lab_that_checks_nothing_is_refused(start: LabMaker) -> None:
         conclude([FOUND], {})
 
 
+def test_figures_fed_from_a_constant_are_refused(start: LabMaker) -> None:
+    lab = start()
+    constant = Quantity("CPU", Spread(0.3, 0.3, 0.3, 7), "s/GiB")
+    found = finding("Z2", Verdict.SUPPORTED, Evidence.TIMED, "Nobody copied.", constant)
+    with pytest.raises(NoEvidence, match="times that never differ were not measured"):
+        conclude([found], {"order kept": True})
+    assert not (lab.out_dir / CONCLUSION_FILE).exists()
+
+
 def test_a_claim_about_kafka_needs_somebody_who_speaks_of_a_kafka(start: LabMaker) -> None:
     start(claims=("S5",))
     shown = Quantity("segments", 3)

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import struct
+import subprocess
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from crc32c import crc32c
 
+from tests.clients.real_clients import TIMEOUT_S, kcat_read, kcat_write
 from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention, stamping
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.conformance.parts import PARTS, NoSuchPart, kept_in
@@ -30,7 +33,7 @@ from zerocopy_lab.conformance.seats import (
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.upkeep.retention import judge
 from zerocopy_lab.records.batch import check_stored_batch
-from zerocopy_lab.running import flight_events
+from zerocopy_lab.running import flight_events, topic_admin
 from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker
 
 CASES = 10_000
@@ -117,6 +120,10 @@ def spares_the_active_one(
     )
 
 
+def takes_the_active_one_too(segments: Sequence[SegmentFacts], *_: int) -> int:
+    return len(segments)
+
+
 def leaves_gaps(
     segments: Sequence[SegmentFacts], limit_ms: int, limit_bytes: int, now_ms: int
 ) -> int:
@@ -201,6 +208,7 @@ WRONG: list[tuple[str, Callable[..., object], str]] = [
     ("index_lookup", one_too_far, "Asked for"),
     ("index_lookup", hard_coded, "Asked for"),
     ("retention", spares_the_active_one, "active"),
+    ("retention", takes_the_active_one_too, "answer is"),
     ("retention", leaves_gaps, "answer is"),
     ("retention", is_equal_to_everything, "answer is"),
     ("retention", says_nothing_sensible, "raised Unspeakable"),
@@ -312,6 +320,38 @@ def test_all_parts_together_carry_every_byte(tmp_path: Path, transfer: str | Non
         log = broker.log_path.read_text()
     assert sent == received
     assert all(f"part {name} takes its seat" in log for name in RIGHT)
+
+
+@pytest.mark.kcat
+def test_kcat_talks_to_a_broker_of_a_learners_parts(tmp_path: Path) -> None:
+    """Written and read by kcat, from the beginning and from the middle, byte-identical; what the
+    learner's rule of retention may delete goes.
+    """
+    if shutil.which("kcat") is None:
+        pytest.skip("kcat is not installed")
+    lines = [f"{number} {'x' * (number % 900)}".encode() for number in range(12_000)]
+    more = ["--data-dir", str(tmp_path / "second"), "--set", "segment.bytes=1048576"]
+    parts = kept(tmp_path / "parts", **RIGHT)
+    with RunningBroker(tmp_path / "data", parts=parts, transfer="transfer", options=more) as broker:
+        kcat_write(broker.bootstrap, "lines", lines)
+        assert kcat_read(broker.bootstrap, "lines", len(lines)) == lines
+        assert _kcat_from(broker.bootstrap, 7500) == lines[7500:]
+        topic_admin.alter_topic(broker.bootstrap, "lines", {"retention.bytes": "2000000"})
+        directory = next(tmp_path.glob("*/lines-0"))
+        deadline = time.monotonic() + TIMEOUT_S
+        while (directory / f"{0:020d}.log").exists():
+            assert time.monotonic() < deadline, "the learner's rule lets the first segment go"
+            time.sleep(0.05)
+        assert _kcat_from(broker.bootstrap, 11_900) == lines[11_900:]
+        log = broker.log_path.read_text()
+    assert all(f"part {name} takes its seat" in log for name in RIGHT)
+    assert "ERROR" not in log
+
+
+def _kcat_from(bootstrap: str, offset: int) -> list[bytes]:
+    command = ["kcat", "-b", bootstrap, "-C", "-t", "lines", "-o", str(offset), "-q", "-e"]
+    done = subprocess.run(command, check=True, timeout=TIMEOUT_S, capture_output=True)
+    return done.stdout.splitlines()
 
 
 def test_a_broker_does_not_start_with_a_part_that_fails_its_exam(tmp_path: Path) -> None:

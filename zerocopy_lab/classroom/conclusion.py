@@ -28,6 +28,7 @@ from typing import Any
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.evidence import (
     CircularEvidence,
+    Evidence,
     Finding,
     Likeness,
     NoEvidence,
@@ -84,6 +85,7 @@ def conclude(
         )
     findings = [*findings, *recorded_beside(lab.entry.id, findings)]
     findings.sort(key=lambda found: lab.entry.claims.index(found.claim_id))  # recorded ones last
+    _require_measured_times(findings)
     _require_kafka_where_kafka_is_meant(findings)
     path = lab.out_dir / CONCLUSION_FILE
     path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
@@ -97,6 +99,15 @@ def conclude(
     if broken:
         raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")
     box("plain", "Checked, whatever the machine's speed", invariants)
+
+
+def _require_measured_times(findings: Sequence[Finding]) -> None:
+    """No two runs take the same time to the last digit: a constant does, or a clock that stands."""
+    for found in findings:
+        spreads = [q.value for q in found.quantities if isinstance(q.value, Spread)]
+        if found.evidence is Evidence.TIMED and spreads:
+            if all(spread.low == spread.high for spread in spreads):
+                raise NoEvidence(f"{found.claim_id}: times that never differ were not measured")
 
 
 def _require_kafka_where_kafka_is_meant(findings: Sequence[Finding]) -> None:
