@@ -105,9 +105,9 @@ def _require_measured_times(findings: Sequence[Finding]) -> None:
     """No two runs take the same time to the last digit: a constant does, or a clock that stands."""
     for found in findings:
         spreads = [q.value for q in found.quantities if isinstance(q.value, Spread)]
-        if found.evidence is Evidence.TIMED and spreads:
-            if all(spread.low == spread.high for spread in spreads):
-                raise NoEvidence(f"{found.claim_id}: times that never differ were not measured")
+        is_timed = found.evidence is Evidence.TIMED and spreads
+        if is_timed and all(spread.low == spread.high for spread in spreads):
+            raise NoEvidence(f"{found.claim_id}: times that never differ were not measured")
 
 
 def _require_kafka_where_kafka_is_meant(findings: Sequence[Finding]) -> None:

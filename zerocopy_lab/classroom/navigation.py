@@ -19,6 +19,7 @@ sys.path[:0] = [str(p) for p in (here, *here.parents) if (p / "zerocopy_lab").is
 """The first lines of every notebook's bootstrap cell: whatever directory below the repository a
 kernel starts in, the package is found. (An installed package needs none of it.)"""
 
+_GLOSSARY = "[words](../docs/glossary.md)"
 HEADING_CELL_ID = "heading"
 NEXT_CELL_ID = "next"
 
@@ -30,7 +31,7 @@ def heading(entry: LabEntry) -> str:
     links += [f"[{after.id} {after.title} →]({after.name}.ipynb)"] if after else []
     needs = ", ".join(_link(labs()[needed]) for needed in entry.prerequisites) or "nothing"
     claims = f" · **claims** {' '.join(entry.claims)}" if entry.claims else ""
-    facts = f"**{entry.minutes} minutes** · **needs** {needs}{claims}"
+    facts = f"**{entry.minutes} minutes** · **needs** {needs}{claims} · {_GLOSSARY}"
     lines = [f"# {entry.id} · {entry.title}", entry.asks, facts, " · ".join(links)]
     return "\n\n".join(line for line in lines if line)
 
