@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from zerocopy_lab.checkout import LABS_DIR
 from zerocopy_lab.classroom.evidence import Evidence
-from zerocopy_lab.classroom.manifest import LABS_DIR, labs
+from zerocopy_lab.classroom.manifest import labs
 from zerocopy_lab.classroom.navigation import heading
 
 GLOSSARY = LABS_DIR.parent / "docs" / "glossary.md"

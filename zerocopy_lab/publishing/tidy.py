@@ -106,6 +106,8 @@ def with_answers(unsolved: Any, answers: dict[str, str], entry: LabEntry) -> Any
     """The student notebook with its exercise cells answered."""
     for cell in unsolved.cells:
         cell.source = answers.get(cell.metadata.get(EXERCISE_KEY), cell.source)
+        if cell.id == HEADING_CELL_ID:  # solutions lie one directory further down
+            cell.source = cell.source.replace("(../docs/", "(../../docs/")
         if cell.id == NEXT_CELL_ID:
             cell.source = (
                 f"These were the solutions. Back to [the lab itself](../{entry.name}.ipynb)."
