@@ -51,14 +51,25 @@ def produce(
     `config` adds to librdkafka's settings (`compression.type`, `linger.ms`, ...). Raises
     NotDelivered.
     """
+    return _stored(bootstrap, topic, events, config)[0]
+
+
+def _stored(
+    bootstrap: str, topic: str, events: Iterable[bytes], config: Mapping[str, Any] | None = None
+) -> tuple[Traffic, int]:
+    """What was sent, and the offset of its first event (0 when there was none)."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, **(config or {})})
     failures: list[str] = []
+    first_offset: int | None = None
 
-    def delivered(error: object, _: object) -> None:
+    def delivered(error: object, message: Any) -> None:
+        nonlocal first_offset
         if error is not None:
             failures.append(str(error))
+        elif first_offset is None:  # acknowledged in the order in which they were sent
+            first_offset = message.offset()
 
     digest, count, payload_bytes = hashlib.sha256(), 0, 0
     for event in events:
@@ -69,7 +80,7 @@ def produce(
     if failures or unsent:
         first = failures[0] if failures else "no answer within 60 s"
         raise NotDelivered(f"{len(failures) + unsent} of {count} events were not stored: {first}")
-    return Traffic(count, payload_bytes, digest.hexdigest())
+    return Traffic(count, payload_bytes, digest.hexdigest()), first_offset or 0
 
 
 def _enqueue(producer: Any, topic: str, event: bytes, delivered: Any) -> None:
@@ -134,8 +145,15 @@ def assigned_consumer(
 
 def load(bootstrap: str, topic: str, *, fast: bool) -> tuple[Traffic, Traffic]:
     """As many events through a topic as a lab measures with: what was sent, what came back."""
-    messages = 150_000 if fast else 400_000
-    return produce(bootstrap, topic, repeated(messages)), consume(bootstrap, topic, messages)
+    return round_trip(bootstrap, topic, 150_000 if fast else 400_000)
+
+
+def round_trip(bootstrap: str, topic: str, messages: int) -> tuple[Traffic, Traffic]:
+    """Events through a topic: what was sent, and what came back from the offset of the first on. On
+    a cluster that was there before, others may have been in the topic already.
+    """
+    sent, first_offset = _stored(bootstrap, topic, repeated(messages))
+    return sent, consume(bootstrap, topic, messages, from_offset=first_offset)
 
 
 @cache

@@ -57,8 +57,7 @@ class RoundTrip(NamedTuple):
 
 def round_trip(broker: RunningBroker | ExistingCluster, *, messages: int) -> RoundTrip:
     """Sends flight events through the broker and reads them back, with librdkafka on both ends."""
-    sent = flight_events.produce(broker.bootstrap, "flights", flight_events.repeated(messages))
-    return RoundTrip(sent, flight_events.consume(broker.bootstrap, "flights", messages))
+    return RoundTrip(*flight_events.round_trip(broker.bootstrap, "flights", messages))
 
 
 def costs_picture(prices: Calibration) -> Picture:
