@@ -127,6 +127,25 @@ def in_minutes(lab: Lab) -> float:
     return cache_bytes / rate / 60
 
 
+def counts_all_reads(room: int, touched: list[tuple[str, int]]) -> int:
+    return sum(what == "read" for what, _ in touched)
+
+
+def never_full(room: int, touched: list[tuple[str, int]]) -> int:
+    pages = [page for _, page in touched]
+    return sum(what == "read" and page not in pages[:at] for at, (what, page) in enumerate(touched))
+
+
+def first_in_first_out(room: int, touched: list[tuple[str, int]]) -> int:
+    in_memory: list[int] = []
+    count = 0
+    for what, page in touched:
+        if page not in in_memory:
+            count += what == "read"
+            in_memory = [*in_memory, page][-room:]
+    return count
+
+
 HERE = ("00", "04", "05", "06", "09")
 
 WRONG = [
@@ -169,6 +188,11 @@ WRONG = [
     ("06.2", lambda _: 1, "written over once"),
     ("06.3", lambda _: "rchar", "sendfile adds to it"),
     ("06.3", lambda _: "Cached", "the whole machine's"),
+    ("06.4", lambda _: 7, "The answer is a function"),
+    ("06.4", lambda _: counts_all_reads, "does a page that is written"),
+    ("06.4", lambda _: never_full, "which one goes when another comes?"),
+    ("06.4", lambda _: first_in_first_out, "yours says"),
+    ("06.4", lambda _: lambda room, touched: "many", "yours says 'many'"),
 ]
 
 

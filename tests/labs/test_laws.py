@@ -16,7 +16,7 @@ from zerocopy_lab.classroom.manifest import LabEntry, labs
 from zerocopy_lab.conformance.parts import PARTS
 from zerocopy_lab.publishing.tidy import EXPLANATION, opened_by_the_reader
 
-NOT_YET_REWRITTEN = {"06"}
+NOT_YET_REWRITTEN: set[str] = set()
 """Labs that do not obey the laws yet. A lab that does is taken out, and then held to them."""
 
 NO_PART = {"00", "06", "09", "10", "13", "14"}

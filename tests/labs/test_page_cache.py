@@ -1,4 +1,4 @@
-"""Lab 06 concludes what was counted, and notices an eviction that does nothing."""
+"""Lab 06 concludes what was counted, and says so where something could not be."""
 
 from __future__ import annotations
 
@@ -11,206 +11,162 @@ import pytest
 from tests.labs.outcomes import outcome_of
 from zerocopy_lab.classroom.conclusion import InvariantBroken, conclude
 from zerocopy_lab.classroom.evidence import Finding, Likeness, Verdict
+from zerocopy_lab.classroom.kafka_runs import recorded_findings
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.subject import KERNEL_HERE, THIS_BROKER, about, kafka_here
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageMap
-from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab06 import (
     late_reader,
-    page_actions,
     page_cache,
+    page_cache_exercises,
     page_cache_findings,
-    page_scene,
-    page_story,
+    small_memory,
 )
-from zerocopy_lab.lessons.lab06.page_cache import Read, Written
+from zerocopy_lab.lessons.lab06.page_cache import Free, Read, Seen, Waiting, Written
 from zerocopy_lab.pictures.memory_over_time import MemorySample
+from zerocopy_lab.pictures.pages_over_time import Look
 from zerocopy_lab.pictures.residency_map import PageCell
 from zerocopy_lab.pictures.theme import RECORDED_EARLIER
-from zerocopy_lab.running.flight_events import NotDelivered, Traffic
+from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
 LabOf = Callable[..., Lab]
-TRAFFIC = Traffic(1000, 1 << 20, "abc")
-SAMPLES = (MemorySample(1.0, 1 << 20, 0),)
-WRITTEN = Written(TRAFFIC, 1 << 20, 1 << 20, 0, 1 << 20, SAMPLES, 1.0, 1.5)
-GAIN = late_reader.gain_finding("it is on tmpfs")
+MIB = 1 << 20
+TRAFFIC = Traffic(1000, MIB, "abc")
+WAITING = Waiting(MIB, MIB, MIB, (MemorySample(1.0, MIB, 0),), 1.0, 1.5)
+SEEN = Seen(Written(TRAFFIC, 0, WAITING), Read(TRAFFIC, 0), Read(TRAFFIC, MIB))
+MISSING = Unmeasured("it is on tmpfs")
 MARK = "Recorded on "
+WAITING_PART = "a late reader makes the others wait: Apache Kafka"
+KAFKA = kafka_here("4.2.0")
+FREE = Free(32 * MIB, (32 * MIB,) * 5)
 
 
-def verdicts(
-    written: Written, tail: Read, late: Read | str
-) -> dict[tuple[str, str], Verdict | Likeness]:
-    found: list[Finding] = page_cache_findings.findings(written, tail, late, [GAIN])
+def verdicts(seen: Seen) -> dict[tuple[str, str], Verdict | Likeness]:
+    """As if a real Kafka had been looked at."""
+    found = page_cache_findings.findings_about(seen, KAFKA)
     return {(each.claim_id, each.part): each.verdict for each in found}
 
 
+def written(acknowledged_bytes: int, most_bytes: int) -> Written:
+    waiting = WAITING._replace(acknowledged_bytes=acknowledged_bytes, most_bytes=most_bytes)
+    return SEEN.written._replace(waiting=waiting)
+
+
 def test_verdicts_when_everything_waits_in_memory() -> None:
-    found = verdicts(WRITTEN, Read(TRAFFIC, 0), Read(TRAFFIC, 1 << 20))
-    assert found == {
+    assert verdicts(SEEN) == {
         ("S6", "the producer"): Verdict.SUPPORTED,
         ("S6", "the broker"): Verdict.CONTRADICTED,
         ("P1", ""): Verdict.SUPPORTED,
         ("P2", ""): Verdict.SUPPORTED,
-        ("P3", "free shows it"): Verdict.SUPPORTED,
-        ("P3", "the more of it, the bigger the gain"): Verdict.NOT_TESTABLE,
     }
 
 
-def test_verdicts_when_it_is_otherwise() -> None:
-    written = WRITTEN._replace(
-        only_in_memory_bytes=0, producer_device_bytes=1 << 20, cached_growth_bytes=0
-    )
-    found = verdicts(written, Read(TRAFFIC, 1 << 20), "it is on tmpfs")
-    assert found["S6", "the producer"] is Verdict.CONTRADICTED
-    assert found["S6", "the broker"] is Verdict.INCONCLUSIVE
-    assert found["P1", ""] is Verdict.INCONCLUSIVE
-    assert found["P2", ""] is Verdict.CONTRADICTED
-    assert found["P3", "free shows it"] is Verdict.INCONCLUSIVE
-    unseen = verdicts(WRITTEN, Read(TRAFFIC, 0), "it is on tmpfs")
-    assert unseen["P2", ""] is Verdict.INCONCLUSIVE, "would the counter have seen a read?"
+def test_a_broker_that_syncs_every_append_contradicts_p1(lab_of: LabOf, tmp_path: Path) -> None:
+    """The sabotage: what is acknowledged is on the disk, and the verdict says so."""
+    settings = {"log.flush.interval.messages": "1"}
+    with RunningBroker(tmp_path / "data", settings=settings) as broker:
+        there = page_cache.write_and_watch(broker, lab_of("06"))
+    found = verdicts(SEEN._replace(written=there))
+    assert found["P1", ""] is Verdict.CONTRADICTED
+    assert found["S6", "the broker"] is Verdict.SUPPORTED
+    assert page_cache.ack_answer(there) == 1, "all of it"
+
+
+def test_a_kernel_that_was_quick_is_not_a_broker_that_syncs() -> None:
+    quick = SEEN._replace(written=written(acknowledged_bytes=0, most_bytes=MIB))
+    assert verdicts(quick)["P1", ""] is Verdict.SUPPORTED, "it waited in memory at some look"
+    between = SEEN._replace(written=written(acknowledged_bytes=0, most_bytes=MIB // 3))
+    assert verdicts(between)["P1", ""] is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
-    ("device_bytes", "verdict"),
+    ("soon_bytes", "late", "verdict"),
     [
-        (0, Verdict.SUPPORTED),
-        (30_000, Verdict.INCONCLUSIVE),  # the kernel needed some pages for others
-        (1 << 20, Verdict.CONTRADICTED),
+        (0, Read(TRAFFIC, MIB), Verdict.SUPPORTED),
+        (30_000, Read(TRAFFIC, MIB), Verdict.INCONCLUSIVE),  # some pages went to others
+        (MIB, Read(TRAFFIC, MIB), Verdict.CONTRADICTED),
+        (0, MISSING, Verdict.INCONCLUSIVE),  # would the counter have seen a read?
+        (0, Read(TRAFFIC, 0), Verdict.INCONCLUSIVE),
     ],
 )
-def test_the_tail_reader_is_judged_by_its_device_bytes(device_bytes: int, verdict: Verdict) -> None:
-    found = verdicts(WRITTEN, Read(TRAFFIC, device_bytes), Read(TRAFFIC, 1 << 20))
+def test_the_reader_is_judged_by_device_bytes_and_by_whether_they_would_be_seen(
+    soon_bytes: int, late: Read | Unmeasured, verdict: Verdict
+) -> None:
+    found = verdicts(Seen(SEEN.written, Read(TRAFFIC, soon_bytes), late))
     assert found["P2", ""] is verdict
 
 
-def test_where_there_is_no_disk_nothing_waits_for_it(
-    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_our_own_broker_is_an_illustration_and_a_recorded_kafka_stands_beside_it() -> None:
+    ours = page_cache_findings.findings_about(SEEN, THIS_BROKER)
+    assert {each.verdict for each in ours} == {Likeness.DOES_SO, Likeness.DOES_OTHERWISE}
+    recorded = {(each.claim_id, each.part): each.verdict for each in recorded_findings("06")}
+    assert recorded.keys() == {*verdicts(SEEN), ("P2", WAITING_PART)}
+    assert {key: recorded[key] for key in verdicts(SEEN)} == verdicts(SEEN)
+    assert recorded["P2", WAITING_PART] is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("fell_mib", "verdict"),
+    [
+        ([32, 31, 33, 32, 32], Verdict.SUPPORTED),
+        ([0, 0, 1, 0, 0], Verdict.CONTRADICTED),
+        ([2, 31, 8, 60, 12], Verdict.INCONCLUSIVE),  # somebody else is busy
+    ],
+)
+def test_free_is_judged_by_the_pages_of_the_file_itself(
+    fell_mib: list[int], verdict: Verdict
 ) -> None:
-    monkeypatch.setattr(page_cache, "not_on_tmpfs", lambda path: lambda: "it is on tmpfs")
+    free = Free(32 * MIB, tuple(each * MIB for each in fell_mib))
+    assert page_cache_findings.free_finding(free).verdict is verdict
+
+
+def test_a_neighbours_files_are_no_evidence_for_free() -> None:
+    nothing_was_there = Free(0, (64 * MIB,) * 5)
+    assert page_cache_findings.free_finding(nothing_was_there).verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_cannot_be_counted_is_not_testable_and_shown_as_recorded(lab_of: LabOf) -> None:
     lab = lab_of("06")
+    blind = Seen(Written(TRAFFIC, MISSING, MISSING), Read(TRAFFIC, MISSING), MISSING)
+    found = page_cache_findings.findings(blind, THIS_BROKER, MISSING, [])
+    assert {each.verdict for each in found[:4]} == {Verdict.NOT_TESTABLE}
+    assert page_cache.ack_answer(blind.written) is None
+    assert "tmpfs" in page_cache.why_unknown(blind.written)
+    assert page_cache.watch_picture(blind.written, lab).alt.startswith(RECORDED_EARLIER)
+    for words in (page_cache.watch_words(blind.written), page_cache.readers_words(blind)):
+        assert words.startswith("Not counted here: it is on tmpfs")
+        assert MARK in words
+    conclude(
+        [*found, *late_reader.findings(MISSING, ExistingCluster("127.0.0.1:1"))],
+        page_cache_findings.invariants(blind),
+    )
+
+
+def test_a_cluster_far_away_is_written_to_and_read_and_not_seen(
+    lab_of: LabOf, tmp_path: Path
+) -> None:
     with RunningBroker(tmp_path / "data") as broker:
-        written = page_cache.write_and_watch(broker, lab)
-    assert page_cache.ack_answer(written) is None
-    assert page_cache.watch_words(written).startswith("Not counted here: it is on tmpfs. Recorded")
-    assert page_cache.watch_picture(written, lab).alt.startswith(RECORDED_EARLIER)
-    found = verdicts(written, Read(TRAFFIC, 0), "it is on tmpfs")
-    assert found["S6", "the broker"] is found["P1", ""] is Verdict.NOT_TESTABLE
-
-
-def test_what_cannot_be_counted_is_not_testable() -> None:
-    written = WRITTEN._replace(only_in_memory_bytes=None, cached_growth_bytes=None)
-    written = written._replace(producer_device_bytes=None)
-    found = verdicts(written, Read(TRAFFIC, None), "it is on tmpfs")
-    assert found["S6", "the producer"] is Verdict.NOT_TESTABLE
-    assert found["P2", ""] is Verdict.NOT_TESTABLE
-    assert found["P1", ""] is Verdict.NOT_TESTABLE
-    assert found["P3", "free shows it"] is Verdict.NOT_TESTABLE
+        cluster = ExistingCluster(broker.bootstrap)
+        there = page_cache.write_and_watch(cluster, lab_of("06"))
+        seen = Seen(
+            there, page_cache.read_all(cluster, there), page_cache.read_late(cluster, there)
+        )
+    assert seen.soon.received == there.sent
+    for missing in (there.waiting, seen.soon.device_bytes, seen.late):
+        assert isinstance(missing, Unmeasured)
+        assert "runs elsewhere" in str(missing)
 
 
 def test_written_then_read_through_a_broker(lab_of: LabOf, tmp_path: Path) -> None:
-    lab = lab_of("06")
     with RunningBroker(tmp_path / "data") as broker:
-        written = page_cache.write_and_watch(broker, lab)
-        tail = page_cache.read_all(broker, written)
-        late = page_cache.read_late(broker, written)
-    assert tail.received == written.sent
-    assert all(page_cache_findings.invariants(written, tail, late).values())
-    assert (written.only_in_memory_bytes or 0) > 0
-    assert max(sample.dirty_bytes for sample in written.samples) > 0
-
-
-def unavailable(*_: object, **__: object) -> None:
-    raise Unavailable("it", "this machine has it not", "Use another")
-
-
-def test_without_any_instrument_the_lab_still_runs_and_shows_what_was_recorded(
-    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("page_counts", "process_block_io", "evict_when_let_go"):
-        monkeypatch.setattr(page_cache, name, unavailable)
-    for module in (page_scene, page_actions):
-        monkeypatch.setattr(module, "evict_when_let_go", unavailable)
-        monkeypatch.setattr(module, "page_map", unavailable)
-    lab = lab_of("06")
-    with RunningBroker(tmp_path / "data") as broker:
-        written = page_cache.write_and_watch(broker, lab)
-        tail = page_cache.read_all(broker, written)
-        late = page_cache.read_late(broker, written)
-        scene = page_scene.play(broker, lab)
-        by_hand = page_actions.ByHand(broker, written)
-        assert by_hand.picture("evict everything").png()
-        assert "has it not" in by_hand.words("evict everything")
-    assert isinstance(late, str)
-    assert isinstance(scene, str)
-    assert page_cache.ack_answer(written) is None
-    pictures = [page_cache.watch_picture(written, lab), page_story.story_picture(scene)]
-    for picture in pictures:
-        assert picture.alt.startswith(RECORDED_EARLIER)
-        assert picture.get_suptitle().startswith(RECORDED_EARLIER)
-    findings = page_cache_findings.findings(written, tail, late, [GAIN])
-    told = [page_story.story_words(scene), *(found.words for found in findings[:4])]
-    assert [MARK in words for words in told] == [True] * 5
-    assert {found.verdict for found in findings[:4]} == {Verdict.NOT_TESTABLE}
-    conclude(findings, page_cache_findings.invariants(written, tail, late))
-
-
-def test_a_late_reader_that_cannot_be_measured_is_shown_as_recorded() -> None:
-    picture = late_reader.others_picture("it is on tmpfs")
-    assert picture.alt.startswith(RECORDED_EARLIER)
-    assert "it is on tmpfs" in late_reader.others_words("it is on tmpfs")
-    assert MARK in late_reader.others_words("it is on tmpfs")
-    assert late_reader.others_answer("it is on tmpfs") is None
-    assert GAIN.verdict is Verdict.NOT_TESTABLE
-    assert MARK in GAIN.words
-
-
-SHORT = page_scene.Script(2.0, 12_000, 2_000, 40_000, 0.2, 0.4, 0.05)
-
-
-def test_three_at_one_log(lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_scene, "FAST", SHORT)
-    seen: list[int] = []
-    with RunningBroker(tmp_path / "data") as broker:
-        scene = page_scene.play(broker, lab_of("06"), lambda scene: seen.append(len(scene.looks)))
-    assert isinstance(scene, page_scene.Scene)
-    assert seen == sorted(seen)
-    assert [moment.what for moment in scene.moments][:2] == [page_scene.EVICTED, page_scene.LATE]
-    (evicted_s, _), (late_s, _) = scene.moments[:2]
-    cell_bytes = page_scene.CELL_PAGES * PAGE_BYTES
-    for look in scene.looks:
-        end, tail, late = look.places
-        assert end == sum(cell.pages for cell in look.cells) * PAGE_BYTES
-        assert end is not None
-        assert tail is not None
-        assert 0 < tail <= end
-        assert late is None or (look.at_s > late_s and late <= end)
-        resident = [cell.resident == cell.pages for cell in look.cells]
-        if look.at_s < evicted_s - 0.1:  # a look takes its time
-            assert all(resident)
-        elif evicted_s < look.at_s < late_s - 0.1:
-            assert not any(resident[: scene.starts[2] // cell_bytes]), "two old segments"
-        elif late is not None:
-            assert all(resident[: late // cell_bytes]), "what was read is in memory again"
-    words = page_story.story_words(scene)
-    assert "old segments were put out of memory" in words
-    assert MARK not in words
-    kept = page_story.scene_from(json.loads(json.dumps(page_story.plain(scene))))
-    assert page_story.story_words(kept) == words
-
-
-def test_a_scene_ends_when_one_of_them_fails(
-    lab_of: LabOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(_: object) -> None:
-        raise NotDelivered("the late reader missed its train")
-
-    monkeypatch.setattr(page_scene, "FAST", SHORT._replace(seconds=3600.0))
-    monkeypatch.setattr(page_scene._Stage, "_catch_up", fails)
-    with (
-        RunningBroker(tmp_path / "data") as broker,
-        pytest.raises(NotDelivered, match="missed its train"),
-    ):
-        page_scene.play(broker, lab_of("06"))
+        there = page_cache.write_and_watch(broker, lab_of("06"))
+        seen = Seen(there, page_cache.read_all(broker, there), page_cache.read_late(broker, there))
+    assert all(page_cache_findings.invariants(seen).values())
+    kept = json.loads(json.dumps(page_cache.plain(seen, "4.2.0")))
+    assert kept["waiting"]["most_bytes"] > 0
 
 
 def test_an_eviction_that_does_nothing_voids_the_lab(
@@ -219,53 +175,175 @@ def test_an_eviction_that_does_nothing_voids_the_lab(
     monkeypatch.setattr(page_cache, "evict_when_let_go", lambda path: None)
     lab = lab_of("06")
     with RunningBroker(tmp_path / "data") as broker:
-        written = page_cache.write_and_watch(broker, lab)
-        tail = page_cache.read_all(broker, written)
-        late = page_cache.read_late(broker, written)
-    findings = page_cache_findings.findings(written, tail, late, [GAIN])
+        there = page_cache.write_and_watch(broker, lab)
+        seen = Seen(there, page_cache.read_all(broker, there), page_cache.read_late(broker, there))
+        others = late_reader.findings(MISSING, broker)
+    found = page_cache_findings.findings(seen, THIS_BROKER, FREE, others)
     with pytest.raises(InvariantBroken, match="after an eviction the bytes came from the device"):
-        conclude(findings, page_cache_findings.invariants(written, tail, late))
+        conclude(found, page_cache_findings.invariants(seen))
 
 
-def test_cells_sum_up_to_the_page_map() -> None:
-    pages = PageMap(
-        4096, 200 * 4096, bytes([1] * 150 + [0] * 50), bytes([1] * 10 + [0] * 190), "cachestat"
-    )
-    cells = page_actions.cells_of(pages)
-    assert len(cells) <= page_actions.CELLS
-    totals = [sum(getattr(cell, name) for cell in cells) for name in PageCell._fields[:3]]
-    assert totals == [200, 150, 10]
+# -- the late reader -------------------------------------------------------------------------------
+
+
+def waits(device_ms: float, memory_ms: float = 2.0) -> dict[str, float]:
+    alone = {
+        f"{source}_alone_{unit}": 0.1 for source in ("memory", "device") for unit in ("s", "cpu_s")
+    }
+    return {"memory_wait_ms": memory_ms, "device_wait_ms": device_ms, **alone}
+
+
+@pytest.mark.parametrize(
+    ("device_ms", "verdict", "answer"),
+    [
+        ([110.0 + each for each in range(7)], Verdict.SUPPORTED, 3),
+        ([5.0 + each / 10 for each in range(7)], Verdict.SUPPORTED, 2),
+        ([2.0, 2.1, 1.9, 2.0, 2.1, 1.9, 2.0], Verdict.INCONCLUSIVE, 1),
+        ([0.5, 9.0, 0.4, 8.0, 0.3, 7.0, 2.0], Verdict.INCONCLUSIVE, None),
+    ],
+)
+def test_the_disturbance_follows_the_others_waits(
+    device_ms: list[float], verdict: Verdict, answer: int | None
+) -> None:
+    rounds = [waits(each) for each in device_ms]
+    outcome = outcome_of(dict.fromkeys(("sendfile", "read_then_send", "Apache Kafka"), rounds))
+    cluster = ExistingCluster("127.0.0.1:9092")
+    found = late_reader.findings(outcome, cluster)
+    waiting = [each for each in found if each.claim_id == "P2"]
+    assert [each.verdict for each in waiting] == [verdict] * 3
+    assert [each.about for each in waiting[:2]] == [KERNEL_HERE] * 2
+    assert waiting[2].about == about(cluster)
+    assert late_reader.others_answer(outcome) == answer
+    assert bool(late_reader.why_no_answer(outcome)) == (answer is None)
+
+
+def test_without_a_slow_device_the_recorded_run_is_shown_and_nothing_claimed_of_here() -> None:
+    for picture in (late_reader.others_picture(MISSING), late_reader.kafka_picture(MISSING)):
+        assert picture.alt.startswith(RECORDED_EARLIER)
+    assert "it is on tmpfs" in late_reader.others_words(MISSING)
+    assert MARK in late_reader.others_words(MISSING)
+    assert MARK in late_reader.kafka_words(MISSING)
+    assert late_reader.others_answer(MISSING) is None
+    found: list[Finding] = late_reader.findings(MISSING, ExistingCluster("127.0.0.1:9092"))
+    told = {each.part.rpartition(": ")[2]: each.verdict for each in found}
+    assert told["sendfile"] is told["read_then_send"] is Verdict.NOT_TESTABLE
+    assert "Apache Kafka" not in told, "what is recorded of it is added by conclude"
+
+
+def test_an_account_without_control_groups_measures_nothing(
+    lab_of: LabOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_reader, "LimitedGroup", unavailable)
+    outcome = late_reader.measure(ExistingCluster("127.0.0.1:9092"), lab_of("06"))
+    assert isinstance(outcome, Unmeasured)
+    assert "has it not" in str(outcome)
+
+
+def unavailable(*_: object, **__: object) -> None:
+    raise Unavailable("it", "this machine has it not", "Use another")
 
 
 @pytest.mark.parametrize(
     ("memory", "device", "verdict"),
     [
-        ([(2.0, 1.0)] * 3, [(1.2, 1.0)] * 3, Verdict.SUPPORTED),
-        ([(1.2, 1.0)] * 3, [(2.0, 1.0)] * 3, Verdict.CONTRADICTED),
-        ([(1.2, 1.0), (2.0, 1.0), (1.5, 1.0)], [(1.6, 1.0)] * 3, Verdict.INCONCLUSIVE),
+        (2.0, 1.2, Verdict.SUPPORTED),
+        (1.2, 2.0, Verdict.CONTRADICTED),
+        (1.6, 1.6, Verdict.INCONCLUSIVE),
     ],
 )
 def test_the_gain_of_zero_copy_is_judged_apart_from_the_cache(
-    memory: list[tuple[float, float]], device: list[tuple[float, float]], verdict: Verdict
+    memory: float, device: float, verdict: Verdict
 ) -> None:
-    figures = {
-        "read_then_send, memory": [{"broker_cpu_s": copying} for copying, _ in memory],
-        "sendfile, memory": [{"broker_cpu_s": direct} for _, direct in memory],
-        "read_then_send, device": [{"broker_cpu_s": copying} for copying, _ in device],
-        "sendfile, device": [{"broker_cpu_s": direct} for _, direct in device],
-    }
-    assert late_reader.gain_finding(outcome_of(figures)).verdict is verdict
+    direct = {**waits(100.0), "memory_alone_cpu_s": 1.0, "device_alone_cpu_s": 1.0}
+    copying = {**waits(100.0), "memory_alone_cpu_s": memory, "device_alone_cpu_s": device}
+    outcome = outcome_of({"sendfile": [direct] * 7, "read_then_send": [copying] * 7})
+    assert late_reader.gain_finding(outcome).verdict is verdict
 
 
-@pytest.mark.parametrize(
-    ("device_ms", "answer"), [([9.0, 9.1, 9.2], 1), ([1.0, 1.1, 1.2], 0), ([2.0, 2.9, 2.4], 2)]
-)
-def test_the_answer_about_the_others_follows_their_waits(
-    device_ms: list[float], answer: int
-) -> None:
-    figures = {
-        "sendfile, memory": [{"beside_ms": each} for each in (2.2, 2.4, 2.3)],
-        "sendfile, device": [{"beside_ms": each} for each in device_ms],
-    }
-    outcome = outcome_of(figures)
-    assert late_reader.others_answer(outcome) == late_reader.OTHERS_CHOICES[answer]
+# -- three in a small memory -----------------------------------------------------------------------
+
+
+def test_a_late_reader_throws_out_what_the_tail_left_in_memory() -> None:
+    """The kernel's own doing, counted: no clock is asked."""
+    try:
+        stage = small_memory.SmallMemory().__enter__()
+    except Unavailable as reason:
+        pytest.skip(f"not testable on this kernel: {reason}")
+    with stage:
+        stage.write()
+        stage.read("tail reader")
+        stage.look()
+        for _ in range(22):
+            stage.read("late reader")
+            stage.look()
+    looks = stage.scene.looks
+    newest = [small_memory._newest_in_memory(look) for look in looks]
+    assert newest[1] > 7 * MIB
+    assert min(newest) < newest[1] // 2
+    assert stage.scene.device_bytes["tail reader"] < MIB
+    assert stage.scene.device_bytes["late reader"] > 10 * MIB
+    for look in looks:
+        assert all(place is None or 0 <= place <= (look.places[0] or 0) for place in look.places)
+    kept = small_memory.Scene.of(json.loads(json.dumps(stage.scene.plain())))
+    assert kept.words() == stage.scene.words()
+
+
+def test_where_a_small_memory_is_not_allowed_the_recorded_scene_is_shown() -> None:
+    picture, words = small_memory.or_recorded(unavailable)(None)  # type: ignore[arg-type]
+    assert picture.alt.startswith(RECORDED_EARLIER)
+    assert "has it not" in words
+    assert MARK in words
+
+
+def test_cells_sum_up_to_the_page_map() -> None:
+    resident, dirty = bytes([1] * 150 + [0] * 50), bytes([1] * 10 + [0] * 190)
+    pages = PageMap(PAGE_BYTES, 200 * PAGE_BYTES, resident, dirty, "cachestat")
+    cells = small_memory.cells_of([pages], 16)
+    totals = [sum(getattr(cell, name) for cell in cells) for name in PageCell._fields[:3]]
+    assert totals == [200, 150, 10]
+
+
+def test_a_scene_tells_the_worst_moment_beside_the_late_reader() -> None:
+    scene = small_memory.Scene()
+    full, empty = (PageCell(16, 16),) * 128, (PageCell(16, 0),) * 128
+    scene.looks = [
+        Look(0.0, full, (1, 1, None)),
+        Look(1.0, empty, (1, 1, 0)),
+        Look(2.0, full, (1, 1, 1)),
+    ]
+    assert "at least 8 MiB were in memory before" in scene.words()
+    assert "worst moment beside it 0 B" in scene.words()
+
+
+# -- a read and what it brings ---------------------------------------------------------------------
+
+
+def test_advice_decides_what_comes_along(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8 * MIB))
+    ahead = page_cache.ReadAhead(path)
+    assert ahead.picture(4, "random").png()
+    assert ahead.words(4, "random") == "4 KiB were read, advice “random”: 4 KiB came into memory."
+
+
+# -- the page cache of one's own -------------------------------------------------------------------
+
+
+def straight(room: int, touched: list[page_cache_exercises.Touch]) -> int:
+    """As one would write it down."""
+    in_memory: list[int] = []
+    count = 0
+    for what, page in touched:
+        if page in in_memory:
+            in_memory.remove(page)
+        else:
+            count += what == "read"
+        in_memory = [*in_memory, page][-room:]
+    return count
+
+
+def test_the_oracle_and_the_obvious_way_agree_in_ten_thousand_cases(lab_of: LabOf) -> None:
+    draw = lab_of("06").random("an oracle for the oracle")
+    for _ in range(10_000):
+        room, touched = page_cache_exercises.touches(draw)
+        assert page_cache_exercises.from_device(room, touched) == straight(room, touched)

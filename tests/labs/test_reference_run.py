@@ -4,6 +4,7 @@ so.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from zerocopy_lab.__main__ import main
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
-from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_story
+from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.measuring import recorded
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, recorded_origin, recorded_words
 from zerocopy_lab.publishing import reference_run
@@ -31,14 +32,19 @@ def test_the_stored_run_is_small_and_its_mark_names_day_and_host() -> None:
 
 
 def test_everything_stored_can_be_drawn_and_told() -> None:
-    scene = page_story.scene_from(recorded.recorded(page_story.RECORDED_AS))
-    assert page_story.plain(scene)["looks"], "it can be stored again"
-    assert page_story.picture_of(scene).png()
-    assert late_reader.others_picture("not here").png()
+    stored = recorded.recorded(small_memory.RECORDED_AS)
+    scene = small_memory.Scene.of(stored)
+    assert json.loads(json.dumps(scene.plain())) == stored, "it can be stored again"
+    assert scene.picture().png()
+    assert late_reader.kafka_picture(Unmeasured("not here")).png()
+    seen = page_cache.recorded_seen()
+    assert json.loads(json.dumps(page_cache.plain(seen, "4.2.0")))["late_bytes"] > 0
     assert "%" in recorded.recorded(loop_price.SHARES_AS)
     assert "after an eviction" in moves.reads_in_words(Unmeasured("there is no such counter."))
-    assert page_cache.recorded_writing().only_in_memory_bytes
-    assert page_cache.recorded_readers().late_bytes > page_cache.recorded_readers().soon_bytes
+    outcome = late_reader.recorded_late_reader()
+    assert late_reader.KAFKA in late_reader.names_in(outcome)
+    for name in late_reader.names_in(outcome):
+        assert late_reader.device_against_memory(outcome, name).verdict == "dearer"
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:

@@ -6,8 +6,9 @@ Outcomes of experiments are a JSON list of objects: the fields of `Outcome` by n
 host. `race --json` writes such a file.
 
 The reference run is one JSON object in `data/`: its `host`, its `day`, and under `found` what labs
-measured there, by name. `labs record` makes it (`reference_run`). A lab reads from it only where an
-instrument is missing, and then picture and words say so first; a verdict never comes from it.
+measured there, by name. `labs record` makes it (`reference_run`). A lab reads from it where an
+instrument is missing, and then picture and words say so first; no verdict on the machine at hand
+ever comes from it. What it holds of a real Kafka is evidence about that Kafka, as recorded.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from zerocopy_lab.pictures.theme import (
     QUIET,
     RESIDENT,
     RULE,
+    SERIES,
     Origin,
     Picture,
     byte_count,
@@ -45,7 +46,7 @@ _MIB: Final = 1 << 20
 _LINES: Final[tuple[tuple[str, float, Any], ...]] = (
     (INK, 3.4, "-"),  # the first two run side by side: a broad line under a narrow, broken one
     (ALIAS, 1.5, (0, (3, 2))),
-    (INK, 2.0, "-"),
+    (SERIES[4], 2.6, "-"),
 )
 """Hue, width and dashes by the order in which people are named."""
 

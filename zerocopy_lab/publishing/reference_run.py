@@ -5,7 +5,7 @@
 
 The measurements are the labs' own, in fast mode, on a machine that has all instruments; where they
 end up is described in `recorded`. Only what can be missing is kept: pages, device bytes, system
-calls, and what needs an eviction.
+calls, what needs an eviction or a control group, and what a real Kafka did (lab 06).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
-from zerocopy_lab.lessons.lab06 import late_reader, page_cache, page_scene, page_story
+from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.lessons.lab09 import devices, receiving
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.racing import random_file
@@ -34,6 +34,7 @@ from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
 SEED = 1
+_OF_ONE_RUN = {"data_dir", "path", "host", "port", "pid"}
 _Found = TypeVar("_Found")
 
 
@@ -46,7 +47,7 @@ def record(path: Path = REFERENCE_FILE) -> None:
     with ScratchDirectory("reference") as scratch:
         found = {
             **_calls(scratch.path / "calls"),
-            **_pages(scratch.path / "pages"),
+            **_pages(),
             **_moves(scratch.path),
         }
     run = {
@@ -93,27 +94,34 @@ def _calls(data_dir: Path) -> dict[str, Any]:
     }
 
 
-def _pages(data_dir: Path) -> dict[str, Any]:
-    """Of lab 06."""
+def _pages() -> dict[str, Any]:
+    """Of lab 06: what a real Kafka did, and what a small memory does."""
     lab = _lab("06")
-    with RunningBroker(data_dir) as broker:
-        written = page_cache.write_and_watch(broker, lab)
-        tail = page_cache.read_all(broker, written)
-        late = _certain(page_cache.read_late(broker, written))
-        scene = _certain(page_scene.play(broker, lab))
-    if written.only_in_memory_bytes is None or late.device_bytes is None:
+    with RunningBroker(kind="kafka", settings=late_reader.ONE_THREAD) as kafka:
+        written = page_cache.write_and_watch(kafka, lab)
+        soon = page_cache.read_all(kafka, written)
+        seen = page_cache.Seen(written, soon, _certain(page_cache.read_late(kafka, written)))
+        outcome = _certain(late_reader.measure(kafka, lab))
+        plain = page_cache.plain(seen, kafka.version)
+    if plain is None:
         raise CannotRecord("this machine tells no dirty pages or no device bytes of a process")
-    outcome = _certain(late_reader.measure(data_dir, page_cache.TOPIC, lab))
     return {
-        page_cache.WRITING_AS: written._asdict(),
-        page_cache.READERS_AS: {
-            "log_bytes": written.log_bytes,
-            "soon_bytes": tail.device_bytes,
-            "late_bytes": late.device_bytes,
-        },
-        page_story.RECORDED_AS: page_story.plain(scene),
+        page_cache.RECORDED_AS: plain,
         late_reader.RECORDED_AS: _without_paths(outcome),
+        small_memory.RECORDED_AS: _small_memory().plain(),
     }
+
+
+def _small_memory() -> small_memory.Scene:
+    """As the notebook has it."""
+    with small_memory.SmallMemory() as stage:
+        for step in range(48):
+            stage.write()
+            stage.read(small_memory.TAIL)
+            if step > 12:
+                stage.read(small_memory.LATE)
+            stage.look()
+    return stage.scene
 
 
 def _moves(directory: Path) -> dict[str, Any]:
@@ -136,10 +144,10 @@ def _certain(found: _Found | str | Unmeasured | None) -> _Found:
 
 
 def _without_paths(outcome: Outcome) -> dict[str, Any]:
-    """Plain, and without the directory in which it was measured."""
+    """Plain, and without the processes and directories of that run."""
     fields = plain_outcome(outcome)
     fields["contestants"] = {
-        name: {key: value for key, value in settings.items() if key not in ("data_dir", "path")}
+        name: {key: value for key, value in settings.items() if key not in _OF_ONE_RUN}
         for name, settings in outcome.contestants.items()
     }
     return fields

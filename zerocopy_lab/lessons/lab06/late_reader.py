@@ -1,23 +1,29 @@
 """Lab 06, the late reader: what reading from the device costs the others, and who gains by what.
 
-"The device" is what this machine takes for one: under a virtual machine, the host may well have
-the bytes in its own memory. What one sample measures is in `measuring.late_reading`.
+Each broker gets a slow device (`running.limited_group`), always: that of a virtual machine is
+often as fast as memory, since the host holds the bytes in *its* memory. Nothing else is slowed
+down: what is in memory comes as before. What one sample measures is in `measuring.late_reading`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.measuring.broker_contest import per_gib, start_broker
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.measuring.broker_contest import per_gib
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
-from zerocopy_lab.measuring.experiment import Contestant, Outcome, compare, run_experiment
+from zerocopy_lab.measuring.experiment import Outcome, run_experiment
 from zerocopy_lab.measuring.fetching import evict_log
-from zerocopy_lab.measuring.late_reading import read_beside_others
+from zerocopy_lab.measuring.late_reading import late_reader_at
 from zerocopy_lab.measuring.recorded import (
     marked,
     recorded,
@@ -27,128 +33,242 @@ from zerocopy_lab.measuring.recorded import (
 )
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.limited_group import LimitedGroup
+from zerocopy_lab.running.running_broker import RunningBroker
 
-DIRECT, COPYING = "sendfile", "read_then_send"
-RECORDED_AS = "06 a late reader"
+TOPIC, RECORDED_AS = "late", "06 a late reader"
+DIRECT, COPYING, KAFKA = "sendfile", "read_then_send", "Apache Kafka"
+DEVICE_BYTES_PER_S = 16 << 20
+_ROUNDS = 7
+ONE_THREAD = {"num.network.threads": "1"}
+"""So that it is certain who shares a thread: with Kafka's default of 3 it is every third client."""
 
-OTHERS_QUESTION = (
-    "A late consumer reads old records that are no longer in memory. What does another client, "
-    "which asks the same broker a small question, notice of it?"
-)
-OTHERS_CHOICES = (
-    "nothing: sockets do not block",
-    "it waits longer than beside a reader from memory",
-    "too little to be told apart here",
-)
-
-
-def measure(data_dir: Path, topic: str, lab: Lab) -> Outcome | str:
-    """Both ways of sending, from memory and from the device, in turns; or why not here."""
-    try:
-        evict_log(data_dir, topic)
-    except (NotEvicted, Unavailable) as reason:
-        return str(reason)
-    settings = {"data_dir": str(data_dir), "topic": topic}
-    return run_experiment(
-        "a late reader",
-        [
-            Contestant(
-                f"{transfer}, {'device' if evicted else 'memory'}",
-                read_beside_others,
-                {**settings, "transfer": transfer, "evicted": evicted},
-                start_broker,
-            )
-            for transfer in (DIRECT, COPYING)
-            for evicted in (False, True)
-        ],
-        repeats=3 if lab.fast else 7,
-        warm_ups=0,
-        seed=lab.seed,
-    )
+# -- measure ---------------------------------------------------------------------------------------
 
 
-def others_picture(outcome: Outcome | str) -> Picture:
-    """What a small question waits: alone, beside a reader from memory, beside one from the
-    device. Where that could not be measured: in the reference run.
+def measure(asked: RunningBroker | ExistingCluster, lab: Lab) -> Outcome | Unmeasured:
+    """Both our ways of sending, and the Kafka that was asked if it is one: from memory and from a
+    slow device, in turns; or why not here.
     """
-    if isinstance(outcome, str):
-        return marked(_ladder(_recorded(), recorded_origin("TIMED")))
-    return _ladder(outcome, Origin("TIMED", outcome.host.text()))
+    with contextlib.ExitStack() as stack:
+        brokers = {
+            transfer: stack.enter_context(RunningBroker(transfer=transfer))
+            for transfer in (DIRECT, COPYING)
+        }
+        if isinstance(asked, RunningBroker) and asked.kind == "kafka":
+            brokers[KAFKA] = asked
+        return _measure_at(brokers, 20_000 if lab.fast else 40_000, lab.seed)
 
 
-def _recorded() -> Outcome:
+def _measure_at(
+    brokers: Mapping[str, RunningBroker], events: int, seed: int
+) -> Outcome | Unmeasured:
+    """The experiment at running brokers, which are filled first."""
+    with contextlib.ExitStack() as stack:
+        try:
+            for broker in brokers.values():
+                _try_a_slow_device(broker.data_dir)
+                flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(events))
+                evict_log(broker.data_dir, TOPIC)
+                group = LimitedGroup(broker.data_dir, read_bytes_per_s=DEVICE_BYTES_PER_S)
+                stack.enter_context(group).take(broker.pid)
+        except (NotEvicted, Unavailable) as reason:
+            return Unmeasured(str(reason))
+        contestants = [
+            late_reader_at(name, broker, TOPIC, bytes_per_s=DEVICE_BYTES_PER_S)
+            for name, broker in brokers.items()
+        ]
+        return run_experiment(
+            "a late reader", contestants, repeats=_ROUNDS, warm_ups=0, runs=1, seed=seed
+        )
+
+
+def _try_a_slow_device(path: Path) -> None:
+    """With a process that does nothing, before anything is filled. Raises Unavailable."""
+    idle = [sys.executable, "-c", "input()"]
+    with (
+        LimitedGroup(path, read_bytes_per_s=DEVICE_BYTES_PER_S) as group,
+        subprocess.Popen(idle, stdin=subprocess.PIPE) as process,
+    ):
+        try:
+            group.take(process.pid)
+        finally:
+            process.communicate(b"\n")
+
+
+def recorded_late_reader() -> Outcome:
+    """That of the reference run, a real Kafka among the contestants."""
     return recorded_outcome(recorded(RECORDED_AS))
 
 
-def _ladder(outcome: Outcome, origin: Origin) -> Picture:
-    idle = spread(outcome.values(f"{DIRECT}, memory", "idle_ms"))
-    found = _device_against_memory(outcome)
-    is_clear = found.verdict != "inconclusive"
-    step = f"× {found.ratio.median:.2g}" if is_clear else NO_CLEAR_CHANGE
-    rungs = [
-        Rung("nobody else asks", idle),
-        Rung("beside a reader from memory", _of(outcome, "memory", "beside_ms")),
-        Rung("beside a reader from the device", _of(outcome, "device", "beside_ms"), step=step),
-    ]
-    picture = ladder(rungs, unit="ms for a small question", origin=origin)
-    picture.alt = f"How long a small question waits. {others_words(outcome)}"
+# -- shown -----------------------------------------------------------------------------------------
+
+
+def names_in(outcome: Outcome) -> list[str]:
+    """Who was measured: sendfile, read_then_send, perhaps Apache Kafka."""
+    return list(outcome.contestants)
+
+
+def others_picture(outcome: Outcome | Unmeasured) -> Picture:
+    """What a small question waits beside a reader from memory and beside one from the device, one
+    pair after the other; where that could not be measured, in the recorded run.
+    """
+    if isinstance(outcome, Unmeasured):
+        return marked(_ladder(recorded_late_reader(), recorded_origin("TIMED")))
+    return _ladder(outcome, Origin("TIMED", outcome.host.text()))
+
+
+def kafka_picture(outcome: Outcome | Unmeasured) -> Picture:
+    """The recorded Kafka's pair; the live one's, where it was measured."""
+    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+        return _ladder(outcome, Origin("TIMED", outcome.host.text()), [KAFKA])
+    return marked(_ladder(recorded_late_reader(), recorded_origin("TIMED"), [KAFKA]))
+
+
+def _ladder(outcome: Outcome, origin: Origin, names: list[str] | None = None) -> Picture:
+    names = names or [name for name in names_in(outcome) if name != KAFKA]
+    rungs: list[Rung] = []
+    for name in names:
+        found = device_against_memory(outcome, name)
+        is_clear = found.verdict != "inconclusive"
+        step = f"× {found.ratio.median:.2g}" if is_clear else NO_CLEAR_CHANGE
+        rungs += [
+            Rung(f"{name}, from memory", _waits(outcome, name, "memory"), step="× 1"),
+            Rung(f"{name}, from the device", _waits(outcome, name, "device"), step=step),
+        ]
+    picture = ladder(rungs, unit="ms that half of the small questions wait at least", origin=origin)
+    told = "; ".join(f"{rung.name} {rung.measured.text('ms')}" for rung in rungs if rung.measured)
+    picture.alt = f"How long a small question waits: {told}."
     return picture
 
 
-def _device_against_memory(outcome: Outcome) -> Comparison:
-    return compare(outcome, f"{DIRECT}, device", f"{DIRECT}, memory", "beside_ms")
+def device_against_memory(outcome: Outcome, name: str) -> Comparison:
+    """The others' wait, beside a late reader against a reader from memory."""
+    return compare_pairs("from the device", "from memory", "wait", _pairs(outcome, name, "wait_ms"))
 
 
-def _of(outcome: Outcome, source: str, figure: str) -> Spread:
-    return spread(outcome.values(f"{DIRECT}, {source}", figure))
+def _pairs(outcome: Outcome, name: str, figure: str) -> list[tuple[float, float]]:
+    """A figure from the device and from memory, round by round."""
+    device, memory = (outcome.values(name, f"{source}_{figure}") for source in ("device", "memory"))
+    return list(zip(device, memory, strict=True))
 
 
-def others_words(outcome: Outcome | str) -> str:
+def _waits(outcome: Outcome, name: str, source: str) -> Spread:
+    return spread(outcome.values(name, f"{source}_wait_ms"))
+
+
+def others_words(outcome: Outcome | Unmeasured) -> str:
     """The conclusion under that picture."""
-    if isinstance(outcome, str):
-        told = recorded_words(others_words(_recorded()))
-        return f"The late reader was not measured here: {outcome} {told}"
-    found = _device_against_memory(outcome)
+    if isinstance(outcome, Unmeasured):
+        there = recorded_late_reader()
+        told = " ".join(_pair_words(there, name) for name in names_in(there) if name != KAFKA)
+        return f"A slow device could not be made here: {outcome} {recorded_words(told)}"
+    return " ".join(_pair_words(outcome, name) for name in names_in(outcome) if name != KAFKA)
+
+
+def kafka_words(outcome: Outcome | Unmeasured) -> str:
+    """The same of a real Kafka, live or recorded."""
+    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+        return _pair_words(outcome, KAFKA)
+    return recorded_words(_pair_words(recorded_late_reader(), KAFKA))
+
+
+def _pair_words(outcome: Outcome, name: str) -> str:
+    found = device_against_memory(outcome, name)
     told = {
-        "dearer": "The others wait for the device as well, although they asked for nothing on it.",
-        "cheaper": "Strangely, the others waited less beside the reader from the device.",
-        "inconclusive": "That is no clear difference: few rounds, or a fast device.",
+        "dearer": "the others waited for the device too, although they asked for nothing on it",
+        "cheaper": "strangely, the others waited less beside the reader from the device",
+        "inconclusive": f"no clear difference ({found.why})",
     }[found.verdict]
-    sleeps = [
-        _of(outcome, source, "broker_sleeps").text("times") for source in ("memory", "device")
-    ]
     return (
-        f"A small question took {_of(outcome, 'memory', 'beside_ms').text('ms')} beside a reader "
-        f"from memory, {_of(outcome, 'device', 'beside_ms').text('ms')} beside one from the device "
-        f"({found.why}). {told} Meanwhile the broker's thread had gone to sleep {sleeps[0]} from "
-        f"memory and {sleeps[1]} from the device."
+        f"{name}: half of the small questions waited longer than "
+        f"{_waits(outcome, name, 'memory').text('ms')} beside a reader from memory and "
+        f"{_waits(outcome, name, 'device').text('ms')} beside one from the device: {told}."
     )
 
 
-def others_answer(outcome: Outcome | str) -> str | None:
-    """What was measured, as one of OTHERS_CHOICES; None where it was not."""
-    if isinstance(outcome, str):
+def others_answer(outcome: Outcome | Unmeasured) -> int | None:
+    """What was measured, as the number of the notebook's choice; None where that is not clear."""
+    if isinstance(outcome, Unmeasured):
         return None
-    found = _device_against_memory(outcome)
-    at = {"dearer": 1, "cheaper": 0}.get(found.verdict, 2)
-    return OTHERS_CHOICES[at]
+    found = device_against_memory(outcome, DIRECT)
+    if found.verdict == "dearer":
+        return 2 + (found.ratio.median >= 5)
+    within = found.ratio.low > 0.8 and found.ratio.high < 1.25
+    return 1 if within or found.verdict == "cheaper" else None
 
 
-def gain_finding(outcome: Outcome | str) -> Finding:
+def why_no_answer(outcome: Outcome | Unmeasured) -> str:
+    """Why there is no answer; nothing where there is one."""
+    if isinstance(outcome, Unmeasured):
+        return f"A slow device could not be made here: {outcome}"
+    if others_answer(outcome) is not None:
+        return ""
+    return f"No clear answer here: {device_against_memory(outcome, DIRECT).why}."
+
+
+# -- concluded -------------------------------------------------------------------------------------
+
+
+def findings(
+    outcome: Outcome | Unmeasured, asked: RunningBroker | ExistingCluster
+) -> list[Finding]:
+    """P2, turned round: a late reader makes the others wait. And P3's gain."""
+    found = [_waiting_finding(outcome, name, KERNEL_HERE) for name in (DIRECT, COPYING)]
+    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+        found.append(_waiting_finding(outcome, KAFKA, about(asked)))
+    return [*found, gain_finding(outcome)]
+
+
+def _waiting_finding(outcome: Outcome | Unmeasured, name: str, subject: Subject) -> Finding:
+    part = f"a late reader makes the others wait: {name}"
+    if isinstance(outcome, Unmeasured):
+        words = others_words(outcome)
+        return finding("P2", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=subject)
+    found = device_against_memory(outcome, name)
+    verdict = {
+        "dearer": Verdict.SUPPORTED,
+        "cheaper": Verdict.CONTRADICTED,
+        "inconclusive": Verdict.INCONCLUSIVE,
+    }[found.verdict]
+    return finding(
+        "P2",
+        verdict,
+        Evidence.TIMED,
+        _pair_words(outcome, name),
+        Quantity("wait beside a reader from memory", _waits(outcome, name, "memory"), "ms"),
+        Quantity("wait beside a reader from the device", _waits(outcome, name, "device"), "ms"),
+        Quantity("the second / the first, round by round", found.ratio),
+        source="Apache Kafka, issue KAFKA-7504; sendfile(2)",
+        part=part,
+        about=subject,
+    )
+
+
+def gain_finding(outcome: Outcome | Unmeasured) -> Finding:
     """P3: is the gain from zero copy bigger the more is cached?"""
     part = "the more of it, the bigger the gain"
-    if isinstance(outcome, str):
-        words = f"Not evicted here: {outcome} {recorded_words(_gain_words(_recorded()))}"
-        return finding("P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part)
-    memory, device = saving(outcome, "memory"), saving(outcome, "device")
+    if isinstance(outcome, Unmeasured):
+        told = recorded_words(_gain_words(recorded_late_reader()))
+        words = f"A slow device could not be made here: {outcome} {told}"
+        return finding(
+            "P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=KERNEL_HERE
+        )
     return finding(
         "P3",
         _is_gain_bigger_from_memory(outcome),
         Evidence.TIMED,
         _gain_words(outcome),
-        Quantity("CPU saved by sendfile, from memory", memory, "s/GiB"),
-        Quantity("CPU saved by sendfile, from the device", device, "s/GiB"),
+        Quantity(
+            "CPU saved by sendfile, from memory", spread(_savings(outcome, "memory")), "s/GiB"
+        ),
+        Quantity(
+            "CPU saved by sendfile, from the device", spread(_savings(outcome, "device")), "s/GiB"
+        ),
         part=part,
+        about=KERNEL_HERE,
     )
 
 
@@ -165,26 +285,24 @@ def _is_gain_bigger_from_memory(outcome: Outcome) -> Verdict:
 
 
 def _gain_words(outcome: Outcome) -> str:
+    saved, seconds = (
+        [spread(of(outcome, source)).text("s") for source in ("memory", "device")]
+        for of in (_savings, _seconds)
+    )
     return (
-        f"Per GiB, sendfile saves the broker {saving(outcome, 'memory').text('s')} of CPU when the "
-        f"log is in memory and {saving(outcome, 'device').text('s')} when it is out of memory. "
-        "What the cache saves is waiting: the same bytes took "
-        f"{_seconds(outcome, 'memory').text('s')} from memory and "
-        f"{_seconds(outcome, 'device').text('s')} from the device. Two different gains."
+        f"Per GiB, sendfile saves the broker {saved[0]} of CPU when the log is in memory and "
+        f"{saved[1]} when it is out of memory. What the cache saves is waiting: a GiB took "
+        f"{seconds[0]} from memory and {seconds[1]} from the slow device. Two different gains."
     )
 
 
-def saving(outcome: Outcome, source: str) -> Spread:
-    """Broker CPU per GiB that sendfile saves against read_then_send, round by round."""
-    return spread(_savings(outcome, source))
-
-
 def _savings(outcome: Outcome, source: str) -> list[float]:
+    """Broker CPU per GiB that sendfile saves against read_then_send, round by round."""
     copying, direct = (
-        per_gib(outcome, f"{transfer}, {source}", "broker_cpu_s") for transfer in (COPYING, DIRECT)
+        per_gib(outcome, transfer, f"{source}_alone_cpu_s") for transfer in (COPYING, DIRECT)
     )
     return [a - b for a, b in zip(copying, direct, strict=True)]
 
 
-def _seconds(outcome: Outcome, source: str) -> Spread:
-    return spread(per_gib(outcome, f"{DIRECT}, {source}", "wall_s"))
+def _seconds(outcome: Outcome, source: str) -> list[float]:
+    return per_gib(outcome, DIRECT, f"{source}_alone_s")

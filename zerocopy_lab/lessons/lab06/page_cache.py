@@ -1,27 +1,29 @@
 """Lab 06: where the bytes are, when they reach the disk, and what happens to a reader who is
 late.
 
-Everything here is counted: dirty pages while a producer writes by a watch, bytes from and to the
-device per process. The verdicts are in `page_cache_findings`. The segments' pages while three
-clients are at work are in `page_scene` and `page_story`, what one can do to them by hand is in
-`page_actions`; what the late reader costs the others is in `late_reader`.
+Everything here is counted: dirty pages while a producer writes to the broker that BROKER names,
+bytes from and to the device per process. The verdicts are in `page_cache_findings`; what the late
+reader costs the others is in `late_reader`, three readers in a small memory are in `small_memory`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.instruments.block_io import BlockIo, process_block_io
-from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.instruments.block_io import process_block_io
+from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.memory import DirtyWatch, system_memory, watching_dirty_pages
-from zerocopy_lab.instruments.page_residency import PAGE_BYTES, page_counts
-from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageCounts, page_counts, page_map
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab06.page_cache_exercises import EXERCISES, lag_limit
+from zerocopy_lab.lessons.lab06.small_memory import cells_of
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.preconditions import not_on_tmpfs
 from zerocopy_lab.measuring.recorded import (
@@ -31,120 +33,127 @@ from zerocopy_lab.measuring.recorded import (
     recorded_words,
 )
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
+from zerocopy_lab.pictures.residency_map import SegmentPages, residency_map
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
-__all__ = ["EXERCISES", "Path", "lag_limit"]
+__all__ = ["EXERCISES", "lag_limit"]
 
 TOPIC = "flights"
+RECORDED_AS = "06 a real Kafka"
+"""What the reference run calls what it saw of one."""
+
 _NATURAL_FLUSH_S = 60
-
-WRITING_AS, READERS_AS = "06 writing", "06 device bytes of two readers"
-"""What the reference run calls them."""
-
-ACK_QUESTION = (
-    "The broker has just acknowledged the last of some 30 MB. How much of that is on the disk?"
-)
-ACK_CHOICES = ("all of it", "about half", "hardly any of it")
-
-
-def segment_of(data_dir: Path) -> Path:
-    """The only segment of the topic: it is far from full."""
-    return data_dir / f"{TOPIC}-0" / f"{0:020d}.log"
-
+_FREE_ROUNDS = 5
 
 # -- write -----------------------------------------------------------------------------------------
 
 
-class Written(NamedTuple):
-    """What was written, and where it was when the last message had been acknowledged."""
+class Waiting(NamedTuple):
+    """How much of the segment had yet to reach the disk."""
 
-    sent: Traffic
     log_bytes: int
-    only_in_memory_bytes: int | None
-    """dirty pages, and those on their way; None where they cannot be counted"""
-    producer_device_bytes: int | None
-    cached_growth_bytes: int | None
+    acknowledged_bytes: int
+    """at the moment of the last acknowledgement"""
+    most_bytes: int
+    """at any look until then: a broker that syncs every append never has much"""
     samples: tuple[MemorySample, ...]
     acknowledged_s: float
     flushed_s: float
-    why_unknown: str = ""
-    """why nobody knows here which pages wait for the disk"""
 
 
-def write_and_watch(broker: RunningBroker, lab: Lab) -> Written:
+class Written(NamedTuple):
+    """What was written, and where it was meanwhile."""
+
+    sent: Traffic
+    producer_device_bytes: int | Unmeasured
+    waiting: Waiting | Unmeasured
+
+
+def write_and_watch(broker: RunningBroker | ExistingCluster, lab: Lab) -> Written:
     """Produces flight events while dirty pages are sampled, until they have been flushed.
 
     In fast mode we flush (fsync(2)); in full mode the kernel does it, in its own time.
     """
-    segment, messages = segment_of(broker.data_dir), 150_000 if lab.fast else 400_000
-    cached, device = system_memory().cached_bytes, _device_io(os.getpid())
-    with _watch(segment, interval_ms=25 if lab.fast else 250) as watch:
+    messages = 150_000 if lab.fast else 400_000
+
+    def send() -> Traffic:
+        return flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(messages))
+
+    def produce() -> tuple[Traffic, int | Unmeasured]:
+        return device_bytes_of(os.getpid, "written_bytes", send)
+
+    try:
+        segment = segment_of(broker)
+        _require_that_dirty_pages_are_told(segment.parents[1])
+    except Unavailable as reason:
+        return Written(*produce(), Unmeasured(str(reason)))
+    with watching_dirty_pages([segment], interval_ms=25 if lab.fast else 250) as watch:
         began = time.monotonic()
-        events = flight_events.repeated(messages)
-        sent = flight_events.produce(broker.bootstrap, TOPIC, events)
+        sent, device_bytes = produce()
         acknowledged_s = time.monotonic() - began
-        waiting, why_unknown = _only_in_memory(segment), _why_unknown(segment)
-        after = _device_io(os.getpid())
-        device_bytes = after.since(device).written_bytes if after and device else None
-        growth = None if cached is None else (system_memory().cached_bytes or 0) - cached
+        acknowledged_bytes = _waiting_bytes(page_counts(segment))
         if not lab.fast:
             _wait_for_flush(segment)
         flush(segment)
         flushed_s = time.monotonic() - began
-    log_bytes = segment.stat().st_size
-    return Written(
-        sent,
-        log_bytes,
-        None if why_unknown else waiting,
-        device_bytes,
-        growth,
-        () if why_unknown else _samples(watch),
+    samples = _samples(watch)
+    until = [_on_the_way(each) for each in samples if each.at_s <= acknowledged_s]
+    waiting = Waiting(
+        segment.stat().st_size,
+        acknowledged_bytes,
+        max([acknowledged_bytes, *until]),
+        samples,
         acknowledged_s,
         flushed_s,
-        why_unknown,
     )
+    return Written(sent, device_bytes, waiting)
 
 
-def _device_io(pid: int) -> BlockIo | None:
-    """What a process has had from and to devices so far; None where nobody counts it."""
-    with contextlib.suppress(Unavailable):
-        return process_block_io(pid)
-    return None
+def segment_of(broker: RunningBroker | ExistingCluster) -> Path:
+    """The only segment of the topic: it is far from full. Raises Unavailable."""
+    return Path(broker.data_dir) / f"{TOPIC}-0" / f"{0:020d}.log"
 
 
-def _watch(segment: Path, interval_ms: float) -> contextlib.AbstractContextManager[DirtyWatch]:
-    """A watch over a file that is yet to come; one that sees nothing where pages are not told."""
+def _require_that_dirty_pages_are_told(directory: Path) -> None:
+    """Raises Unavailable where the kernel or the file system does not say which pages wait."""
+    if why := not_on_tmpfs(directory)():
+        raise Unavailable("the count of dirty pages", why, "Set TMPDIR to a directory on a disk")
+    with NamedTemporaryFile(dir=directory.parent) as file:
+        file.write(bytes(PAGE_BYTES))
+        file.flush()
+        if page_counts(Path(file.name)).dirty is None:
+            why = "this kernel, or this file system, does not tell which pages are dirty"
+            raise Unavailable("cachestat", why, "It takes Linux 6.5 and no overlay")
+
+
+def device_bytes_of(
+    pid: Callable[[], int], counter: str, work: Callable[[], Traffic]
+) -> tuple[Traffic, int | Unmeasured]:
+    """What the work gave, and what a process had from or to devices meanwhile (/proc/PID/io)."""
     try:
-        page_counts(Path(__file__))
-    except Unavailable:
-        return contextlib.nullcontext(DirtyWatch())
-    return watching_dirty_pages([segment], interval_ms=interval_ms)
+        before = process_block_io(pid())
+    except Unavailable as reason:
+        return work(), Unmeasured(str(reason))
+    done = work()
+    return done, int(getattr(process_block_io(pid()).since(before), counter))
 
 
-def _only_in_memory(segment: Path) -> int | None:
-    try:
-        counts = page_counts(segment)
-    except Unavailable:
-        return None
-    if counts.dirty is None or counts.writeback is None:
-        return None
-    return (counts.dirty + counts.writeback) * PAGE_BYTES
+def _waiting_bytes(counts: PageCounts) -> int:
+    return ((counts.dirty or 0) + (counts.writeback or 0)) * PAGE_BYTES
 
 
-def _why_unknown(segment: Path) -> str:
-    """Why dirty pages cannot be told; empty where they can."""
-    if _only_in_memory(segment) is None:
-        return "this kernel does not tell which pages are dirty (cachestat, Linux 6.5)"
-    return not_on_tmpfs(segment)() or ""
+def _on_the_way(sample: MemorySample) -> int:
+    return sample.dirty_bytes + (sample.writeback_bytes or 0)
 
 
 def _wait_for_flush(segment: Path) -> None:
     """Waits until the kernel has flushed the file in its own time, at most a minute."""
     deadline = time.monotonic() + _NATURAL_FLUSH_S
-    while _only_in_memory(segment) and time.monotonic() < deadline:
+    while _waiting_bytes(page_counts(segment)) and time.monotonic() < deadline:
         time.sleep(0.5)  # the condition is the kernel's, and nobody tells when it holds
 
 
@@ -156,61 +165,61 @@ def flush(segment: Path) -> None:
 
 def _samples(watch: DirtyWatch) -> tuple[MemorySample, ...]:
     return tuple(
-        MemorySample(sample.elapsed_ms / 1000, counts.dirty * PAGE_BYTES, _bytes(counts.writeback))
+        MemorySample(
+            round(sample.elapsed_ms / 1000, 3),
+            (counts.dirty or 0) * PAGE_BYTES,
+            (counts.writeback or 0) * PAGE_BYTES,
+        )
         for sample in watch.samples
         for counts in sample.files.values()
-        if counts.dirty is not None
     )
 
 
-def _bytes(pages: int | None) -> int | None:
-    return None if pages is None else pages * PAGE_BYTES
-
-
-def ack_answer(written: Written) -> str | None:
-    """What was counted, as one of ACK_CHOICES; None where nobody can."""
-    if written.only_in_memory_bytes is None:
+def ack_answer(written: Written) -> int | None:
+    """What was counted, as the number of the notebook's choice; None where nobody can."""
+    if isinstance(written.waiting, Unmeasured):
         return None
-    share = 1 - written.only_in_memory_bytes / written.log_bytes
-    return ACK_CHOICES[sum(share < limit for limit in (0.75, 0.25))]
+    share = 1 - written.waiting.acknowledged_bytes / written.waiting.log_bytes
+    return 1 + sum(share < limit for limit in (0.75, 0.25))
+
+
+def why_unknown(written: Written) -> str:
+    """Why there is no answer; nothing where there is one."""
+    return f"Not counted here: {written.waiting}" if ack_answer(written) is None else ""
 
 
 def watch_picture(written: Written, lab: Lab) -> Picture:
-    """Dirty pages of the segment, second by second; those of the reference run where nobody can
-    tell.
+    """Bytes of the segment that wait for the disk, second by second; those of the recorded run
+    where nobody can tell.
     """
-    if written.only_in_memory_bytes is None:
-        return marked(_dirty_picture(recorded_writing(), recorded_origin("COUNTED"), by_us=True))
-    return _dirty_picture(written, Origin("COUNTED", "pages of one segment"), by_us=lab.fast)
+    if isinstance(written.waiting, Unmeasured):
+        there = recorded_seen().written.waiting
+        assert isinstance(there, Waiting)
+        return marked(_dirty_picture(there, recorded_origin("COUNTED"), by_us=True))
+    return _dirty_picture(written.waiting, Origin("COUNTED", "pages of one segment"), lab.fast)
 
 
-def _dirty_picture(written: Written, origin: Origin, *, by_us: bool) -> Picture:
+def _dirty_picture(waiting: Waiting, origin: Origin, by_us: bool) -> Picture:
     flushed = "flushed by us (fsync)" if by_us else "flushed by the kernel"
     moments = [
-        Moment(written.acknowledged_s, "all acknowledged"),
-        Moment(written.flushed_s, flushed),
+        Moment(waiting.acknowledged_s, "all acknowledged"),
+        Moment(waiting.flushed_s, flushed),
     ]
-    return memory_over_time(written.samples, origin=origin, moments=moments)
+    return memory_over_time(waiting.samples, origin=origin, moments=moments)
 
 
 def watch_words(written: Written) -> str:
     """The conclusion under that picture."""
-    if written.only_in_memory_bytes is None:
-        told = recorded_words(watch_words(recorded_writing()))
-        return f"Not counted here: {written.why_unknown}. {told}"
+    waiting = written.waiting
+    if isinstance(waiting, Unmeasured):
+        told = recorded_words(f"a real Kafka. {watch_words(recorded_seen().written)}")
+        return f"Not counted here: {waiting}. {told}"
     return (
-        f"When the broker had acknowledged the last message, {byte_count(written.log_bytes)} were "
-        f"in the segment, and {byte_count(written.only_in_memory_bytes)} of them were in memory "
-        f"only. {(written.flushed_s - written.acknowledged_s) * 1000:,.0f} ms later all were "
-        "flushed."
+        f"When the broker had acknowledged the last message, {byte_count(waiting.log_bytes)} were "
+        f"in the segment, and {byte_count(waiting.acknowledged_bytes)} of them were in memory "
+        f"only (at most {byte_count(waiting.most_bytes)} at any look). "
+        f"{(waiting.flushed_s - waiting.acknowledged_s) * 1000:,.0f} ms later all were flushed."
     )
-
-
-def recorded_writing() -> Written:
-    """What the reference run wrote and watched."""
-    fields = recorded(WRITING_AS)
-    sent, samples = Traffic(*fields["sent"]), [MemorySample(*each) for each in fields["samples"]]
-    return Written(**{**fields, "sent": sent, "samples": tuple(samples)})
 
 
 # -- read ------------------------------------------------------------------------------------------
@@ -220,44 +229,158 @@ class Read(NamedTuple):
     """What a consumer got, and what the broker's process had read from the device for it."""
 
     received: Traffic
-    device_bytes: int | None
-    absent_bytes: int | None = None
-    """how much of the segment was out of memory when the consumer began"""
+    device_bytes: int | Unmeasured
 
 
-def read_all(broker: RunningBroker, written: Written) -> Read:
+def read_all(broker: RunningBroker | ExistingCluster, written: Written) -> Read:
     """Consumes everything from the start, with a real client."""
-    absent = _absent(segment_of(broker.data_dir))
-    before = _device_io(broker.pid)
-    received = flight_events.consume(broker.bootstrap, TOPIC, written.sent.messages)
-    after = _device_io(broker.pid)
-    return Read(received, after.since(before).read_bytes if after and before else None, absent)
+
+    def consume() -> Traffic:
+        return flight_events.consume(broker.bootstrap, TOPIC, written.sent.messages)
+
+    return Read(*device_bytes_of(lambda: broker.pid, "read_bytes", consume))
 
 
-def _absent(segment: Path) -> int | None:
-    with contextlib.suppress(Unavailable):
-        counts = page_counts(segment)
-        return (counts.total - counts.resident) * PAGE_BYTES
-    return None
-
-
-def read_late(broker: RunningBroker, written: Written) -> Read | str:
+def read_late(broker: RunningBroker | ExistingCluster, written: Written) -> Read | Unmeasured:
     """The same with the segment out of memory; or why it cannot be evicted here."""
     try:
-        evict_when_let_go(segment_of(broker.data_dir))
+        evict_when_let_go(segment_of(broker))
     except (NotEvicted, Unavailable) as reason:
-        return str(reason)
+        return Unmeasured(str(reason))
     return read_all(broker, written)
 
 
-class ReadersRecord(NamedTuple):
-    """What the reference run keeps of both."""
+class Seen(NamedTuple):
+    """All that was seen of one broker, in the order in which it was."""
 
-    log_bytes: int
-    soon_bytes: int
-    late_bytes: int
+    written: Written
+    soon: Read
+    late: Read | Unmeasured
 
 
-def recorded_readers() -> ReadersRecord:
-    """What the reference run's readers made its broker fetch from the device."""
-    return ReadersRecord(**recorded(READERS_AS))
+def show_readers(seen: Seen) -> None:
+    """Shows what both readers made the broker fetch."""
+    box("plain", "Fetched from the device", [readers_words(seen)])
+
+
+def readers_words(seen: Seen) -> str:
+    """What both readers made the broker fetch; of the recorded run what was not counted here."""
+    soon, late = seen.soon.device_bytes, seen.late
+    if isinstance(soon, Unmeasured):
+        told = recorded_words(f"a real Kafka. {readers_words(recorded_seen())}")
+        return f"Not counted here: {soon} {told}"
+    told = (
+        f"A consumer that read {byte_count(seen.soon.received.payload_bytes)} of messages soon "
+        f"after made the broker fetch {byte_count(soon)} from the device."
+    )
+    if isinstance(late, Unmeasured):
+        return f"{told} A late one, whom the counter should see, could not be tried here: {late}"
+    if isinstance(late.device_bytes, Unmeasured):
+        return told
+    return f"{told} A late one, after an eviction: {byte_count(late.device_bytes)}."
+
+
+# -- free(1) ---------------------------------------------------------------------------------------
+
+
+class Free(NamedTuple):
+    """A file of `resident_bytes` left memory, again and again: by how much `Cached` fell."""
+
+    resident_bytes: int
+    fell_bytes: tuple[int, ...]
+
+
+def watch_free(path: Path) -> Free | Unmeasured:
+    """Cached in /proc/meminfo around an eviction of a file that was all in memory.
+
+    The file's own pages are the control: what others do to the cache meanwhile is not theirs.
+    """
+    fell, resident = [], 0
+    try:
+        for _ in range(_FREE_ROUNDS):
+            path.read_bytes()
+            flush(path)
+            before = system_memory().cached_bytes
+            resident = evict(path).before.resident * PAGE_BYTES
+            after = system_memory().cached_bytes
+            if before is None or after is None:
+                return Unmeasured("this system has no /proc/meminfo")
+            fell.append(before - after)
+    except (NotEvicted, Unavailable) as reason:
+        return Unmeasured(str(reason))
+    return Free(resident, tuple(fell))
+
+
+# -- what a read brings along ----------------------------------------------------------------------
+
+
+class ReadAhead:
+    """What comes into memory with a read from the middle of a file that is out of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._words = ""
+
+    def picture(self, kib: int, advice: str) -> Picture:
+        """Reads so much once, after posix_fadvise(2); the pages that are in memory then."""
+        pages, rows = None, []
+        try:
+            evict(self._path)
+            with self._path.open("rb", buffering=0) as file:
+                os.posix_fadvise(file.fileno(), 0, 0, getattr(os, f"POSIX_FADV_{advice.upper()}"))
+                middle = self._path.stat().st_size // 2
+                for position in range(middle, middle + (kib << 10), PAGE_BYTES):
+                    os.pread(file.fileno(), PAGE_BYTES, position)
+            pages = page_map(self._path)
+        except (NotEvicted, Unavailable) as reason:
+            self._words = f"Not on this machine: {reason}"
+        pages_a_cell = 1
+        if pages is not None:
+            pages_a_cell = -(-len(pages.resident) // 64)
+            rows = [SegmentPages(f"{kib} KiB, {advice}", cells_of([pages], pages_a_cell))]
+            came = byte_count(sum(pages.resident) * PAGE_BYTES)
+            self._words = f"{kib} KiB were read, advice “{advice}”: {came} came into memory."
+        return residency_map(
+            rows,
+            cell_bytes=pages_a_cell * PAGE_BYTES,
+            origin=Origin("COUNTED", "pages of one file"),
+            why_empty=self._words,
+        )
+
+    def words(self, kib: int, advice: str) -> str:
+        """What that read brought in, or why it could not be tried."""
+        return self._words
+
+
+# -- the recorded run ------------------------------------------------------------------------------
+
+
+def recorded_seen() -> Seen:
+    """What the reference run saw of a real Kafka."""
+    fields = recorded(RECORDED_AS)
+    waiting = dict(fields["waiting"])
+    waiting["samples"] = tuple(MemorySample(*each) for each in waiting["samples"])
+    sent = Traffic(*fields["sent"])
+    return Seen(
+        Written(sent, fields["producer_device_bytes"], Waiting(**waiting)),
+        Read(sent, fields["soon_bytes"]),
+        Read(sent, fields["late_bytes"]),
+    )
+
+
+def plain(seen: Seen, version: str) -> dict[str, object] | None:
+    """What `recorded_seen` reads, as JSON holds it; None where something was not measured."""
+    written, soon, late = seen
+    if isinstance(written.waiting, Unmeasured) or isinstance(late, Unmeasured):
+        return None
+    counts = written.producer_device_bytes, soon.device_bytes, late.device_bytes
+    if any(isinstance(count, Unmeasured) for count in counts):
+        return None
+    return {
+        "version": version,
+        "sent": written.sent,
+        "producer_device_bytes": counts[0],
+        "waiting": written.waiting._asdict(),
+        "soon_bytes": counts[1],
+        "late_bytes": counts[2],
+    }
