@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -265,11 +266,11 @@ def test_the_gain_of_zero_copy_is_judged_apart_from_the_cache(
 
 def test_a_late_reader_throws_out_what_the_tail_left_in_memory() -> None:
     """The kernel's own doing, counted: no clock is asked."""
-    try:
-        stage = small_memory.SmallMemory().__enter__()
-    except Unavailable as reason:
-        pytest.skip(f"not testable on this kernel: {reason}")
-    with stage:
+    with ExitStack() as stack:
+        try:
+            stage = stack.enter_context(small_memory.SmallMemory())
+        except Unavailable as reason:
+            pytest.skip(f"not testable on this kernel: {reason}")
         stage.write()
         stage.read("tail reader")
         stage.look()
@@ -279,7 +280,7 @@ def test_a_late_reader_throws_out_what_the_tail_left_in_memory() -> None:
     looks = stage.scene.looks
     newest = [small_memory._newest_in_memory(look) for look in looks]
     assert newest[1] > 7 * MIB
-    assert min(newest) < newest[1] - MIB
+    assert min(newest) < newest[1] // 2
     assert stage.scene.device_bytes["tail reader"] < MIB
     assert stage.scene.device_bytes["late reader"] > 10 * MIB
     for look in looks:
