@@ -24,7 +24,7 @@ from zerocopy_lab.lessons.lab06 import (
     page_cache_findings,
     small_memory,
 )
-from zerocopy_lab.lessons.lab06.page_cache import Free, Read, Seen, Waiting, Written
+from zerocopy_lab.lessons.lab06.page_cache import Free, Read, Sighting, Waiting, Written
 from zerocopy_lab.pictures.memory_over_time import MemorySample
 from zerocopy_lab.pictures.pages_over_time import Look
 from zerocopy_lab.pictures.residency_map import PageCell
@@ -37,7 +37,7 @@ LabOf = Callable[..., Lab]
 MIB = 1 << 20
 TRAFFIC = Traffic(1000, MIB, "abc")
 WAITING = Waiting(MIB, MIB, MIB, (MemorySample(1.0, MIB, 0),), 1.0, 1.5)
-SEEN = Seen(Written(TRAFFIC, 0, WAITING), Read(TRAFFIC, 0), Read(TRAFFIC, MIB))
+SEEN = Sighting(Written(TRAFFIC, 0, WAITING), Read(TRAFFIC, 0), Read(TRAFFIC, MIB))
 MISSING = Unmeasured("it is on tmpfs")
 MARK = "Recorded on "
 WAITING_PART = "a late reader makes the others wait: Apache Kafka"
@@ -45,7 +45,7 @@ KAFKA = kafka_here("4.2.0")
 FREE = Free(32 * MIB, (32 * MIB,) * 5)
 
 
-def verdicts(seen: Seen) -> dict[tuple[str, str], Verdict | Likeness]:
+def verdicts(seen: Sighting) -> dict[tuple[str, str], Verdict | Likeness]:
     """As if a real Kafka had been looked at."""
     found = page_cache_findings.findings_about(seen, KAFKA)
     return {(each.claim_id, each.part): each.verdict for each in found}
@@ -96,7 +96,7 @@ def test_a_kernel_that_was_quick_is_not_a_broker_that_syncs() -> None:
 def test_the_reader_is_judged_by_device_bytes_and_by_whether_they_would_be_seen(
     soon_bytes: int, late: Read | Unmeasured, verdict: Verdict
 ) -> None:
-    found = verdicts(Seen(SEEN.written, Read(TRAFFIC, soon_bytes), late))
+    found = verdicts(Sighting(SEEN.written, Read(TRAFFIC, soon_bytes), late))
     assert found["P2", ""] is verdict
 
 
@@ -131,7 +131,7 @@ def test_a_neighbours_files_are_no_evidence_for_free() -> None:
 
 def test_what_cannot_be_counted_is_not_testable_and_shown_as_recorded(lab_of: LabOf) -> None:
     lab = lab_of("06")
-    blind = Seen(Written(TRAFFIC, MISSING, MISSING), Read(TRAFFIC, MISSING), MISSING)
+    blind = Sighting(Written(TRAFFIC, MISSING, MISSING), Read(TRAFFIC, MISSING), MISSING)
     found = page_cache_findings.findings(blind, THIS_BROKER, MISSING, [])
     assert {each.verdict for each in found[:4]} == {Verdict.NOT_TESTABLE}
     assert page_cache.ack_answer(blind.written) is None
@@ -152,7 +152,7 @@ def test_a_cluster_far_away_is_written_to_and_read_and_not_seen(
     with RunningBroker(tmp_path / "data") as broker:
         cluster = ExistingCluster(broker.bootstrap)
         there = page_cache.write_and_watch(cluster, lab_of("06"))
-        seen = Seen(
+        seen = Sighting(
             there, page_cache.read_all(cluster, there), page_cache.read_late(cluster, there)
         )
     assert seen.soon.received == there.sent
@@ -164,7 +164,9 @@ def test_a_cluster_far_away_is_written_to_and_read_and_not_seen(
 def test_written_then_read_through_a_broker(lab_of: LabOf, tmp_path: Path) -> None:
     with RunningBroker(tmp_path / "data") as broker:
         there = page_cache.write_and_watch(broker, lab_of("06"))
-        seen = Seen(there, page_cache.read_all(broker, there), page_cache.read_late(broker, there))
+        seen = Sighting(
+            there, page_cache.read_all(broker, there), page_cache.read_late(broker, there)
+        )
     assert all(page_cache_findings.invariants(seen).values())
     kept = json.loads(json.dumps(page_cache.plain(seen, "4.2.0")))
     assert kept["waiting"]["most_bytes"] > 0
@@ -177,7 +179,9 @@ def test_an_eviction_that_does_nothing_voids_the_lab(
     lab = lab_of("06")
     with RunningBroker(tmp_path / "data") as broker:
         there = page_cache.write_and_watch(broker, lab)
-        seen = Seen(there, page_cache.read_all(broker, there), page_cache.read_late(broker, there))
+        seen = Sighting(
+            there, page_cache.read_all(broker, there), page_cache.read_late(broker, there)
+        )
         others = late_reader.findings(MISSING, broker)
     found = page_cache_findings.findings(seen, THIS_BROKER, FREE, others)
     with pytest.raises(InvariantBroken, match="after an eviction the bytes came from the device"):

@@ -100,7 +100,7 @@ def _pages() -> dict[str, Any]:
     with RunningBroker(kind="kafka", settings=late_reader.ONE_THREAD) as kafka:
         written = page_cache.write_and_watch(kafka, lab)
         soon = page_cache.read_all(kafka, written)
-        seen = page_cache.Seen(written, soon, _certain(page_cache.read_late(kafka, written)))
+        seen = page_cache.Sighting(written, soon, _certain(page_cache.read_late(kafka, written)))
         outcome = _certain(late_reader.measure(kafka, lab))
         plain = page_cache.plain(seen, kafka.version)
     if plain is None:

@@ -250,7 +250,7 @@ def read_late(broker: RunningBroker | ExistingCluster, written: Written) -> Read
     return read_all(broker, written)
 
 
-class Seen(NamedTuple):
+class Sighting(NamedTuple):
     """All that was seen of one broker, in the order in which it was."""
 
     written: Written
@@ -258,12 +258,12 @@ class Seen(NamedTuple):
     late: Read | Unmeasured
 
 
-def show_readers(seen: Seen) -> None:
+def show_readers(seen: Sighting) -> None:
     """Shows what both readers made the broker fetch."""
     box("plain", "Fetched from the device", [readers_words(seen)])
 
 
-def readers_words(seen: Seen) -> str:
+def readers_words(seen: Sighting) -> str:
     """What both readers made the broker fetch; of the recorded run what was not counted here."""
     soon, late = seen.soon.device_bytes, seen.late
     if isinstance(soon, Unmeasured):
@@ -355,20 +355,20 @@ class ReadAhead:
 # -- the recorded run ------------------------------------------------------------------------------
 
 
-def recorded_seen() -> Seen:
+def recorded_seen() -> Sighting:
     """What the reference run saw of a real Kafka."""
     fields = recorded(RECORDED_AS)
     waiting = dict(fields["waiting"])
     waiting["samples"] = tuple(MemorySample(*each) for each in waiting["samples"])
     sent = Traffic(*fields["sent"])
-    return Seen(
+    return Sighting(
         Written(sent, fields["producer_device_bytes"], Waiting(**waiting)),
         Read(sent, fields["soon_bytes"]),
         Read(sent, fields["late_bytes"]),
     )
 
 
-def plain(seen: Seen, version: str) -> dict[str, object] | None:
+def plain(seen: Sighting, version: str) -> dict[str, object] | None:
     """What `recorded_seen` reads, as JSON holds it; None where something was not measured."""
     written, soon, late = seen
     if isinstance(written.waiting, Unmeasured) or isinstance(late, Unmeasured):

@@ -23,7 +23,7 @@ from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab06.page_cache import (
     Free,
     Read,
-    Seen,
+    Sighting,
     Waiting,
     Written,
     readers_words,
@@ -33,14 +33,14 @@ from zerocopy_lab.pictures.theme import byte_count
 
 
 def findings(
-    seen: Seen, subject: Subject, free: Free | Unmeasured, others: Sequence[Finding]
+    seen: Sighting, subject: Subject, free: Free | Unmeasured, others: Sequence[Finding]
 ) -> list[Finding]:
     """All that this lab found."""
     found = findings_about(seen, subject)
     return [*found, flush_by_the_source(), free_finding(free), *others]
 
 
-def findings_about(seen: Seen, subject: Subject) -> list[Finding]:
+def findings_about(seen: Sighting, subject: Subject) -> list[Finding]:
     """What was seen of one broker."""
     return [
         _producer_finding(seen.written, subject),
@@ -125,7 +125,7 @@ def _quantities(waiting: Waiting) -> list[Quantity]:
     ]
 
 
-def _soon_finding(seen: Seen, subject: Subject) -> Finding:
+def _soon_finding(seen: Sighting, subject: Subject) -> Finding:
     """P2: a reader who is soon enough does not touch the disk. That the counter would have seen it
     is shown by the late reader: without it, a 0 says little. A few pages that the kernel took for
     others meanwhile (the broker's program is made of pages, too) are no contradiction.
@@ -193,7 +193,7 @@ def free_finding(free: Free | Unmeasured) -> Finding:
     )
 
 
-def invariants(seen: Seen) -> dict[str, bool]:
+def invariants(seen: Sighting) -> dict[str, bool]:
     """What has to hold whatever the machine."""
     held = {"what came back is what was sent": seen.written.sent == seen.soon.received}
     if isinstance(seen.late, Read):
