@@ -12,7 +12,12 @@ import psutil
 import pytest
 
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker, importable_here
+from zerocopy_lab.running.running_broker import (
+    BrokerNotRunning,
+    RunningBroker,
+    importable_here,
+    still_running,
+)
 
 
 def test_real_events_come_back_unchanged_through_a_real_client() -> None:
@@ -72,3 +77,9 @@ def test_a_broker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):  # it was faster than we
         psutil.Process(broker_pid).wait(timeout=10)
     assert not psutil.pid_exists(broker_pid)
+
+
+def test_who_still_runs_is_known_until_it_is_stopped() -> None:
+    with RunningBroker() as broker:
+        assert broker.bootstrap in still_running()
+    assert broker.bootstrap not in still_running()

@@ -42,6 +42,7 @@ from zerocopy_lab.classroom.notebook_output import box
 from zerocopy_lab.classroom.prediction import until_all_guessed
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.measuring.host import host_facts
+from zerocopy_lab.running.running_broker import still_running
 
 CONCLUSION_FILE = "conclusion.json"
 
@@ -99,6 +100,9 @@ def conclude(
     if broken:
         raise InvariantBroken(f"lab {lab.entry.id} is void, this did not hold: {'; '.join(broken)}")
     box("plain", "Checked, whatever the machine's speed", invariants)
+    if running := still_running():
+        how = "They outlive the tab: end them with Kernel, Shut Down Kernel, or close() each."
+        box("plain", "Brokers of this notebook that still run", [*running, how])
 
 
 def _require_measured_times(findings: Sequence[Finding]) -> None:

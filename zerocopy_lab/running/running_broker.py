@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -111,9 +112,15 @@ class RunningBroker:
             raise BrokerNotRunning(f"the broker is not running.\n{self.log_tail()}")
         return self._measured_pid or self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> Self:
         """Starts the process and returns when it listens."""
         announced = threading.Event()
+        _started.add(self)
         atexit.register(self.close)  # before anybody removes the files it still writes to
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -200,6 +207,14 @@ class RunningBroker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_started: weakref.WeakSet[RunningBroker] = weakref.WeakSet()
+
+
+def still_running() -> list[str]:
+    """Where the brokers listen that this process has started and not stopped yet."""
+    return sorted(broker.bootstrap for broker in _started if broker.is_running)
 
 
 def importable_here(extra: Mapping[str, str]) -> dict[str, str]:
