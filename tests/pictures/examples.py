@@ -27,6 +27,7 @@ from zerocopy_lab.pictures.cost_curves import (
 from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.loop_cost import LoopCost, Order, cost_of_loops
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
+from zerocopy_lab.pictures.multiples import Multiple, multiples
 from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
 from zerocopy_lab.pictures.pages_over_time import Look, pages_over_time
 from zerocopy_lab.pictures.replica_map import replica_map
@@ -288,6 +289,20 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         {p: [p % 12, (p + 1) % 12] for p in range(200)}, brokers=range(12), origin=COMPUTED
     ),
     "ladder": lambda: ladder(RUNGS, unit="messages per second", origin=TIMED, title="Batching"),
+    "multiples": lambda: multiples(
+        [
+            Multiple("its own clock", Spread(1.02, 0.97, 1.1, 7), "zero copy: yes"),
+            Multiple("looks at every record", Spread(9.7, 9.1, 10.2, 7), "zero copy: yes"),
+            Multiple("repacks with gzip", Spread(47, 44, 51, 7), "zero copy: yes"),
+            Multiple("TLS", None, why_not="this OpenSSL has no anonymous cipher", is_another=True),
+        ],
+        of="passing through",
+        origin=TIMED,
+        title="What looking inside costs",
+    ),
+    "multiples, one": lambda: multiples(
+        [Multiple("repacks", Spread(0.9, 0.8, 1.0, 3))], of="passing through", origin=TIMED
+    ),
     "ladder, one": lambda: ladder(RUNGS[:1], unit="messages per second", origin=TIMED),
 }
 
@@ -310,6 +325,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
         [], cell_bytes=1, who=WHO, until_s=1, until_bytes=1, origin=COUNTED
     ),
     "memory": lambda: memory_over_time([], origin=COUNTED),
+    "multiples": lambda: multiples([], of="passing through", origin=TIMED),
     "replicas": lambda: replica_map({}, brokers=[0, 1], origin=COMPUTED),
     "ladder": lambda: ladder([Rung("all", None, "not here")], unit="1/s", origin=TIMED),
 }

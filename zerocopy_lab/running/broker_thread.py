@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,7 @@ from zerocopy_lab import transfer
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.protocol.framing import Client, Reply
 from zerocopy_lab.running.scratch import ScratchDirectory
 
 
@@ -28,14 +30,22 @@ class BrokerThread:
     """A broker and its network on a free port of 127.0.0.1, from `with` to the end of the block.
 
     Without `data_dir` its files are temporary. `transfer_name` is how fetched bytes travel.
-    Raises ValueError for a transfer that there is not, StorageError when the directory is in use.
+    `overhears` is told every request, as it came, before the broker has touched it. Raises
+    ValueError for a transfer that there is not, StorageError when the directory is in use.
     """
 
     broker: Broker
     server: NetworkServer
 
-    def __init__(self, data_dir: Path | None = None, *, transfer_name: str = "sendfile") -> None:
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        transfer_name: str = "sendfile",
+        overhears: Callable[[bytes], object] | None = None,
+    ) -> None:
         self._given_data_dir = data_dir
+        self._overhears = overhears
         self._transfer_name = transfer_name
         self._until_the_end = contextlib.ExitStack()
 
@@ -53,7 +63,7 @@ class BrokerThread:
             make_transfer().close()
             self.broker = stack.enter_context(Broker(BrokerSettings(log_dirs=(self.data_dir,))))
             network = NetworkSettings(host="127.0.0.1", port=0, transfer=make_transfer)
-            self.server = NetworkServer(network, self.broker.handle)
+            self.server = NetworkServer(network, self._handle)
             self.broker.advertise(self.server.host, self.server.port)
             thread = threading.Thread(target=self.server.run, name="broker", daemon=True)
             thread.start()
@@ -61,6 +71,11 @@ class BrokerThread:
             stack.callback(self.server.stop)
             self._until_the_end = stack.pop_all()
         return self
+
+    def _handle(self, frame: memoryview, client: Client) -> Reply:
+        if self._overhears:
+            self._overhears(bytes(frame))
+        return self.broker.handle(frame, client)
 
     def __exit__(self, *_: object) -> None:
         self._until_the_end.close()
