@@ -200,8 +200,8 @@ class NotebookPage:
         return self._tab.locator(".widget-play")
 
     def controls(self) -> Locator:
-        """The sliders and menus of all widgets, in order."""
-        return self._tab.locator(".widget-slider, .widget-dropdown")
+        """The sliders, menus and number fields of all widgets, in order."""
+        return self._tab.locator(".widget-slider, .widget-dropdown, .widget-text")
 
     def plays(self) -> Locator:
         """What can be started and is then shown while it goes on."""
@@ -261,8 +261,14 @@ def picture_bytes_digest(explorer: Locator) -> str:
 
 
 def move(control: Locator) -> None:
-    """Another value: a drag of the slider's handle, or the menu's next choice."""
-    if "widget-dropdown" in (control.get_attribute("class") or ""):
+    """Another value: a drag of the slider's handle, the menu's next choice, the next number."""
+    kind = control.get_attribute("class") or ""
+    if "widget-text" in kind:
+        field = control.locator("input")
+        field.fill(str(int(field.input_value()) + 1))
+        field.press("Enter")
+        return
+    if "widget-dropdown" in kind:
         menu = control.locator("select")
         chosen, choices = menu.evaluate("m => [m.selectedIndex, m.options.length]")
         menu.select_option(index=(chosen + 1) % choices)

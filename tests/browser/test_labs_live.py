@@ -143,6 +143,8 @@ def answers(control: Locator, timeout_ms: int = PICTURE_TIMEOUT_MS) -> None:
     button = explorer.locator(f".{BUTTON_CLASS}")
     if button.count():
         button.click()
+    elif not explorer.locator(f".{PICTURE_CLASS}").count():
+        move(control)  # nobody had guessed when it was made: it waits for a hand
     before = drawn(explorer, timeout_ms, other_than=None)
     move(control)
     if button.count():
