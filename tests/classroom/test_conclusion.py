@@ -19,7 +19,7 @@ from zerocopy_lab.classroom.evidence import (
     seen_on,
 )
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.subject import THIS_BROKER
+from zerocopy_lab.classroom.subject import KERNEL_HERE, THIS_BROKER
 from zerocopy_lab.instruments.spread import Spread
 
 FOUND = finding(
@@ -29,6 +29,7 @@ FOUND = finding(
     "Nobody copied.",
     Quantity("CPU", Spread(0.3, 0.2, 0.4, 7), "s/GiB"),
     Quantity("page references", True),
+    about=KERNEL_HERE,
 )
 
 
@@ -81,7 +82,9 @@ def test_a_lab_that_checks_nothing_is_refused(start: LabMaker) -> None:
 def test_figures_fed_from_a_constant_are_refused(start: LabMaker) -> None:
     lab = start()
     constant = Quantity("CPU", Spread(0.3, 0.3, 0.3, 7), "s/GiB")
-    found = finding("Z2", Verdict.SUPPORTED, Evidence.TIMED, "Nobody copied.", constant)
+    found = finding(
+        "Z2", Verdict.SUPPORTED, Evidence.TIMED, "Nobody copied.", constant, about=KERNEL_HERE
+    )
     with pytest.raises(NoEvidence, match="times that never differ were not measured"):
         conclude([found], {"order kept": True})
     assert not (lab.out_dir / CONCLUSION_FILE).exists()

@@ -13,7 +13,7 @@ from zerocopy_lab.classroom.evidence import (
     finding,
     seen_on,
 )
-from zerocopy_lab.classroom.subject import THIS_BROKER, kafka_here
+from zerocopy_lab.classroom.subject import KERNEL_HERE, THIS_BROKER, kafka_here
 from zerocopy_lab.instruments.spread import Spread
 
 ONCE = Quantity("CPU", 0.3, "s/GiB")
@@ -35,7 +35,15 @@ def test_a_verdict_without_evidence_is_refused(
     evidence: Evidence, quantities: tuple[Quantity, ...], source: str, missing: str
 ) -> None:
     with pytest.raises(NoEvidence, match=missing):
-        finding("Z2", Verdict.SUPPORTED, evidence, "It is so.", *quantities, source=source)
+        finding(
+            "Z2",
+            Verdict.SUPPORTED,
+            evidence,
+            "It is so.",
+            *quantities,
+            source=source,
+            about=KERNEL_HERE,
+        )
 
 
 @pytest.mark.parametrize(
@@ -50,15 +58,17 @@ def test_a_verdict_without_evidence_is_refused(
 def test_a_verdict_with_its_evidence_is_taken(
     verdict: Verdict, evidence: Evidence, quantities: tuple[Quantity, ...], source: str
 ) -> None:
-    found = finding("Z2", verdict, evidence, "It is so.", *quantities, source=source)
+    found = finding(
+        "Z2", verdict, evidence, "It is so.", *quantities, source=source, about=KERNEL_HERE
+    )
     assert found.quantities == quantities
 
 
 def test_a_verdict_needs_words_and_a_claim_that_exists() -> None:
     with pytest.raises(NoEvidence, match="words"):
-        finding("Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, "  ")
+        finding("Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, "  ", about=KERNEL_HERE)
     with pytest.raises(KeyError, match="no claim 'Z9'"):
-        finding("Z9", Verdict.SUPPORTED, Evidence.PROVED, "It is so.", ONCE)
+        finding("Z9", Verdict.SUPPORTED, Evidence.PROVED, "It is so.", ONCE, about=KERNEL_HERE)
 
 
 @pytest.mark.parametrize(

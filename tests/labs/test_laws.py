@@ -16,24 +16,12 @@ from zerocopy_lab.classroom.manifest import LabEntry, labs
 from zerocopy_lab.conformance.parts import PARTS
 from zerocopy_lab.publishing.tidy import EXPLANATION, opened_by_the_reader
 
-NOT_YET_REWRITTEN: set[str] = set()
-"""Labs that do not obey the laws yet. A lab that does is taken out, and then held to them."""
-
 NO_PART = {"00", "06", "09", "10", "13", "14"}
 """Labs in which nothing of a broker is built (`labs.md`)."""
 
 MOST_BARE_LINES = 15
 
-ENTRIES = [
-    pytest.param(
-        entry,
-        id=entry.name,
-        marks=pytest.mark.xfail(reason="not yet rewritten", strict=False)
-        if entry.id in NOT_YET_REWRITTEN
-        else (),
-    )
-    for entry in labs().values()
-]
+ENTRIES = [pytest.param(entry, id=entry.name) for entry in labs().values()]
 
 
 def code_of(entry: LabEntry) -> list[Any]:

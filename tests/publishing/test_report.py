@@ -16,6 +16,7 @@ from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE, conclusion_of
 from zerocopy_lab.classroom.evidence import Evidence, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import PICTURE_KEY, WORDS_KEY
+from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.theme import new_picture
 from zerocopy_lab.publishing.headless import LabRun
@@ -28,6 +29,7 @@ FOUND = finding(
     "Somebody <copied>.",
     Quantity("CPU", Spread(0.3, 0.2, 0.4, 7), "s/GiB"),
     part="the sender",
+    about=KERNEL_HERE,
 )
 
 

@@ -48,7 +48,6 @@ How a lab is written
 4. *Run it*: `python -m zerocopy_lab labs tidy NN`, then `labs run --fast NN`, and again with
    `--broker kafka`. For the solutions copy the notebook to `labs/solutions/`, answer its exercise
    cells, then `labs solve NN`. Open the report and the notebook, and look.
-5. Take the lab out of NOT_YET_REWRITTEN in `tests/labs/test_laws.py`.
 
 **Predict means commit.** Each choice comes with what it would mean *if it were so*; of these the
 one is printed that belongs to what was measured. So the cell gives nothing away, and no explanation

@@ -83,8 +83,7 @@ class Finding(NamedTuple):
     quantities: tuple[Quantity, ...]
     source: str
     part: str
-    about: Subject | None = None
-    """None only in labs that do not yet say what their verdicts are about."""
+    about: Subject
 
     @property
     def shows_evidence(self) -> bool:
@@ -96,7 +95,7 @@ class Finding(NamedTuple):
         """Its kind of evidence, "" where nothing was shown; what was recorded says so first."""
         if not self.shows_evidence:
             return ""
-        is_recorded = self.about is not None and self.about.kind is SubjectKind.RECORDED
+        is_recorded = self.about.kind is SubjectKind.RECORDED
         return f"RECORDED, {self.evidence}" if is_recorded else str(self.evidence)
 
 
@@ -108,7 +107,7 @@ def finding(
     *quantities: Quantity,
     source: str = "",
     part: str = "",
-    about: Subject | None = None,
+    about: Subject,
 ) -> Finding:
     """A finding that has shown its evidence; NoEvidence says what is missing, KeyError an unknown
     claim.
@@ -118,7 +117,7 @@ def finding(
     >= 3 runs; cited evidence a source. Raises CircularEvidence for a verdict on what Kafka does
     that is about our own broker: that is an `illustration`.
     """
-    is_ours = about is not None and about.kind is SubjectKind.THIS_BROKER
+    is_ours = about.kind is SubjectKind.THIS_BROKER
     if is_ours and claim(claim_id).is_about_kafka and verdict is not Verdict.NOT_TESTABLE:
         raise CircularEvidence(
             f"{claim_id} is about Kafka, and our own broker is no evidence for it: show it on a "

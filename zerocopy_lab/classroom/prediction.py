@@ -135,18 +135,14 @@ class Prediction:
 
 def predict(
     question: str,
-    choices: Mapping[str, str] | Sequence[str] | str | int | None,
-    guess: str | int | Sequence[str] | None = None,
+    choices: Mapping[str, str],
+    guess: str | int | None = None,
 ) -> Prediction:
     """Asks for a prediction. `choices` maps each choice to what it would mean if it were so;
     `guess` is one of them, its number from 1 on, or None.
 
     Never raises for a guess: a slip of the pen is answered in words and counts as none.
     """
-    if not isinstance(choices, Mapping):  # labs not yet rewritten: question, guess, choices
-        assert isinstance(guess, Sequence)
-        choices, guess = dict.fromkeys(guess, ""), choices  # type: ignore[assignment]
-    assert isinstance(choices, Mapping)
     lab = running_lab()
     names = tuple(choices)
     taken = _choice(guess, names) or _guessed_before(lab, question, names)
