@@ -201,6 +201,20 @@ def test_a_directory_that_is_no_log(tmp_path: Path) -> None:
         verify(tmp_path / "nowhere")
 
 
+def test_a_partition_that_cannot_be_read_costs_the_others_nothing(log_dir: Path) -> None:
+    unreadable = log_dir / "aaa-0"
+    unreadable.symlink_to(unreadable.name)  # a loop: nobody can open it, not even root
+    checkpoint = log_dir / "recovery-point-offset-checkpoint"
+    checkpoint.write_text("0\n1\naaa 0 7\n")
+    patch(log_dir / LOG_0, SECOND + 100, b"\xff\xff\xff")
+    found = verify(log_dir)
+    assert (found.partitions, found.segments) == (2, 2)
+    [first, *others] = found.faults
+    assert first.path.is_relative_to(unreadable)
+    assert "symbolic links" in first.message
+    assert {fault.path.parent.name for fault in others} == {"flights-0"}
+
+
 def test_nothing_is_changed(log_dir: Path) -> None:
     def state() -> list[tuple[str, bytes, int]]:
         return [

@@ -5,6 +5,7 @@ Only labs, publishing, tests and the command line import this room. Where to sta
 | you want to know | read |
 |---|---|
 | what a notebook imports | `notebook` |
+| which Python it must run in | `interpreter` |
 | which labs there are, what each promises | `manifest`, `labs/labs.toml` |
 | what the article claims, and which claims are about Kafka | `claims`, `claims.toml` |
 | the verbs | `lab`, `prediction`, `explore`, `exercises`, `kept_parts`, `conclusion` |
@@ -78,3 +79,7 @@ measure, the value is `Unmeasured(reason)`, the verdict NOT_TESTABLE and the wor
 reference run's figures may stand beside them, marked as recorded. Whatever may differ between two
 runs of the same machine is no invariant.
 """
+
+from zerocopy_lab.classroom.interpreter import check_interpreter
+
+check_interpreter()  # here, because whatever a notebook imports first passes by

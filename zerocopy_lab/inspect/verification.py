@@ -63,12 +63,13 @@ def _verify_log_dir(
     except ValueError as error:
         findings.add(directory / META_PROPERTIES_FILE, None, error)
     gaps = _gaps_below(directory)
-    ends = {
-        key: verify_partition(
-            directory / str(key), findings, gaps_below=gaps.get(key, 0), deep=deep
-        )
-        for key in partitions
-    }
+    ends = {}
+    for key in partitions:
+        path = directory / str(key)
+        try:
+            ends[key] = verify_partition(path, findings, gaps_below=gaps.get(key, 0), deep=deep)
+        except OSError as error:  # this partition alone: the others can be read
+            findings.add(Path(error.filename or path), None, error.strerror or error)
     for name in OFFSET_CHECKPOINTS:
         path = directory / name
         try:
@@ -77,7 +78,7 @@ def _verify_log_dir(
             findings.add(path, None, error)
             continue
         for key, offset in reached.items():
-            end = ends.get(key, offset)  # of a partition that is elsewhere by now: no fault
+            end = ends.get(key, offset)  # elsewhere by now, or told already: no fault
             if offset > end:
                 findings.add(
                     path, None, f"{key} is to reach offset {offset}, its log ends at {end}"

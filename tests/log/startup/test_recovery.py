@@ -311,3 +311,24 @@ def test_a_power_cut_takes_what_the_flush_policy_allows(
     assert recovery_point <= len(found)
     assert len(found) == at_least
     assert log_in(logs).append(batch()).base_offset == len(found)
+
+
+def test_a_power_cut_that_emptied_older_snapshots_leaves_nothing_to_complain_of(
+    tmp_path: Path,
+) -> None:
+    """They are not forced to disk; the records that they sum up are."""
+    logs = open_logs(tmp_path)
+    log = log_in(logs)
+    for sequence in range(4):
+        log.append(batch(producer_id=7, sequence=sequence))
+        log.roll()
+    kill(logs)
+    snapshots = sorted((tmp_path / PARTITION).glob("*.snapshot"))
+    assert len(snapshots) >= 3
+    for path in snapshots[:-1]:
+        path.write_bytes(b"")
+    assert verify(tmp_path).faults
+    logs = open_logs(tmp_path)
+    assert log_in(logs).append(batch(producer_id=7, sequence=3)).base_offset == 3  # again
+    logs.close()
+    assert verify(tmp_path).faults == []

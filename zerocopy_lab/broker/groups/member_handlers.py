@@ -81,8 +81,8 @@ class GroupHandlers:
         error: KafkaError | None = None
         if key_type == _TRANSACTION_KEY_TYPE:
             # librdkafka, which speaks version 2 at most, takes no other code for final; Java, which
-            # speaks the newest, shows our words with any code but this one. (kafkajs swallows both,
-            # and says that it found no group coordinator.)
+            # speaks the newest, shows our words with any code but this one. (kafkajs throws "failed
+            # to find group coordinator" whatever the code; what the code says is in its log only.)
             old = context.api_version < _FIND_TAKES_MANY
             error = (TransactionalIdAuthorizationFailed if old else InvalidRequest)(
                 "this broker has no transactions: leave out transactional.id"
