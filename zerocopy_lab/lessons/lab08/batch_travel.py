@@ -7,6 +7,7 @@ touched them; each is sent as it is to the broker that is asked. Nothing is deco
 from __future__ import annotations
 
 import hashlib
+import secrets
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -119,10 +120,13 @@ def batches_of(frame: bytes) -> list[bytes]:
 
 def new_topic(
     broker: RunningBroker | ExistingCluster, topic: str, settings: Mapping[str, str] | None = None
-) -> None:
-    """Creates a topic and waits until its partition is served: a real Kafka answers before that.
-    Raises NotDelivered when it takes too long.
+) -> str:
+    """Creates a topic, waits until its partition is served (a real Kafka answers before that), and
+    returns its name: on a cluster that was there before, one that nobody has. Raises NotDelivered
+    when it takes too long.
     """
+    if isinstance(broker, ExistingCluster):
+        topic = f"{topic}-{secrets.token_hex(4)}"
     create_topic(broker.bootstrap, topic, settings=settings)
     deadline = time.monotonic() + _SERVED_WITHIN_S
     with Wire(broker.host, broker.port) as wire:
@@ -130,13 +134,14 @@ def new_topic(
             if code not in _NOT_YET or time.monotonic() > deadline:
                 raise flight_events.NotDelivered(f"{topic} is not served: error {code}")
             time.sleep(0.02)  # nobody tells when it is
+    return topic
 
 
 def travel(
     broker: RunningBroker | ExistingCluster, batches: dict[str, bytes], topic: str
 ) -> list[Travelled]:
     """Sends each batch to one topic, behind the others, and gets it back from file and network."""
-    new_topic(broker, topic)
+    topic = new_topic(broker, topic)
     with Wire(broker.host, broker.port) as wire:
         send(wire, topic, next(iter(batches.values())))  # so that no base offset is 0
         return [_travel_one(broker, wire, topic, name, batches[name]) for name in batches]
@@ -201,7 +206,7 @@ def ask_with_lies(
     broker: RunningBroker | ExistingCluster, lab: Lab, topic: str = "lies"
 ) -> Sequence[Lie]:
     """An honest and a lying batch in each codec, each over a connection of its own."""
-    new_topic(broker, topic)
+    topic = new_topic(broker, topic)
     answers = []
     for codec in Codec:
         honest = build_batch(flights(lab, 5), codec=codec)
