@@ -80,7 +80,7 @@ def building(exercise_id: str, part_name: str, asks: str, hints: tuple[str, ...]
         words = "\n".join([found.words, *found.trace])
         if not found.passed:
             return failed(words)
-        return passed(f'{words} keep("{part_name}", ...) stores it for your broker.')
+        return passed(f'{words} keep("{part_name}", ...) stores it.')
 
     return Exercise(exercise_id, asks, grade, hints, takes_code=True, part=part_name)
 

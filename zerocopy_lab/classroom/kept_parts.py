@@ -47,7 +47,7 @@ def keep(name: str, function: Callable[..., Any]) -> bool:
         stands = "What was kept before stays." if name in kept_in(lab.parts_dir) else ""
         box("bad", f"Part {name}: not kept", [found.words, *found.trace, stands])
         return False
-    how = "RunningBroker(parts=lab.parts_dir) uses it."
+    how = f"From now on it is used by {wanted.used_by}."
     box("good", f"Part {name}: kept", [f"It passed: {found.words}", how])
     return True
 

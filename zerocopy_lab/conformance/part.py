@@ -39,6 +39,7 @@ class Part(NamedTuple):
     exam: Callable[[PartFunction, random.Random], str]
     """Returns in words what was shown; raises NotConforming (a hint with figures), NotBegun."""
     limit_s: float = EXAM_LIMIT_S
+    used_by: str = "RunningBroker(parts=lab.parts_dir)"
 
 
 class Examined(NamedTuple):

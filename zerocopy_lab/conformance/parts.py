@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zerocopy_lab.conformance import (
+    accumulator,
     index_lookup,
     log_dir_choice,
     retention,
@@ -31,6 +32,7 @@ PARTS: Mapping[str, Part] = {
         retention.PART,
         sending.LOOP,
         sending.TRANSFER,
+        accumulator.PART,
         stamping.PART,
     )
 }

@@ -53,6 +53,8 @@ def take_seats(directory: Path) -> dict[str, type[Transfer]]:
     """
     functions = {name: _examined(name, path) for name, path in kept_in(directory).items()}
     for name, function in functions.items():
+        if name in _OF_CLIENTS:
+            continue
         _LOGGER.info("part %s takes its seat: %s", name, directory / f"{name}.py")
         if name in _SEATS:
             _SEATS[name](function)
@@ -79,6 +81,9 @@ def _seat_stamp(stamp: PartFunction) -> None:
     # The name by which an append calls it: nothing is looked up where nothing is seated.
     partition_log.assign_offsets = partial(_stamped_as_by_ours, stamp)  # type: ignore[attr-defined]
 
+
+_OF_CLIENTS = {"accumulator"}
+"""Parts of a producer: a broker lets them be."""
 
 _SEATS: dict[str, Callable[[PartFunction], None]] = {
     "index_lookup": _seat_lookup,

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator
 
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.theme import (
@@ -75,6 +77,7 @@ def crossover(
     if between:
         _draw_change(axes, between)
     sizes = sorted({size for curve in curves for size, _ in curve.points})
+    _enough_ticks(axes.yaxis, [value.median for value in spreads])
     ticks = sizes[:: -(-len(sizes) // 12)]
     axes.set_xticks(ticks, [byte_count(size) for size in ticks])
     axes.set_xlabel(f"size of {size_of}")
@@ -127,6 +130,12 @@ def _both_logarithmic(axes: Axes) -> None:
     axes.grid(True)
 
 
+def _enough_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Within a decade or so its powers alone would be a single tick."""
+    if max(values) < 30 * min(values):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+
+
 def _in_words(
     curves: Sequence[Curve], unit: str, between: tuple[float, float] | None, title: str
 ) -> str:
@@ -172,6 +181,8 @@ def latency_against_throughput(
         axes.annotate(  # below and to the right: the line to the next point leaves upwards
             setting.label, (rate, median), xytext=(7, -11), textcoords="offset points", fontsize=8
         )
+    _enough_ticks(axes.xaxis, rates)
+    _enough_ticks(axes.yaxis, medians)
     axes.margins(0.14, 0.18)
     axes.set_xlabel("messages per second")
     axes.set_ylabel("latency of one record, ms")

@@ -1,0 +1,159 @@
+"""The same messages at the same moments, sent by an accumulator of one's own and by librdkafka.
+
+A producer of a few lines asks the accumulator whenever something has happened (a message came, an
+answer came, the oldest has waited) and sends what it says over one connection. Both have the same
+linger.ms, batch.size and max.in.flight. How many batches each made is read back from the log.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.notebook_output import box, show_table
+from zerocopy_lab.client.consumer import fetch
+from zerocopy_lab.client.producer import produce_frame
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.conformance.accumulator import (
+    Accumulator,
+    Limits,
+    Waiting,
+    accumulator,
+    drawn_arrivals,
+)
+from zerocopy_lab.conformance.parts import kept_in, load
+from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.lessons.lab07.counts import Broker, a_topic, batches_of
+from zerocopy_lab.lessons.lab07.frontier import flush, new_producer
+from zerocopy_lab.records.batch import iterate_headers
+from zerocopy_lab.records.record import read_records
+from zerocopy_lab.running import flight_events
+
+PART = "accumulator"
+LIMITS = Limits(linger_ms=10, batch_bytes=16_384, most_in_flight=5)
+_MEAN_GAP_MS = 0.5
+_TIMEOUT_S = 30.0
+
+
+class Run(NamedTuple):
+    """What one producer made of the messages."""
+
+    batches: int
+    latency_ms: Spread
+    unchanged: bool
+
+
+def race(broker: Broker, lab: Lab) -> dict[str, Run]:
+    """librdkafka, our accumulator, and the learner's if it is kept."""
+    count = 1000 if lab.fast else 4000
+    arriving = drawn_arrivals(lab.random("arrivals"), count, _MEAN_GAP_MS)
+    events = list(flight_events.repeated(count))
+    found = {"librdkafka": _by_librdkafka(broker, events, arriving)}
+    contestants: dict[str, Accumulator] = {"ours": accumulator}
+    path = _kept(lab)
+    if path:
+        contestants["yours"] = load(path)
+    for name, decide in contestants.items():
+        found[name] = send_accumulated(broker, events, arriving, decide)
+    return found
+
+
+def _kept(lab: Lab) -> Path | None:
+    return kept_in(lab.parts_dir).get(PART)
+
+
+def send_accumulated(
+    broker: Broker, events: list[bytes], arriving: list[Waiting], decide: Accumulator
+) -> Run:
+    """Sends each event at its moment, in the batches that `decide` makes. Raises whatever it
+    raises, and TimeoutError when it never sends.
+    """
+    took_ms: list[float] = []
+    with a_topic(broker) as topic, Wire(broker.host, broker.port) as wire:
+        coming = deque(zip(events, arriving, strict=True))
+        waiting: deque[tuple[bytes, Waiting]] = deque()
+        in_flight: deque[list[Waiting]] = deque()
+        began = time.perf_counter()
+        while coming or waiting or in_flight:
+            now_ms = (time.perf_counter() - began) * 1000
+            if now_ms > arriving[-1].arrived_ms + _TIMEOUT_S * 1000:
+                raise TimeoutError(f"{len(waiting)} messages were not sent")
+            while coming and coming[0][1].arrived_ms <= now_ms:
+                waiting.append(coming.popleft())
+            while count := decide([w for _, w in waiting], len(in_flight), *LIMITS, now_ms):
+                going = [waiting.popleft() for _ in range(count)]
+                [batch] = batches_of([event for event, _ in going], count)
+                wire.send_frame(produce_frame(wire, topic, 0, batch))
+                in_flight.append([each for _, each in going])
+            patience_s = _patience_s(coming, waiting, now_ms)
+            if not in_flight:
+                time.sleep(patience_s)  # until the next message's moment: that is the load
+            elif select.select([wire.sock], [], [], patience_s)[0]:
+                wire.receive_frame()
+                done_ms = (time.perf_counter() - began) * 1000
+                took_ms += [done_ms - each.arrived_ms for each in in_flight.popleft()]
+        return _as_run(broker, topic, events, took_ms)
+
+
+def _patience_s(
+    coming: deque[tuple[bytes, Waiting]], waiting: deque[tuple[bytes, Waiting]], now_ms: float
+) -> float:
+    """Until the next message comes or the oldest has waited."""
+    due_ms = [coming[0][1].arrived_ms] if coming else []
+    due_ms += [waiting[0][1].arrived_ms + LIMITS.linger_ms] if waiting else []
+    return min(max(min(due_ms, default=now_ms + 5) - now_ms, 0), 50) / 1000
+
+
+def _by_librdkafka(broker: Broker, events: list[bytes], arriving: list[Waiting]) -> Run:
+    took_ms: list[float] = []
+    with a_topic(broker) as topic:
+        producer = new_producer(
+            broker.bootstrap,
+            {
+                "linger.ms": LIMITS.linger_ms,
+                "batch.size": LIMITS.batch_bytes,
+                "max.in.flight.requests.per.connection": LIMITS.most_in_flight,
+            },
+        )
+        producer.list_topics(topic, timeout=_TIMEOUT_S)
+        began = time.perf_counter()
+        for event, at in zip(events, arriving, strict=True):
+            while (left_s := began + at.arrived_ms / 1000 - time.perf_counter()) > 0:
+                producer.poll(left_s)
+            producer.produce(
+                topic,
+                event,
+                partition=0,
+                on_delivery=lambda *_, at=at: took_ms.append(
+                    (time.perf_counter() - began) * 1000 - at.arrived_ms
+                ),
+            )
+        flush(producer)
+        return _as_run(broker, topic, events, took_ms)
+
+
+def _as_run(broker: Broker, topic: str, events: list[bytes], took_ms: list[float]) -> Run:
+    batches, values, offset = 0, [], 1
+    with Wire(broker.host, broker.port) as wire:
+        while records := fetch(wire, topic, 0, offset).records:
+            headers = [h for _, h in iterate_headers(memoryview(records), may_be_cut=True)]
+            whole = sum(header.total_bytes for header in headers)
+            values += [record.value for record in read_records(memoryview(records)[:whole])]
+            batches, offset = batches + len(headers), headers[-1].last_offset + 1
+    return Run(batches, spread(took_ms), values == events)
+
+
+def show_race(broker: Broker, lab: Lab) -> None:
+    """A row a producer; and what is missing for the learner's own."""
+    found = race(broker, lab)
+    rows = [
+        [name, str(run.batches), run.latency_ms.text("ms"), "yes" if run.unchanged else "NO"]
+        for name, run in found.items()
+    ]
+    show_table(["accumulator", "batches", "latency of a message", "all there, in order"], rows)
+    if "yours" not in found:
+        box("plain", "Your accumulator", ["None is kept yet: pass 07.1, then run this again."])
