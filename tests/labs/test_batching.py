@@ -15,7 +15,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.subject import THIS_BROKER
 from zerocopy_lab.conformance import accumulator as part
-from zerocopy_lab.conformance.accumulator import Limits, Waiting, accumulator, simulated
+from zerocopy_lab.conformance.accumulator import Limits, WaitingRecord, accumulator, simulated
 from zerocopy_lab.conformance.examiner import NotConforming
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -23,16 +23,16 @@ from zerocopy_lab.lessons.lab07 import batching as lesson
 from zerocopy_lab.lessons.lab07 import batching_exercises, costs, counts, frontier, race
 from zerocopy_lab.lessons.lab07.costs import Costs, Load
 from zerocopy_lab.lessons.lab07.counts import Counts
-from zerocopy_lab.lessons.lab07.frontier import Seen
+from zerocopy_lab.lessons.lab07.frontier import SeenSetting
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.running_broker import RunningBroker
 
 CASES = 10_000
 ALONE = Counts(100, 100, 200, 100, 101, 210, 100, 25_870)
 COMPANY = Counts(1, 1, 2, 2, 3, 8, 1, 19_867)
-QUICK = {name: Seen((2e-6, 2.1e-6, 2e-6), (10.0, 11.0, 12.0)) for name in frontier.SETTINGS} | {
-    "one by one": Seen((1e-4, 1.1e-4, 1e-4), (0.2, 0.2, 0.3))
-}
+QUICK = {
+    name: SeenSetting((2e-6, 2.1e-6, 2e-6), (10.0, 11.0, 12.0)) for name in frontier.SETTINGS
+} | {"one by one": SeenSetting((1e-4, 1.1e-4, 1e-4), (0.2, 0.2, 0.3))}
 
 
 def made_up(*, batch: float, byte: float, message: float) -> Costs:
@@ -63,14 +63,19 @@ def state_and_hint(exercise_id: str, answer: Any, lab: Lab) -> tuple[State, str]
 
 
 def at_once(
-    waiting: Sequence[Waiting], in_flight: int, linger: float, size: int, most: int, _: Any
+    waiting: Sequence[WaitingRecord], in_flight: int, linger: float, size: int, most: int, _: Any
 ) -> int:
     """Ignores linger.ms."""
     return accumulator(waiting, in_flight, 0, size, most, 1e9)
 
 
 def never_full(
-    waiting: Sequence[Waiting], in_flight: int, linger: float, size: int, most: int, now: float
+    waiting: Sequence[WaitingRecord],
+    in_flight: int,
+    linger: float,
+    size: int,
+    most: int,
+    now: float,
 ) -> int:
     """Waits for linger.ms though the batch is full."""
     due = bool(waiting) and now - waiting[0].arrived_ms >= linger
@@ -78,21 +83,36 @@ def never_full(
 
 
 def everything(
-    waiting: Sequence[Waiting], in_flight: int, linger: float, size: int, most: int, now: float
+    waiting: Sequence[WaitingRecord],
+    in_flight: int,
+    linger: float,
+    size: int,
+    most: int,
+    now: float,
 ) -> int:
     """Ignores batch.size when it sends."""
     return len(waiting) if accumulator(waiting, in_flight, linger, size, most, now) else 0
 
 
 def impatient(
-    waiting: Sequence[Waiting], in_flight: int, linger: float, size: int, most: int, now: float
+    waiting: Sequence[WaitingRecord],
+    in_flight: int,
+    linger: float,
+    size: int,
+    most: int,
+    now: float,
 ) -> int:
     """Ignores what is in flight."""
     return accumulator(waiting, 0, linger, size, most, now)
 
 
 def one_by_one(
-    waiting: Sequence[Waiting], in_flight: int, linger: float, size: int, most: int, now: float
+    waiting: Sequence[WaitingRecord],
+    in_flight: int,
+    linger: float,
+    size: int,
+    most: int,
+    now: float,
 ) -> int:
     return min(accumulator(waiting, in_flight, linger, size, most, now), 1)
 
@@ -126,14 +146,19 @@ def test_a_wrong_accumulator_is_told_what_is_wrong(wrong: Any, hint: str) -> Non
 
 def test_one_that_never_sends_is_found_in_simulated_time() -> None:
     with pytest.raises(NotConforming, match="never sent"):
-        simulated(lambda *_: 0, [Waiting(1, 0.0)], Limits(5, 100, 1), 1.0)
+        simulated(lambda *_: 0, [WaitingRecord(1, 0.0)], Limits(5, 100, 1), 1.0)
     with pytest.raises(NotConforming, match="in flight"):
-        simulated(impatient, [Waiting(100, 0.0)] * 2, Limits(0, 100, 1), 1.0)
+        simulated(impatient, [WaitingRecord(100, 0.0)] * 2, Limits(0, 100, 1), 1.0)
 
 
 def test_simulated_time_by_hand() -> None:
     """Two fit; the third waits for its linger, the fourth for an answer."""
-    coming = [Waiting(50, 0.0), Waiting(50, 1.0), Waiting(50, 2.0), Waiting(100, 8.0)]
+    coming = [
+        WaitingRecord(50, 0.0),
+        WaitingRecord(50, 1.0),
+        WaitingRecord(50, 2.0),
+        WaitingRecord(100, 8.0),
+    ]
     sent = simulated(accumulator, coming, Limits(5, 100, 1), 4.0)
     assert [(batch.at_ms, batch.records) for batch in sent] == [(1.0, 2), (7.0, 1), (11.0, 1)]
 
@@ -185,7 +210,7 @@ def verdicts(
     alone: Counts = ALONE,
     company: Counts = COMPANY,
     spent: Costs | Unmeasured | None = None,
-    found: dict[str, Seen] = QUICK,
+    found: dict[str, SeenSetting] = QUICK,
 ) -> dict[str, Any]:
     seen = spent or made_up(batch=4e-5, byte=2e-9, message=0)
     return {f.part: f.verdict for f in lesson.findings(THIS_BROKER, alone, company, seen, found)}

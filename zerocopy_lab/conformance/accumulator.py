@@ -23,7 +23,7 @@ from zerocopy_lab.conformance.part import NotBegun, Part, require_argument_kept
 from zerocopy_lab.conformance.plain_values import plain
 
 
-class Waiting(NamedTuple):
+class WaitingRecord(NamedTuple):
     """A record that waits: its bytes, and when it came."""
 
     size_bytes: int
@@ -47,14 +47,14 @@ class SentBatch(NamedTuple):
     waited_ms: float
 
 
-Accumulator = Callable[[Sequence[Waiting], int, float, int, int, float], int]
+Accumulator = Callable[[Sequence[WaitingRecord], int, float, int, int, float], int]
 
 _CASES = 500
 _RUNS = 40
 
 
 def accumulator(
-    waiting: Sequence[Waiting],
+    waiting: Sequence[WaitingRecord],
     in_flight: int,
     linger_ms: float,
     batch_bytes: int,
@@ -73,7 +73,9 @@ def accumulator(
     return count if is_full or has_waited else 0
 
 
-def by_trying(waiting: Sequence[Waiting], in_flight: int, limits: Limits, now_ms: float) -> int:
+def by_trying(
+    waiting: Sequence[WaitingRecord], in_flight: int, limits: Limits, now_ms: float
+) -> int:
     """The oracle: of all counts that are allowed now, the largest."""
     sizes = [record.size_bytes for record in waiting]
     due = sum(sizes) >= limits.batch_bytes or any(
@@ -86,7 +88,7 @@ def by_trying(waiting: Sequence[Waiting], in_flight: int, limits: Limits, now_ms
 
 
 def simulated(
-    decide: Accumulator, arriving: Sequence[Waiting], limits: Limits, round_trip_ms: float
+    decide: Accumulator, arriving: Sequence[WaitingRecord], limits: Limits, round_trip_ms: float
 ) -> list[SentBatch]:
     """What the function sends when records come as in `arriving` (in order of time), and each batch
     is answered after a round trip. Raises NotConforming for an answer that no producer can obey,
@@ -94,7 +96,7 @@ def simulated(
     """
     sent: list[SentBatch] = []
     answers: list[float] = []
-    waiting: list[Waiting] = []
+    waiting: list[WaitingRecord] = []
     coming = list(reversed(arriving))
     now_ms = 0.0
     while coming or waiting:
@@ -122,7 +124,7 @@ def simulated(
 
 
 def _asked(
-    decide: Accumulator, waiting: list[Waiting], in_flight: int, limits: Limits, now_ms: float
+    decide: Accumulator, waiting: list[WaitingRecord], in_flight: int, limits: Limits, now_ms: float
 ) -> int:
     given = list(waiting)
     linger_ms, batch_bytes, most_in_flight = limits
@@ -150,7 +152,7 @@ def _exam(decide: Accumulator, draw: random.Random) -> str:
     return f"{_CASES} moments nobody had seen, and {_RUNS} producers in simulated time."
 
 
-def drawn_moment(draw: random.Random) -> tuple[list[Waiting], int, Limits, float]:
+def drawn_moment(draw: random.Random) -> tuple[list[WaitingRecord], int, Limits, float]:
     """What waits, how much is in flight, the settings, the time: the edges are frequent."""
     limits = Limits(draw.choice((0, 5, 20)), draw.choice((500, 1000)), draw.choice((1, 5)))
     now_ms = 1000.0
@@ -158,18 +160,18 @@ def drawn_moment(draw: random.Random) -> tuple[list[Waiting], int, Limits, float
     if arrivals and draw.random() < 0.3:
         arrivals[0] = min(now_ms - limits.linger_ms, *arrivals)
     sizes = [draw.choice((100, 100, 250, draw.randrange(1, 1500))) for _ in arrivals]
-    waiting = [Waiting(size, at) for size, at in zip(sizes, arrivals, strict=True)]
+    waiting = [WaitingRecord(size, at) for size, at in zip(sizes, arrivals, strict=True)]
     return waiting, draw.randrange(limits.most_in_flight + 1), limits, now_ms
 
 
-def drawn_arrivals(draw: random.Random, count: int, mean_gap_ms: float) -> list[Waiting]:
+def drawn_arrivals(draw: random.Random, count: int, mean_gap_ms: float) -> list[WaitingRecord]:
     """Records of the size of a flight, coming at random: in 64ths of a ms, so that sums and
     differences of times are exact and no right answer fails by a rounding.
     """
     at_ms, arriving = 0.0, []
     for _ in range(count):
         at_ms += round(64 * draw.expovariate(1 / mean_gap_ms)) / 64
-        arriving.append(Waiting(draw.randrange(80, 400), at_ms))
+        arriving.append(WaitingRecord(draw.randrange(80, 400), at_ms))
     return arriving
 
 
@@ -186,7 +188,7 @@ def _run(decide: Accumulator, draw: random.Random) -> None:
 
 
 def _in_words(
-    waiting: Sequence[Waiting],
+    waiting: Sequence[WaitingRecord],
     in_flight: int,
     limits: Limits,
     now_ms: float,
@@ -202,7 +204,7 @@ def _in_words(
 
 
 def _hint(
-    waiting: Sequence[Waiting], in_flight: int, limits: Limits, answer: int, right: int
+    waiting: Sequence[WaitingRecord], in_flight: int, limits: Limits, answer: int, right: int
 ) -> str:
     if in_flight >= limits.most_in_flight:
         return "As many as may be in flight are: wait for an answer first."

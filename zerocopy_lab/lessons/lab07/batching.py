@@ -38,7 +38,7 @@ from zerocopy_lab.lessons.lab07.counts import MESSAGES, Counts
 from zerocopy_lab.lessons.lab07.frontier import (
     ALONE,
     LINGERING,
-    Seen,
+    SeenSetting,
     frontier_words,
     lingering_against_alone,
 )
@@ -55,7 +55,7 @@ def findings(
     alone: Counts,
     company: Counts,
     costs: Costs | Unmeasured,
-    found: dict[str, Seen],
+    found: dict[str, SeenSetting],
 ) -> list[Finding]:
     """What this lab says about W2."""
     return [
@@ -179,7 +179,7 @@ def _scaled(seconds: Spread, times: float = 1.0) -> Spread:
     return Spread(median, low, high, seconds.n)
 
 
-def _on_the_gain(subject: Subject, found: dict[str, Seen]) -> Finding:
+def _on_the_gain(subject: Subject, found: dict[str, SeenSetting]) -> Finding:
     gain = lingering_against_alone(found)
     return finding(
         "W2",

@@ -52,14 +52,14 @@ _TRICKLE_GAP_S = 0.003
 _TIMEOUT_S = 60.0
 
 
-class Seen(NamedTuple):
+class SeenSetting(NamedTuple):
     """One setting, round by round: seconds a message at full speed, and the trickle's latency."""
 
     message_s: tuple[float, ...]
     latency_ms: tuple[float, ...]
 
 
-def measure_frontier(broker: Broker, lab: Lab) -> dict[str, Seen]:
+def measure_frontier(broker: Broker, lab: Lab) -> dict[str, SeenSetting]:
     """All settings in turns, in shuffled order. Raises NotDelivered."""
     order = random.Random(lab.seed)
     fast_count, slow_count = (3000, 30) if lab.fast else (30_000, 150)
@@ -73,7 +73,7 @@ def measure_frontier(broker: Broker, lab: Lab) -> dict[str, Seen]:
                 latency_ms = _trickling(broker.bootstrap, topic, config, slow_count)
                 if number >= warm_ups:
                     found[name].append((message_s, latency_ms))
-    return {name: Seen(*zip(*seen, strict=True)) for name, seen in found.items()}
+    return {name: SeenSetting(*zip(*seen, strict=True)) for name, seen in found.items()}
 
 
 def new_producer(bootstrap: str, config: dict[str, Any]) -> Any:
@@ -126,7 +126,7 @@ def flush(producer: Any) -> None:
         raise flight_events.NotDelivered(f"{left} messages were not stored in {_TIMEOUT_S:g} s")
 
 
-def frontier_picture(found: dict[str, Seen]) -> Picture:
+def frontier_picture(found: dict[str, SeenSetting]) -> Picture:
     """A point a setting."""
     points = [
         Setting(name, 1 / spread(seen.message_s).median, spread(seen.latency_ms))
@@ -135,7 +135,7 @@ def frontier_picture(found: dict[str, Seen]) -> Picture:
     return latency_against_throughput(points, origin=Origin("TIMED", describe_host().text()))
 
 
-def frontier_words(found: dict[str, Seen]) -> str:
+def frontier_words(found: dict[str, SeenSetting]) -> str:
     """Both ends of it, and the setting between."""
     told = [
         f"{name}: {1 / spread(found[name].message_s).median:,.0f} messages/s at full speed, "
@@ -145,7 +145,7 @@ def frontier_words(found: dict[str, Seen]) -> str:
     return "; ".join(told) + "."
 
 
-def lingering_against_alone(found: dict[str, Seen]) -> Comparison:
+def lingering_against_alone(found: dict[str, SeenSetting]) -> Comparison:
     """Time a message at full speed."""
     pairs = list(zip(found[LINGERING].message_s, found[ALONE].message_s, strict=True))
     return compare_pairs(LINGERING, ALONE, "time a message", pairs)

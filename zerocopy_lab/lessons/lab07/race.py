@@ -21,7 +21,7 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.conformance.accumulator import (
     Accumulator,
     Limits,
-    Waiting,
+    WaitingRecord,
     accumulator,
     drawn_arrivals,
 )
@@ -39,7 +39,7 @@ _MEAN_GAP_MS = 0.5
 _TIMEOUT_S = 30.0
 
 
-class Run(NamedTuple):
+class RacedProducer(NamedTuple):
     """What one producer made of the messages."""
 
     batches: int
@@ -47,7 +47,7 @@ class Run(NamedTuple):
     unchanged: bool
 
 
-def race(broker: Broker, lab: Lab) -> dict[str, Run]:
+def race(broker: Broker, lab: Lab) -> dict[str, RacedProducer]:
     """librdkafka, our accumulator, and the learner's if it is kept."""
     count = 1000 if lab.fast else 4000
     arriving = drawn_arrivals(lab.random("arrivals"), count, _MEAN_GAP_MS)
@@ -67,16 +67,16 @@ def _kept(lab: Lab) -> Path | None:
 
 
 def send_accumulated(
-    broker: Broker, events: list[bytes], arriving: list[Waiting], decide: Accumulator
-) -> Run:
+    broker: Broker, events: list[bytes], arriving: list[WaitingRecord], decide: Accumulator
+) -> RacedProducer:
     """Sends each event at its moment, in the batches that `decide` makes. Raises whatever it
     raises, and TimeoutError when it never sends.
     """
     took_ms: list[float] = []
     with a_topic(broker) as topic, Wire(broker.host, broker.port) as wire:
         coming = deque(zip(events, arriving, strict=True))
-        waiting: deque[tuple[bytes, Waiting]] = deque()
-        in_flight: deque[list[Waiting]] = deque()
+        waiting: deque[tuple[bytes, WaitingRecord]] = deque()
+        in_flight: deque[list[WaitingRecord]] = deque()
         began = time.perf_counter()
         while coming or waiting or in_flight:
             now_ms = (time.perf_counter() - began) * 1000
@@ -100,7 +100,9 @@ def send_accumulated(
 
 
 def _patience_s(
-    coming: deque[tuple[bytes, Waiting]], waiting: deque[tuple[bytes, Waiting]], now_ms: float
+    coming: deque[tuple[bytes, WaitingRecord]],
+    waiting: deque[tuple[bytes, WaitingRecord]],
+    now_ms: float,
 ) -> float:
     """Until the next message comes or the oldest has waited."""
     due_ms = [coming[0][1].arrived_ms] if coming else []
@@ -108,7 +110,9 @@ def _patience_s(
     return min(max(min(due_ms, default=now_ms + 5) - now_ms, 0), 50) / 1000
 
 
-def _by_librdkafka(broker: Broker, events: list[bytes], arriving: list[Waiting]) -> Run:
+def _by_librdkafka(
+    broker: Broker, events: list[bytes], arriving: list[WaitingRecord]
+) -> RacedProducer:
     took_ms: list[float] = []
     with a_topic(broker) as topic:
         producer = new_producer(
@@ -136,7 +140,7 @@ def _by_librdkafka(broker: Broker, events: list[bytes], arriving: list[Waiting])
         return _as_run(broker, topic, events, took_ms)
 
 
-def _as_run(broker: Broker, topic: str, events: list[bytes], took_ms: list[float]) -> Run:
+def _as_run(broker: Broker, topic: str, events: list[bytes], took_ms: list[float]) -> RacedProducer:
     batches, values, offset = 0, [], 1
     with Wire(broker.host, broker.port) as wire:
         while records := fetch(wire, topic, 0, offset).records:
@@ -144,7 +148,7 @@ def _as_run(broker: Broker, topic: str, events: list[bytes], took_ms: list[float
             whole = sum(header.total_bytes for header in headers)
             values += [record.value for record in read_records(memoryview(records)[:whole])]
             batches, offset = batches + len(headers), headers[-1].last_offset + 1
-    return Run(batches, spread(took_ms), values == events)
+    return RacedProducer(batches, spread(took_ms), values == events)
 
 
 def show_race(broker: Broker, lab: Lab) -> None:
