@@ -15,7 +15,12 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.subject import THIS_BROKER
 from zerocopy_lab.conformance import accumulator as part
-from zerocopy_lab.conformance.accumulator import Limits, WaitingRecord, accumulator, simulated
+from zerocopy_lab.conformance.accumulator import (
+    ProducerLimits,
+    WaitingRecord,
+    accumulator,
+    simulated,
+)
 from zerocopy_lab.conformance.examiner import NotConforming
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -146,9 +151,9 @@ def test_a_wrong_accumulator_is_told_what_is_wrong(wrong: Any, hint: str) -> Non
 
 def test_one_that_never_sends_is_found_in_simulated_time() -> None:
     with pytest.raises(NotConforming, match="never sent"):
-        simulated(lambda *_: 0, [WaitingRecord(1, 0.0)], Limits(5, 100, 1), 1.0)
+        simulated(lambda *_: 0, [WaitingRecord(1, 0.0)], ProducerLimits(5, 100, 1), 1.0)
     with pytest.raises(NotConforming, match="in flight"):
-        simulated(impatient, [WaitingRecord(100, 0.0)] * 2, Limits(0, 100, 1), 1.0)
+        simulated(impatient, [WaitingRecord(100, 0.0)] * 2, ProducerLimits(0, 100, 1), 1.0)
 
 
 def test_simulated_time_by_hand() -> None:
@@ -159,7 +164,7 @@ def test_simulated_time_by_hand() -> None:
         WaitingRecord(50, 2.0),
         WaitingRecord(100, 8.0),
     ]
-    sent = simulated(accumulator, coming, Limits(5, 100, 1), 4.0)
+    sent = simulated(accumulator, coming, ProducerLimits(5, 100, 1), 4.0)
     assert [(batch.at_ms, batch.records) for batch in sent] == [(1.0, 2), (7.0, 1), (11.0, 1)]
 
 

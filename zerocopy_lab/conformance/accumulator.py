@@ -30,7 +30,7 @@ class WaitingRecord(NamedTuple):
     arrived_ms: float
 
 
-class Limits(NamedTuple):
+class ProducerLimits(NamedTuple):
     """The producer's settings."""
 
     linger_ms: float
@@ -74,7 +74,7 @@ def accumulator(
 
 
 def by_trying(
-    waiting: Sequence[WaitingRecord], in_flight: int, limits: Limits, now_ms: float
+    waiting: Sequence[WaitingRecord], in_flight: int, limits: ProducerLimits, now_ms: float
 ) -> int:
     """The oracle: of all counts that are allowed now, the largest."""
     sizes = [record.size_bytes for record in waiting]
@@ -88,7 +88,10 @@ def by_trying(
 
 
 def simulated(
-    decide: Accumulator, arriving: Sequence[WaitingRecord], limits: Limits, round_trip_ms: float
+    decide: Accumulator,
+    arriving: Sequence[WaitingRecord],
+    limits: ProducerLimits,
+    round_trip_ms: float,
 ) -> list[SentBatch]:
     """What the function sends when records come as in `arriving` (in order of time), and each batch
     is answered after a round trip. Raises NotConforming for an answer that no producer can obey,
@@ -124,7 +127,11 @@ def simulated(
 
 
 def _asked(
-    decide: Accumulator, waiting: list[WaitingRecord], in_flight: int, limits: Limits, now_ms: float
+    decide: Accumulator,
+    waiting: list[WaitingRecord],
+    in_flight: int,
+    limits: ProducerLimits,
+    now_ms: float,
 ) -> int:
     given = list(waiting)
     linger_ms, batch_bytes, most_in_flight = limits
@@ -152,9 +159,9 @@ def _exam(decide: Accumulator, draw: random.Random) -> str:
     return f"{_CASES} moments nobody had seen, and {_RUNS} producers in simulated time."
 
 
-def drawn_moment(draw: random.Random) -> tuple[list[WaitingRecord], int, Limits, float]:
+def drawn_moment(draw: random.Random) -> tuple[list[WaitingRecord], int, ProducerLimits, float]:
     """What waits, how much is in flight, the settings, the time: the edges are frequent."""
-    limits = Limits(draw.choice((0, 5, 20)), draw.choice((500, 1000)), draw.choice((1, 5)))
+    limits = ProducerLimits(draw.choice((0, 5, 20)), draw.choice((500, 1000)), draw.choice((1, 5)))
     now_ms = 1000.0
     arrivals = sorted(now_ms - draw.randrange(0, 30) for _ in range(draw.randrange(0, 8)))
     if arrivals and draw.random() < 0.3:
@@ -177,7 +184,9 @@ def drawn_arrivals(draw: random.Random, count: int, mean_gap_ms: float) -> list[
 
 def _run(decide: Accumulator, draw: random.Random) -> None:
     """Properties that need no rule: all are sent, none waits for nothing, no batch is too large."""
-    limits = Limits(draw.choice((0, 10, 40)), draw.choice((2000, 16_384)), draw.choice((1, 5)))
+    limits = ProducerLimits(
+        draw.choice((0, 10, 40)), draw.choice((2000, 16_384)), draw.choice((1, 5))
+    )
     arriving = drawn_arrivals(draw, draw.randrange(20, 200), draw.choice((0.2, 3)))
     sent = simulated(decide, arriving, limits, draw.choice((0.5, 20)))
     if sum(batch.records for batch in sent) != len(arriving):
@@ -190,7 +199,7 @@ def _run(decide: Accumulator, draw: random.Random) -> None:
 def _in_words(
     waiting: Sequence[WaitingRecord],
     in_flight: int,
-    limits: Limits,
+    limits: ProducerLimits,
     now_ms: float,
     answer: int,
     right: int,
@@ -204,7 +213,11 @@ def _in_words(
 
 
 def _hint(
-    waiting: Sequence[WaitingRecord], in_flight: int, limits: Limits, answer: int, right: int
+    waiting: Sequence[WaitingRecord],
+    in_flight: int,
+    limits: ProducerLimits,
+    answer: int,
+    right: int,
 ) -> str:
     if in_flight >= limits.most_in_flight:
         return "As many as may be in flight are: wait for an answer first."

@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.accumulator import Limits, WaitingRecord, accumulator, simulated
+from zerocopy_lab.conformance.accumulator import (
+    ProducerLimits,
+    WaitingRecord,
+    accumulator,
+    simulated,
+)
 
 
 class Stream(NamedTuple):
@@ -31,7 +36,7 @@ def stream_question(lab: Lab) -> Stream:
 def messages_together(stream: Stream) -> int:
     """How many ride in the first batch, in simulated time: after it all is the same again."""
     coming = [WaitingRecord(stream.message_bytes, n * stream.gap_ms) for n in range(200)]
-    limits = Limits(stream.linger_ms, stream.batch_bytes, 1000)
+    limits = ProducerLimits(stream.linger_ms, stream.batch_bytes, 1000)
     return simulated(accumulator, coming, limits, 1.0)[0].records
 
 

@@ -19,7 +19,12 @@ from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.conformance.accumulator import Limits, accumulator, drawn_arrivals, simulated
+from zerocopy_lab.conformance.accumulator import (
+    ProducerLimits,
+    accumulator,
+    drawn_arrivals,
+    simulated,
+)
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -202,7 +207,7 @@ def computed(
     if not isinstance(costs, Unmeasured):
         batch_s, byte_s = per_batch_s(costs).median, max(per_byte_s(costs).median, 0.0)
     arriving = drawn_arrivals(random.Random(1), 1500, 1000 / messages_per_s)
-    sent = simulated(accumulator, arriving, Limits(linger_ms, batch_kib << 10, 5), 1.0)
+    sent = simulated(accumulator, arriving, ProducerLimits(linger_ms, batch_kib << 10, 5), 1.0)
     size_bytes = sum(batch.size_bytes for batch in sent)
     seconds = len(sent) * batch_s + size_bytes * byte_s
     waits = spread(batch.waited_ms / batch.records for batch in sent)

@@ -20,7 +20,7 @@ from zerocopy_lab.client.producer import produce_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.conformance.accumulator import (
     Accumulator,
-    Limits,
+    ProducerLimits,
     WaitingRecord,
     accumulator,
     drawn_arrivals,
@@ -34,7 +34,7 @@ from zerocopy_lab.records.record import read_records
 from zerocopy_lab.running import flight_events
 
 PART = "accumulator"
-LIMITS = Limits(linger_ms=10, batch_bytes=16_384, most_in_flight=5)
+LIMITS = ProducerLimits(linger_ms=10, batch_bytes=16_384, most_in_flight=5)
 _MEAN_GAP_MS = 0.5
 _TIMEOUT_S = 30.0
 
