@@ -146,7 +146,7 @@ def first_in_first_out(room: int, touched: list[tuple[str, int]]) -> int:
     return count
 
 
-HERE = ("00", "04", "05", "06", "09")
+HERE = ("00", "04", "05", "06", "09", "10")
 
 WRONG = [
     ("00.1", no_write, "How does a chunk get out again?"),
@@ -178,6 +178,9 @@ WRONG = [
     ("05.3", lambda _: {"append", "overwrite"}, "Not overwrite."),
     ("05.3", lambda _: {"append", "unlink", "truncate"}, "Not truncate."),
     ("05.3", lambda _: {"append"}, "Unlinking removes a name"),
+    ("10.1", lambda _: lambda costs: 7, "Answer with one of the sizes, or -1"),
+    ("10.2", lambda _: "much", "a number of percent"),
+    ("10.3", lambda _: {"tls"}, "lab 09 switched something off"),
     ("09.1", lambda _: from_the_moon, "no station is called 'moon'"),
     ("09.2", lambda lab: 2 * busy_hour(lab).produced_gb, "That is the way in"),
     ("09.3", lambda _: {"scatter-gather"}, "leave every byte unread"),

@@ -7,6 +7,7 @@ same loop in C: the control that tells whether the account is right.
 | loop                    | a turn                                | moves  |
 |-------------------------|---------------------------------------|--------|
 | `read_and_send`         | pread(2) into a buffer, send(2)       | a chunk |
+| `map_and_send`          | send(2) from a mapping of the file    | a chunk |
 | `only_sendfile`         | sendfile(2)                           | a chunk |
 | `read_and_send_nothing` | the same two calls, of no bytes       | nothing |
 | `sendfile_nothing`      | the same call, of no bytes            | nothing |
@@ -19,6 +20,7 @@ moved.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import shutil
 import socket
@@ -54,6 +56,14 @@ def only_sendfile(sock: socket.socket, file: int, length: int, chunk_bytes: int)
         position += os.sendfile(sock.fileno(), file, position, chunk_bytes)
 
 
+def map_and_send(sock: socket.socket, file: int, length: int, chunk_bytes: int) -> None:
+    """The bytes are in memory already, as far as the program can see: one copy, one call."""
+    with mmap.mmap(file, length, prot=mmap.PROT_READ) as mapping, memoryview(mapping) as whole:
+        for position in range(0, length, chunk_bytes):
+            with whole[position : position + chunk_bytes] as chunk:
+                sock.sendall(chunk)
+
+
 def read_and_send_nothing(sock: socket.socket, file: int, length: int, chunk_bytes: int) -> None:
     """As many turns and calls as `read_and_send`, and not a byte."""
     nothing = memoryview(bytearray())
@@ -73,7 +83,13 @@ def sendfile_nothing(sock: socket.socket, file: int, length: int, chunk_bytes: i
 
 LOOPS: Final[dict[str, Callable[[socket.socket, int, int, int], None]]] = {
     loop.__name__: loop
-    for loop in (read_and_send, only_sendfile, read_and_send_nothing, sendfile_nothing)
+    for loop in (
+        read_and_send,
+        map_and_send,
+        only_sendfile,
+        read_and_send_nothing,
+        sendfile_nothing,
+    )
 }
 
 

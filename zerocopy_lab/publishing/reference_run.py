@@ -25,6 +25,7 @@ from zerocopy_lab.lessons.lab04 import loop_price, moves
 from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.lessons.lab09 import devices, receiving
+from zerocopy_lab.lessons.lab10 import limits
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
@@ -125,7 +126,7 @@ def _small_memory() -> small_memory.Scene:
 
 
 def _moves(directory: Path) -> dict[str, Any]:
-    """Of lab 09."""
+    """Of labs 09 and 10."""
     lab = _lab("09")
     with RunningBroker() as broker:
         taken = {"the broker": _certain(receiving.taken_by_broker(broker, lab))}
@@ -133,6 +134,7 @@ def _moves(directory: Path) -> dict[str, Any]:
     return {
         receiving.RECEIVERS_AS: {**taken, **_certain(receiving.taken_by_receivers())},
         devices.CARDS_AS: _certain(devices.try_cards()),
+        limits.FILE_SYSTEMS_AS: _certain(limits.on_file_systems(directory)),
         devices.DISK_AS: _without_paths(_certain(devices.read_in_all_ways(path, lab))),
     }
 

@@ -1,0 +1,253 @@
+"""Lab 10: where zero copy ends is told from what was seen, whatever that is."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.labs.outcomes import outcome_of
+from zerocopy_lab.classroom.evidence import Finding, Verdict
+from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.subject import THIS_BROKER
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab10 import limits, limits_exercises, small_messages, tls
+from zerocopy_lab.lessons.lab10.small_messages import DIRECT, MAP, READ, SizeSweep, SmallestFetch
+from zerocopy_lab.lessons.lab10.tls import Overheard
+from zerocopy_lab.measuring.experiment import Outcome
+from zerocopy_lab.measuring.file_system_test import OnFileSystem, alias_test_by_file_system
+from zerocopy_lab.transfer import anonymous_tls
+from zerocopy_lab.transfer.anonymous_tls import encrypted
+from zerocopy_lab.transfer.connections import connected_pair
+
+LabOf = Callable[..., Lab]
+NOISE = (1.0, 1.02, 0.99)
+LACKING = Unmeasured("nobody may mount here")
+CIPHERED = Overheard("AES", False)
+
+
+def outcome(direct: float, copying: float, records: float, under_tls: float) -> Outcome:
+    prices = {
+        tls.DIRECT: direct,
+        tls.COPYING: copying,
+        tls.RECORDS: records,
+        tls.TLS: under_tls,
+    }
+    figures = ("sender_cpu_s_per_gib", "total_cpu_s_per_gib", "gib_per_s")
+    return outcome_of(
+        {
+            name: [
+                dict.fromkeys(figures, price * noise)
+                for noise in (NOISE[::-1] if name == tls.TLS else NOISE)
+            ]
+            for name, price in prices.items()
+        }
+    )
+
+
+def sweep(dearer_up_to: int = 1024, base: str = MAP) -> SizeSweep:
+    """sendfile costs 2 µs where it is dearer, and half of the others where it is cheaper."""
+    sizes = (64, 1024, 8192)
+    costs = {way: {size: [1.0, 1.02, 0.99] for size in sizes} for way in (READ, MAP)}
+    direct = {size: [2.0 if size <= dearer_up_to else 0.5] * 3 for size in sizes}
+    return SizeSweep({**costs, DIRECT: direct}, "made up", True)
+
+
+ALIAS = [OnFileSystem("ext4", "alias", ""), OnFileSystem("xfs", "", "no mkfs.xfs")]
+
+
+def verdicts(
+    prices: Outcome | None = None,
+    wire: Overheard = CIPHERED,
+    systems: list[OnFileSystem] | Unmeasured = ALIAS,
+    sizes: SizeSweep | None = None,
+) -> dict[tuple[str, str], Verdict]:
+    found: list[Finding] = [
+        *tls.findings(prices or outcome(0.1, 0.3, 0.4, 0.9), wire),
+        *limits.file_system_findings(systems),
+        *small_messages.findings(sizes or sweep(), SmallestFetch(189, 259), THIS_BROKER),
+        *limits.other_systems_findings(),
+    ]
+    return {(each.claim_id, each.part): Verdict(each.verdict) for each in found}
+
+
+USUAL = verdicts()
+
+
+def changed(**seen: Any) -> dict[tuple[str, str], Verdict]:
+    return {key: each for key, each in verdicts(**seen).items() if USUAL[key] != each}
+
+
+def test_what_is_usually_seen() -> None:
+    assert USUAL == {
+        ("L1", "against sendfile"): Verdict.CONTRADICTED,
+        ("L1", "against a sender that copies"): Verdict.CONTRADICTED,
+        ("L1", "with the kernel's TLS"): Verdict.CONTRADICTED,
+        ("L2", "local file systems"): Verdict.CONTRADICTED,
+        ("L2", "NFS, FUSE and DAX"): Verdict.CONTRADICTED,
+        ("L3", "against read and send"): Verdict.SUPPORTED,
+        ("L3", "against bytes in memory"): Verdict.SUPPORTED,
+        ("L3", "a fetch"): Verdict.SUPPORTED,
+        ("L4", "Windows"): Verdict.SUPPORTED,
+        ("L4", "FreeBSD and macOS"): Verdict.SUPPORTED,
+    }
+
+
+def test_a_price_of_a_quarter_more_supports_the_claim_and_one_around_it_is_not_clear() -> None:
+    assert changed(prices=outcome(0.4, 0.3, 0.4, 0.5)) == {
+        ("L1", "against sendfile"): Verdict.SUPPORTED
+    }
+    assert changed(prices=outcome(0.4, 0.1, 0.4, 0.52))[("L1", "against sendfile")] is (
+        Verdict.INCONCLUSIVE
+    )
+
+
+def test_a_cipher_that_encrypts_nothing_takes_the_verdicts_on_tls_and_no_other() -> None:
+    assert changed(wire=Overheard("NULL", True)) == {
+        ("L1", "against sendfile"): Verdict.INCONCLUSIVE,
+        ("L1", "against a sender that copies"): Verdict.INCONCLUSIVE,
+    }
+
+
+def test_what_is_on_the_wire_tells_a_cipher_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with encrypted(connected_pair("tcp")) as pair:
+        sender, receiver = pair
+        assert isinstance(sender, ssl.SSLSocket)
+        assert not tls.what_is_on_the_wire(sender, receiver).shows_plaintext
+    monkeypatch.setattr(anonymous_tls, "_ANONYMOUS_AES_GCM", "AECDH-NULL-SHA:@SECLEVEL=0")
+    try:
+        null = encrypted(connected_pair("tcp"))
+    except ssl.SSLError:
+        pytest.skip("this OpenSSL has no cipher that does nothing")
+    with null as (sender, receiver):
+        assert isinstance(sender, ssl.SSLSocket)
+        wire = tls.what_is_on_the_wire(sender, receiver)
+    assert wire.shows_plaintext
+    assert "NULL" in wire.cipher
+
+
+def test_the_price_falls_apart_into_parts_that_add_up() -> None:
+    shares = tls.shares(outcome(0.1, 0.3, 0.4, 0.9))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["copies"] == pytest.approx(0.25)
+    assert shares["cipher and records"] == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize(("under_tls", "answer"), [(0.125, 1), (0.18, 2), (0.4, 3), (0.9, 4)])
+def test_the_answer_is_the_choice_that_was_measured(under_tls: float, answer: int) -> None:
+    assert tls.price_answer(outcome(0.1, 0.11, 0.12, under_tls)) == answer
+
+
+def test_a_file_system_that_copies_supports_the_claim_and_without_mounts_nothing_is_said() -> None:
+    key = ("L2", "local file systems")
+    copies = [*ALIAS, OnFileSystem("dax", "copied", "")]
+    assert changed(systems=copies) == {key: Verdict.SUPPORTED}
+    mixed = [*ALIAS, OnFileSystem("odd", "inconclusive", "")]
+    assert changed(systems=mixed) == {key: Verdict.INCONCLUSIVE}
+    assert changed(systems=LACKING) == {key: Verdict.NOT_TESTABLE}
+    assert "nobody may mount here Recorded on " in limits.show_file_systems(LACKING)
+
+
+def test_sizes_move_the_verdicts_on_small_messages_only() -> None:
+    always_cheaper = changed(sizes=sweep(dearer_up_to=0))
+    assert always_cheaper == {
+        ("L3", "against read and send"): Verdict.CONTRADICTED,
+        ("L3", "against bytes in memory"): Verdict.CONTRADICTED,
+        ("L3", "a fetch"): Verdict.INCONCLUSIVE,
+    }
+    assert changed(sizes=sweep(dearer_up_to=64)) == {("L3", "a fetch"): Verdict.CONTRADICTED}
+
+
+def test_the_order_changes_between_the_last_dearer_and_the_next_cheaper_size() -> None:
+    assert small_messages.change(sweep().costs) == (1024, 8192)
+    assert small_messages.change(sweep(dearer_up_to=1 << 20).costs) is None
+    assert small_messages.smallest_answer(sweep()) == 1
+    assert small_messages.smallest_answer(sweep(dearer_up_to=0)) == 2
+
+
+def test_file_systems_of_this_machine_are_tried_or_say_why_not() -> None:
+    try:
+        found = alias_test_by_file_system()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert [each.name for each in found] == ["tmpfs", "overlay", "ext4", "xfs", "btrfs"]
+    assert all(each.verdict or each.detail for each in found)
+
+
+# -- the exercises ---------------------------------------------------------------------------------
+
+
+def right_crossover(costs: Mapping[int, tuple[list[float], list[float]]]) -> int:
+    best = -1
+    for size in sorted(costs, reverse=True):
+        copying, direct = costs[size]
+        if max(b / a for a, b in zip(copying, direct, strict=True)) >= 1:
+            break
+        best = size
+    return best
+
+
+def test_the_tables_have_the_crossover_that_they_were_made_with() -> None:
+    draw = random.Random(1)
+    for _ in range(10_000):
+        sizes = sorted(draw.sample(range(64, 5000), draw.randrange(2, 7)))
+        index = draw.choice([None, *range(len(sizes))])
+        table = limits_exercises.costs_with(draw, index, sizes)
+        assert right_crossover(table) == (-1 if index is None else sizes[index])
+
+
+def test_the_right_function_passes(lab_of: LabOf) -> None:
+    for seed in range(3):
+        grade, _ = grade_of(exercise_of("10.1"), right_crossover, lab_of("10", seed))
+        assert grade.state is State.PASSED, grade.words
+
+
+def by_medians(costs: Any) -> int:
+    sizes = sorted(costs)
+    won = [size for size in sizes if sorted(costs[size][1])[1] < sorted(costs[size][0])[1]]
+    return min(won, default=-1)
+
+
+def first_that_wins(costs: Any) -> int:
+    won = [s for s in sorted(costs) if all(b < a for a, b in zip(*costs[s], strict=True))]
+    return min(won, default=-1)
+
+
+@pytest.mark.parametrize("answer", [by_medians, first_that_wins, lambda c: -1, min, lambda c: 7])
+def test_wrong_functions_fail(lab_of: LabOf, answer: Any) -> None:
+    for seed in range(3):
+        grade, _ = grade_of(exercise_of("10.1"), answer, lab_of("10", seed))
+        assert grade.state is State.FAILED
+
+
+def test_no_right_share_fails_and_no_usual_mistake_passes(lab_of: LabOf) -> None:
+    for seed in range(10_000):
+        lab = lab_of("10", seed)
+        direct, copying, under_tls = limits.prices(lab)
+        extra = under_tls - direct
+        right = (1 - (copying - direct) / extra) * 100
+        assert limits_exercises._grade_share(right, lab).state is State.PASSED
+        assert limits_exercises._grade_share(round(right), lab).state is State.PASSED
+        for wrong in (right + 1.5, right / 100, 100 * (under_tls - copying) / under_tls, "much"):
+            assert limits_exercises._grade_share(wrong, lab).state is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ({"tls"}, "One is missing"),
+        ({"card without sg"}, "One is missing"),
+        ({"tls", "tmpfs"}, "Not tmpfs"),
+        ({"tls", "64 bytes"}, "not yet a copy"),
+        ({"nfs"}, "none of the five"),
+        ("tls", "Answer with a set"),
+    ],
+)
+def test_wrong_places_fail_with_a_hint(lab_of: LabOf, answer: Any, hint: str) -> None:
+    grade, _ = grade_of(exercise_of("10.3"), answer, lab_of("10"))
+    assert grade.state is State.FAILED
+    assert hint in grade.words

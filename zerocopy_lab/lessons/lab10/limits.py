@@ -1,0 +1,199 @@
+"""Lab 10: where zero copy ends: TLS, file systems, small messages, other systems.
+
+TLS is in `tls`, small messages in `small_messages`; here are the file systems (L2), the other
+systems (L4), and what all of it says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from zerocopy_lab import transfer
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    cited_finding,
+    finding,
+    verdict_if,
+)
+from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.classroom.subject import KERNEL_HERE, about
+from zerocopy_lab.instruments.host import file_system_of
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab10.limits_exercises import EXERCISES, prices
+from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.file_system_test import OnFileSystem, alias_test_by_file_system
+from zerocopy_lab.measuring.recorded import recorded, recorded_words
+from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
+from zerocopy_lab.pictures.theme import Origin, Picture
+
+__all__ = ["EXERCISES", "about", "prices"]
+
+FILE_SYSTEMS_AS: Final = "10 file systems"
+"""What the reference run calls them."""
+
+PLACES: Final = {"the lab's directory": None, "/dev/shm (memory)": Path("/dev/shm")}
+SWEEP: Final[tuple[dict[str, Any], ...]] = (
+    {"place": "/dev/shm (memory)", "size_kib": 64, "strategy": "sendfile"},
+    {"place": "the lab's directory", "size_kib": 4, "strategy": "send_with_msg_zerocopy"},
+)
+"""For a static reader."""
+
+_IO_URING_SETUP: Final = 425  # the same number on every architecture but Alpha
+_ARRIVED: Final = {
+    "alias": ("the new bytes", "nobody copied"),
+    "copied": ("the old bytes", "somebody copied"),
+    "inconclusive": ("a mixture", "not clear"),
+}
+
+
+# -- file systems ----------------------------------------------------------------------------------
+
+
+def on_file_systems(directory: Path) -> list[OnFileSystem] | Unmeasured:
+    """The alias test where the lab is, and on all that can be mounted."""
+    here = file_system_of(directory)
+    verdict = alias_test("sendfile", directory=directory)
+    name = f"{here.kind if here else 'unknown'}, where the lab is"
+    try:
+        mounted = alias_test_by_file_system()
+    except Unavailable as reason:
+        return Unmeasured(str(reason))
+    return [OnFileSystem(name, verdict.verdict, verdict.detail), *mounted]
+
+
+def show_file_systems(found: list[OnFileSystem] | Unmeasured) -> str:
+    """A row for each; returns a sentence to be printed, "" where all was seen here."""
+    note = ""
+    if isinstance(found, Unmeasured):
+        note = f"Not mounted here: {found} {recorded_words('see the table.')}"
+        found = [OnFileSystem(*each) for each in recorded(FILE_SYSTEMS_AS)]
+    show_table(
+        ["file system", "what arrived", "so"],
+        [[each.name, *_ARRIVED.get(each.verdict, ("not tried", each.detail))] for each in found],
+    )
+    return note
+
+
+def file_system_findings(found: list[OnFileSystem] | Unmeasured) -> list[Finding]:
+    """L2: those that were tried, and the network's."""
+    network = cited_finding(
+        "L2",
+        Verdict.CONTRADICTED,
+        "NFS and FUSE files are read through the page cache as well, and sendfile passes its pages "
+        "on; what is limited is the filling of the cache, over the network or by a program. With "
+        "DAX, or a FUSE file opened for direct_io, there is no page cache, and bytes are copied.",
+        "Linux 6.12, fs/nfs/file.c (nfs_file_splice_read: filemap_splice_read), fs/fuse/file.c "
+        "(fuse_splice_read), fs/splice.c (copy_splice_read, for O_DIRECT and DAX)",
+        part="NFS, FUSE and DAX",
+    )
+    if isinstance(found, Unmeasured):
+        words = f"No file system could be mounted here: {found}"
+        lacking = finding(
+            "L2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=_LOCAL, about=KERNEL_HERE
+        )
+        return [lacking, network]
+    tried = [each for each in found if each.verdict]
+    said = {each.verdict for each in tried}
+    depends = None if "inconclusive" in said else len(said) > 1
+    told = ", ".join(f"{each.name}: {_ARRIVED[each.verdict][1]}" for each in tried)
+    missing = ", ".join(f"{each.name} ({each.detail})" for each in found if not each.verdict)
+    return [
+        finding(
+            "L2",
+            verdict_if(depends),
+            Evidence.PROVED,
+            f"With sendfile from {told}." + (f" Not tried: {missing}." if missing else ""),
+            *[Quantity(each.name, _ARRIVED[each.verdict][0]) for each in tried],
+            part=_LOCAL,
+            about=KERNEL_HERE,
+        ),
+        network,
+    ]
+
+
+_LOCAL = "local file systems"
+
+
+def draw_alias(place: str, size_kib: int, strategy: str) -> Picture:
+    """The widget: the alias test of a strategy with a file in a place."""
+    return alias_proof(
+        [_row(place, size_kib, strategy)], page_bytes=4096, origin=Origin("PROVED", place)
+    )
+
+
+def alias_words(place: str, size_kib: int, strategy: str) -> str:
+    """What it found."""
+    row = _row(place, size_kib, strategy)
+    so = {frozenset(["new"]): "nobody copied", frozenset(["old"]): "somebody copied"}
+    told = so.get(frozenset(row.pages), row.remark or "no clear answer")
+    return f"{strategy}, {size_kib} KiB, {place}: {told}."
+
+
+def _row(place: str, size_kib: int, strategy: str) -> AliasRow:
+    name = f"{strategy}, {size_kib} KiB, {place}"
+    try:
+        found = alias_test(strategy, directory=PLACES[place], probe_bytes=size_kib << 10)
+    except (ValueError, OSError) as reason:  # not this strategy, or not this place
+        return AliasRow(name, (), str(reason))
+    return AliasRow(name, found.pages)
+
+
+# -- other systems, and what is new ----------------------------------------------------------------
+
+
+def show_strategies() -> None:
+    """What of this kit's strategies this system has."""
+    show_table(
+        ["strategy", "here"],
+        [[name, each.unavailable() or "yes"] for name, each in transfer.strategies().items()],
+    )
+
+
+def io_uring_in_words() -> str:
+    """Is there an io_uring to ask for a zero-copy send?"""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        ring = libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(120))
+    except (AttributeError, OSError) as reason:
+        return f"io_uring: not on this system ({reason})"
+    if ring < 0:
+        return f"io_uring: no ({os.strerror(ctypes.get_errno())})"
+    os.close(ring)
+    return "io_uring: yes, a ring could be made"
+
+
+def msg_zerocopy_in_words() -> str:
+    """What the kernel itself says of a send with MSG_ZEROCOPY over the loopback."""
+    try:
+        return f"MSG_ZEROCOPY: {alias_test('send_with_msg_zerocopy').detail}"
+    except ValueError as reason:
+        return f"MSG_ZEROCOPY: {reason}"
+
+
+def other_systems_findings() -> list[Finding]:
+    """L4, from manuals."""
+    return [
+        cited_finding(
+            "L4",
+            Verdict.SUPPORTED,
+            "Windows has no sendfile but TransmitFile, which sends a file (and a head and a tail) "
+            "over a connected socket; workstation editions serve two such calls at a time.",
+            "Microsoft, Winsock reference: TransmitFile function (mswsock.h), Remarks",
+            part="Windows",
+        ),
+        cited_finding(
+            "L4",
+            Verdict.SUPPORTED,
+            "FreeBSD and macOS have a sendfile of another shape: the socket is an argument of its "
+            "own, a head and a tail may be given, and the bytes sent come back through a pointer, "
+            "also beside an error. macOS's takes stream sockets only.",
+            "FreeBSD sendfile(2); macOS sendfile(2)",
+            part="FreeBSD and macOS",
+        ),
+    ]

@@ -1,0 +1,238 @@
+"""Lab 10, small messages: from how many bytes on is sendfile the cheaper call?
+
+The loops of `measuring.sending_loops`, in C where a compiler is there, so that no turn of Python is
+in the figures; without one each loop's empty turns are taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
+from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
+from zerocopy_lab.client.consumer import fetch
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.spread import spread
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
+from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
+from zerocopy_lab.measuring.racing import file_to_send
+from zerocopy_lab.measuring.sending_loops import GIB, compiled, loop_contestant
+from zerocopy_lab.pictures.cost_curves import Curve, crossover
+from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
+from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.running_broker import RunningBroker
+
+FAST_SIZES: Final = (64, 1 << 10, 8 << 10, 64 << 10)
+SIZES: Final = (64, 256, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10, 1 << 20)
+TOPIC: Final = "small"
+READ, MAP, DIRECT = "read + send", "send from memory", "sendfile"
+_LOOPS: Final = {READ: "read_and_send", MAP: "map_and_send", DIRECT: "only_sendfile"}
+_EMPTY: Final = {READ: "read_and_send_nothing", DIRECT: "sendfile_nothing"}
+_MOST_TURNS: Final = 20_000
+_COST: Final = "sender_cpu_s_per_gib"
+
+Costs = Mapping[str, Mapping[int, Sequence[float]]]
+"""Way -> size in bytes -> CPU microseconds of a message, round by round."""
+
+
+class SizeSweep(NamedTuple):
+    """The costs; where and with what they were measured."""
+
+    costs: Costs
+    host: str
+    in_c: bool
+
+
+def measure(directory: Path, lab: Lab) -> SizeSweep:
+    """Both ways at all sizes, in turns. Raises ExperimentRefused, ContestantFailed."""
+    sizes = FAST_SIZES if lab.fast else SIZES
+    try:
+        library: Path | None = compiled(directory)
+    except Unavailable:
+        library = None
+    loops = list(_LOOPS.items()) if library else [*_LOOPS.items(), *_nothings()]
+    costs: dict[str, dict[int, list[float]]] = {way: {} for way in _LOOPS}
+    host = ""
+    for size in sizes:
+        outcome = _at_size(directory, size, loops, library, lab)
+        host = outcome.host.text()
+        for way in _LOOPS:
+            costs[way][size] = _microseconds(outcome, way, size, in_c=library is not None)
+    return SizeSweep(costs, host, library is not None)
+
+
+def _nothings() -> list[tuple[str, str]]:
+    return [(f"{way}, empty", loop) for way, loop in _EMPTY.items()]
+
+
+def _at_size(
+    directory: Path, size: int, loops: list[tuple[str, str]], library: Path | None, lab: Lab
+) -> Outcome:
+    total_bytes = min(size * _MOST_TURNS, (32 << 20) if lab.fast else (128 << 20))
+    with file_to_send(directory, total_bytes) as path:
+        contestants: list[Contestant] = [
+            loop_contestant(name, loop, size, path, library=library) for name, loop in loops
+        ]
+        return run_experiment(
+            f"messages of {byte_count(size)}",
+            contestants,
+            repeats=3 if lab.fast else 7,
+            warm_ups=0,
+            runs=1,
+            seed=lab.seed,
+        )
+
+
+def _microseconds(outcome: Outcome, way: str, size: int, *, in_c: bool) -> list[float]:
+    """Of one message. Never below a nanosecond: what is left of a difference can be noise."""
+    whole = outcome.values(way, _COST)
+    if in_c or way not in _EMPTY:
+        empty = [0.0] * len(whole)
+    else:
+        empty = outcome.values(f"{way}, empty", _COST)
+    return [max((a - b) * size / GIB * 1e6, 0.001) for a, b in zip(whole, empty, strict=True)]
+
+
+def compared(costs: Costs, size: int, base: str = MAP) -> Comparison:
+    """Is sendfile cheaper than the base at this size?"""
+    pairs = list(zip(costs[DIRECT][size], costs[base][size], strict=True))
+    return compare_pairs(DIRECT, base, "CPU of a message", pairs)
+
+
+def change(costs: Costs, base: str = MAP) -> tuple[int, int] | None:
+    """The sizes between which the order changes: the largest at which sendfile is dearer, and the
+    smallest above it at which it is cheaper. None where it does not change.
+    """
+    said = {size: compared(costs, size, base).verdict for size in sorted(costs[DIRECT])}
+    dearer = [size for size, verdict in said.items() if verdict == "dearer"]
+    if not dearer:
+        return None
+    cheaper = [size for size, verdict in said.items() if verdict == "cheaper" and size > dearer[-1]]
+    return (dearer[-1], cheaper[0]) if cheaper else None
+
+
+def picture(sweep: SizeSweep) -> Picture:
+    """Cost of one message over its size."""
+    curves = [
+        Curve(way, tuple((size, spread(values)) for size, values in sorted(by_size.items())))
+        for way, by_size in sweep.costs.items()
+    ]
+    return crossover(
+        curves,
+        unit="CPU of the sender, µs a message",
+        origin=Origin("TIMED", sweep.host),
+        between=change(sweep.costs),
+    )
+
+
+def words(sweep: SizeSweep) -> str:
+    """The conclusion under it."""
+    language = "in C" if sweep.in_c else "in Python, where known without its turns"
+    told = " ".join(_words_against(sweep.costs, base) for base in (READ, MAP))
+    return f"Loops {language}. {told}"
+
+
+def _words_against(costs: Costs, base: str) -> str:
+    said = []
+    for size in sorted(costs[DIRECT]):
+        found = compared(costs, size, base)
+        said.append(f"{byte_count(size)} {_SAID[found.verdict]} ({found.ratio.text('times')})")
+    between = change(costs, base)
+    turn = (
+        f" the order changes between {byte_count(between[0])} and {byte_count(between[1])}."
+        if between
+        else " no change of the order that all rounds agree on."
+    )
+    return f"sendfile against {base}: {', '.join(said)};{turn}"
+
+
+_SAID = {"cheaper": "cheaper", "dearer": "dearer", "inconclusive": "too close to tell"}
+
+
+def smallest_answer(sweep: SizeSweep) -> int:
+    """The number of the notebook's choice at the smallest size: from memory, sendfile, neither."""
+    verdict = compared(sweep.costs, min(sweep.costs[DIRECT])).verdict
+    return {"dearer": 1, "cheaper": 2, "inconclusive": 3}[verdict]
+
+
+class SmallestFetch(NamedTuple):
+    """A Fetch that finds one message: its bytes, and those of the records in the answer."""
+
+    message_bytes: int
+    records_bytes: int
+
+
+def smallest_fetch(broker: RunningBroker | ExistingCluster) -> SmallestFetch:
+    """One flight event into a topic of its own, fetched."""
+    [event] = flight_events.repeated(1)
+    flight_events.produce(broker.bootstrap, TOPIC, [event])
+    with Wire(broker.host, broker.port) as wire:
+        return SmallestFetch(len(event), len(fetch(wire, TOPIC, 0, 0).records))
+
+
+def findings(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> list[Finding]:
+    """L3, of the calls and of a fetch."""
+    return [
+        _of_the_calls(sweep, READ, "against read and send"),
+        _of_the_calls(sweep, MAP, "against bytes in memory"),
+        _of_a_fetch(sweep, smallest, subject),
+    ]
+
+
+def verdict_on_small(costs: Costs, base: str) -> Verdict:
+    """Overhead for small messages: is sendfile dearer at the smallest size?"""
+    return {
+        "dearer": Verdict.SUPPORTED,
+        "cheaper": Verdict.CONTRADICTED,
+        "inconclusive": Verdict.INCONCLUSIVE,
+    }[compared(costs, min(costs[DIRECT]), base).verdict]
+
+
+def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
+    least = min(sweep.costs[DIRECT])
+    return finding(
+        "L3",
+        verdict_on_small(sweep.costs, base),
+        Evidence.TIMED,
+        _words_against(sweep.costs, base),
+        Quantity(f"sendfile / {base}, {least} bytes", compared(sweep.costs, least, base).ratio),
+        *[
+            Quantity(f"{way}, {least} bytes", spread(sweep.costs[way][least]), "µs")
+            for way in (base, DIRECT)
+        ],
+        part=part,
+        about=KERNEL_HERE,
+    )
+
+
+def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> Finding:
+    """Can a fetch be so small that sendfile is the dearer way?"""
+    between = change(sweep.costs)
+    told = (
+        f"A fetch that finds one message of {smallest.message_bytes} bytes moves "
+        f"{smallest.records_bytes} bytes of records"
+    )
+    if between is None:
+        verdict, more = Verdict.INCONCLUSIVE, "no crossover was seen to hold it against"
+    else:
+        verdict = (
+            Verdict.SUPPORTED if smallest.records_bytes <= between[0] else Verdict.CONTRADICTED
+        )
+        more = (
+            f"the order changes between {byte_count(between[0])} and {byte_count(between[1])}; a "
+            "fetch of 1 MiB, the default for a partition, is far above"
+        )
+    return seen_on(
+        subject,
+        "L3",
+        verdict,
+        Evidence.COUNTED,
+        f"{told}; {more}.",
+        Quantity("records in the smallest fetch", smallest.records_bytes, "bytes"),
+        part="a fetch",
+    )
