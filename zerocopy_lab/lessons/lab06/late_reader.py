@@ -21,7 +21,7 @@ from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.measuring.broker_contest import per_gib
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
-from zerocopy_lab.measuring.experiment import Outcome, run_experiment
+from zerocopy_lab.measuring.experiment import ContestantFailed, Outcome, run_experiment
 from zerocopy_lab.measuring.fetching import evict_log
 from zerocopy_lab.measuring.late_reading import late_reader_at
 from zerocopy_lab.measuring.recorded import (
@@ -41,7 +41,8 @@ from zerocopy_lab.running.running_broker import RunningBroker
 TOPIC, RECORDED_AS = "late", "06 a late reader"
 DIRECT, COPYING, KAFKA = "sendfile", "read_then_send", "Apache Kafka"
 DEVICE_BYTES_PER_S = 16 << 20
-_ROUNDS = 7
+_ROUNDS = 9
+"""In fast mode, too: the test of ranks then bears with a round in which the machine was busy."""
 ONE_THREAD = {"num.network.threads": "1"}
 """So that it is certain who shares a thread: with Kafka's default of 3 it is every third client."""
 
@@ -59,7 +60,7 @@ def measure(asked: RunningBroker | ExistingCluster, lab: Lab) -> Outcome | Unmea
         }
         if isinstance(asked, RunningBroker) and asked.kind == "kafka":
             brokers[KAFKA] = asked
-        return _measure_at(brokers, 20_000 if lab.fast else 40_000, lab.seed)
+        return _measure_at(brokers, 18_000 if lab.fast else 40_000, lab.seed)
 
 
 def _measure_at(
@@ -80,9 +81,14 @@ def _measure_at(
             late_reader_at(name, broker, TOPIC, bytes_per_s=DEVICE_BYTES_PER_S)
             for name, broker in brokers.items()
         ]
-        return run_experiment(
-            "a late reader", contestants, repeats=_ROUNDS, warm_ups=0, runs=1, seed=seed
-        )
+        try:
+            return run_experiment(
+                "a late reader", contestants, repeats=_ROUNDS, warm_ups=0, runs=1, seed=seed
+            )
+        except ContestantFailed as failure:
+            if NotEvicted.__name__ not in str(failure):
+                raise
+            return Unmeasured("meanwhile the log could not be put out of memory: somebody held it")
 
 
 def _try_a_slow_device(path: Path) -> None:
