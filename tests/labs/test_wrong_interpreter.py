@@ -27,9 +27,9 @@ def test_the_import_cell_says_which_kernel_to_choose(entry: LabEntry) -> None:
     notebook = nbformat.read(entry.notebook, as_version=4)
     [cell] = [cell for cell in notebook.cells if cell.id == "bootstrap"]
     said = said_by(cell.source, "-S")  # without site-packages, as another Python has none of ours
-    assert "WrongInterpreter: this notebook runs in " in said
+    assert "WrongInterpreter: the labs cannot run in " in said
     assert "lacks confluent_kafka" in said
-    assert "Choose another kernel: the Python in .venv of this checkout" in said
+    assert "Choose the Python in .venv of this checkout (in a notebook: as its kernel)" in said
 
 
 def test_a_python_that_is_too_old_is_named() -> None:
@@ -40,4 +40,4 @@ sys.version_info = (3, 9, 18)
 import zerocopy_lab.classroom.notebook
 """
     said = said_by(source)
-    assert "which is Python 3.9. Choose another kernel" in said
+    assert "which is Python 3.9. Choose the Python in .venv" in said

@@ -14,7 +14,7 @@ _IMPORTED = ("confluent_kafka", "crc32c", "cramjam", "ipywidgets", "kio", "matpl
 
 
 class WrongInterpreter(ImportError):
-    """The notebook runs where the labs cannot; the message says which kernel to choose."""
+    """The labs cannot run here; the message says which Python to choose."""
 
 
 def check_interpreter() -> None:
@@ -24,7 +24,7 @@ def check_interpreter() -> None:
     if running < _OLDEST or missing:
         lacks = f" and lacks {', '.join(missing)}" if missing else ""
         raise WrongInterpreter(
-            f"this notebook runs in {sys.executable}, which is Python "
-            f"{'.'.join(map(str, running))}{lacks}. Choose another kernel: the Python in .venv of "
-            "this checkout, which `python3 ci/start.py` makes; then run the notebook again"
+            f"the labs cannot run in {sys.executable}, which is Python "
+            f"{'.'.join(map(str, running))}{lacks}. Choose the Python in .venv of this checkout "
+            "(in a notebook: as its kernel), which `python3 ci/start.py` makes"
         )
