@@ -162,6 +162,17 @@ def test_sizes_move_the_verdicts_on_small_messages_only() -> None:
     assert changed(sizes=sweep(dearer_up_to=64)) == {("L3", "a fetch"): Verdict.CONTRADICTED}
 
 
+def test_loops_in_python_are_no_evidence() -> None:
+    in_python = sweep()._replace(in_c=False)
+    assert changed(sizes=in_python) == {
+        ("L3", "against read and send"): Verdict.NOT_TESTABLE,
+        ("L3", "against bytes in memory"): Verdict.NOT_TESTABLE,
+        ("L3", "a fetch"): Verdict.INCONCLUSIVE,
+    }
+    assert small_messages.smallest_answer(in_python) is None
+    assert small_messages.words(in_python) == small_messages.unclear(in_python)
+
+
 def test_the_order_changes_between_the_last_dearer_and_the_next_cheaper_size() -> None:
     assert small_messages.change(sweep().costs) == (1024, 8192)
     assert small_messages.change(sweep(dearer_up_to=1 << 20).costs) is None

@@ -1,7 +1,9 @@
 """Lab 10, small messages: from how many bytes on is sendfile the cheaper call?
 
-The loops of `measuring.sending_loops`, in C where a compiler is there, so that no turn of Python is
-in the figures; without one each loop's empty turns are taken off.
+The loops of `measuring.sending_loops` in C, so that no turn of Python is in the figures. Without a
+compiler the same loops in Python are shown and nothing is judged by them: their empty turns cannot
+simply be taken off, because with them would go the calls themselves, two of one loop, one of
+another.
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ SIZES: Final = (64, 256, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10,
 TOPIC: Final = "small"
 READ, MAP, DIRECT = "read + send", "send from memory", "sendfile"
 _LOOPS: Final = {READ: "read_and_send", MAP: "map_and_send", DIRECT: "only_sendfile"}
-_EMPTY: Final = {READ: "read_and_send_nothing", DIRECT: "sendfile_nothing"}
 _MOST_TURNS: Final = 20_000
 _COST: Final = "sender_cpu_s_per_gib"
 
@@ -55,28 +56,22 @@ def measure(directory: Path, lab: Lab) -> SizeSweep:
         library: Path | None = compiled(directory)
     except Unavailable:
         library = None
-    loops = list(_LOOPS.items()) if library else [*_LOOPS.items(), *_nothings()]
     costs: dict[str, dict[int, list[float]]] = {way: {} for way in _LOOPS}
     host = ""
     for size in sizes:
-        outcome = _at_size(directory, size, loops, library, lab)
+        outcome = _at_size(directory, size, library, lab)
         host = outcome.host.text()
         for way in _LOOPS:
-            costs[way][size] = _microseconds(outcome, way, size, in_c=library is not None)
+            costs[way][size] = _microseconds(outcome, way, size)
     return SizeSweep(costs, host, library is not None)
 
 
-def _nothings() -> list[tuple[str, str]]:
-    return [(f"{way}, empty", loop) for way, loop in _EMPTY.items()]
-
-
-def _at_size(
-    directory: Path, size: int, loops: list[tuple[str, str]], library: Path | None, lab: Lab
-) -> Outcome:
+def _at_size(directory: Path, size: int, library: Path | None, lab: Lab) -> Outcome:
     total_bytes = min(size * _MOST_TURNS, (32 << 20) if lab.fast else (128 << 20))
     with file_to_send(directory, total_bytes) as path:
         contestants: list[Contestant] = [
-            loop_contestant(name, loop, size, path, library=library) for name, loop in loops
+            loop_contestant(name, loop, size, path, library=library)
+            for name, loop in _LOOPS.items()
         ]
         return run_experiment(
             f"messages of {byte_count(size)}",
@@ -88,14 +83,9 @@ def _at_size(
         )
 
 
-def _microseconds(outcome: Outcome, way: str, size: int, *, in_c: bool) -> list[float]:
-    """Of one message. Never below a nanosecond: what is left of a difference can be noise."""
-    whole = outcome.values(way, _COST)
-    if in_c or way not in _EMPTY:
-        empty = [0.0] * len(whole)
-    else:
-        empty = outcome.values(f"{way}, empty", _COST)
-    return [max((a - b) * size / GIB * 1e6, 0.001) for a, b in zip(whole, empty, strict=True)]
+def _microseconds(outcome: Outcome, way: str, size: int) -> list[float]:
+    """Of one message."""
+    return [cost * size / GIB * 1e6 for cost in outcome.values(way, _COST)]
 
 
 def compared(costs: Costs, size: int, base: str = MAP) -> Comparison:
@@ -126,15 +116,22 @@ def picture(sweep: SizeSweep) -> Picture:
         curves,
         unit="CPU of the sender, µs a message",
         origin=Origin("TIMED", sweep.host),
-        between=change(sweep.costs),
+        between=change(sweep.costs) if sweep.in_c else None,
     )
 
 
 def words(sweep: SizeSweep) -> str:
     """The conclusion under it."""
-    language = "in C" if sweep.in_c else "in Python, where known without its turns"
+    if not sweep.in_c:
+        return NO_C
     told = " ".join(_words_against(sweep.costs, base) for base in (READ, MAP))
-    return f"Loops {language}. {told}"
+    return f"Loops in C. {told}"
+
+
+NO_C: Final = (
+    "Loops in Python, because no C compiler is here: its own turns are in the figures, and nothing "
+    "is judged by them."
+)
 
 
 def _words_against(costs: Costs, base: str) -> str:
@@ -154,10 +151,17 @@ def _words_against(costs: Costs, base: str) -> str:
 _SAID = {"cheaper": "cheaper", "dearer": "dearer", "inconclusive": "too close to tell"}
 
 
-def smallest_answer(sweep: SizeSweep) -> int:
+def smallest_answer(sweep: SizeSweep) -> int | None:
     """The number of the notebook's choice at the smallest size: from memory, sendfile, neither."""
+    if not sweep.in_c:
+        return None
     verdict = compared(sweep.costs, min(sweep.costs[DIRECT])).verdict
     return {"dearer": 1, "cheaper": 2, "inconclusive": 3}[verdict]
+
+
+def unclear(sweep: SizeSweep) -> str:
+    """Why there is no answer, where there is none."""
+    return "" if sweep.in_c else NO_C
 
 
 class SmallestFetch(NamedTuple):
@@ -184,22 +188,24 @@ def findings(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> lis
     ]
 
 
-def verdict_on_small(costs: Costs, base: str) -> Verdict:
+def verdict_on_small(sweep: SizeSweep, base: str) -> Verdict:
     """Overhead for small messages: is sendfile dearer at the smallest size?"""
+    if not sweep.in_c:
+        return Verdict.NOT_TESTABLE
     return {
         "dearer": Verdict.SUPPORTED,
         "cheaper": Verdict.CONTRADICTED,
         "inconclusive": Verdict.INCONCLUSIVE,
-    }[compared(costs, min(costs[DIRECT]), base).verdict]
+    }[compared(sweep.costs, min(sweep.costs[DIRECT]), base).verdict]
 
 
 def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
     least = min(sweep.costs[DIRECT])
     return finding(
         "L3",
-        verdict_on_small(sweep.costs, base),
+        verdict_on_small(sweep, base),
         Evidence.TIMED,
-        _words_against(sweep.costs, base),
+        _words_against(sweep.costs, base) if sweep.in_c else NO_C,
         Quantity(f"sendfile / {base}, {least} bytes", compared(sweep.costs, least, base).ratio),
         *[
             Quantity(f"{way}, {least} bytes", spread(sweep.costs[way][least]), "µs")
@@ -212,7 +218,7 @@ def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
 
 def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> Finding:
     """Can a fetch be so small that sendfile is the dearer way?"""
-    between = change(sweep.costs)
+    between = change(sweep.costs) if sweep.in_c else None
     told = (
         f"A fetch that finds one message of {smallest.message_bytes} bytes moves "
         f"{smallest.records_bytes} bytes of records"
