@@ -13,7 +13,7 @@ failed, and why is said below the table. The exit code is 1 if anything failed.
 
 The steps of every check are here, once; how each client takes a step is in `libraries.py`,
 `programs.py` and `elsewhere.py`, in the words of `verbs.py`. Java's tools come from Maven
-(`zerocopy_lab.running.apache_kafka`); where they cannot run, their rows say why.
+(`zerocopy_lab.running.apache_kafka`). A client that cannot run here has no row; why is said below.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci.compat.certificates import Certificates, make_certificates
-from ci.compat.elsewhere import Go, Node
+from ci.compat.elsewhere import Go, Node, Rust
 from ci.compat.libraries import Aiokafka, Confluent, KafkaPython
 from ci.compat.programs import JavaTools, Kcat
 from ci.compat.verbs import (
@@ -305,6 +305,7 @@ def clients(only: Sequence[str]) -> Iterator[Client]:
         Go("franz-go", "franz-go"),
         Go("kafka-go", "kafka-go"),
         Go("sarama", "sarama"),
+        Rust("rdkafka (Rust)", "rdkafka", speaks_kip848=True),
     ]
     for version in ("3.9.1", apache_kafka.VERSION):
         everybody.append(JavaTools(version))
@@ -326,10 +327,10 @@ def main() -> int:
     notes = []
     with open_doors() as doors:
         for client in clients(given.only):
+            if reason := client.unavailable():
+                notes.append(f"{client.name}: not testable here: {reason}")
+                continue
             if isinstance(client, JavaTools):
-                if reason := apache_kafka.unavailable():
-                    notes.append(f"{client.name}: not testable here: {reason}")
-                    continue
                 apache_kafka.jars(client.version)
             cells = row(client, doors, aspects, complaints)
             rows[client.name] = f"| {client.name} | {' | '.join(cells)} |"

@@ -147,9 +147,9 @@ class ElsewhereAdmin:
 class Node(Elsewhere):
     """Packages of Node."""
 
+    programs = ("node", "npm")
+
     def command(self) -> list[str]:
-        if shutil.which("node") is None or shutil.which("npm") is None:
-            raise NotOffered
         directory = installed("node", "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
         return ["node", str(directory / "verbs.mjs"), self._program]
 
@@ -157,10 +157,21 @@ class Node(Elsewhere):
 class Go(Elsewhere):
     """Modules of Go, all of them in one program."""
 
+    programs = ("go",)
+
     def command(self) -> list[str]:
-        if shutil.which("go") is None:
-            raise NotOffered
         return [
             str(installed("go", "go", "build", "-o", "clients", ".") / "clients"),
             self._program,
         ]
+
+
+class Rust(Elsewhere):
+    """The crate rdkafka, which compiles the librdkafka that it brings along."""
+
+    programs = ("cargo", "cc", "make")
+
+    def command(self) -> list[str]:
+        # A build directory that is set for everything would not move along with the program.
+        built = installed("rust", "cargo", "build", "--quiet", "--target-dir", "target")
+        return [str(built / "target" / "debug" / "clients")]

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from ci.compat.verbs import (
@@ -48,10 +49,9 @@ def lines_of(shipment: Shipment) -> bytes:
 
 class Kcat(Client):
     name = "kcat"
+    programs = ("kcat",)
 
     def _command(self, door: Door) -> list[str]:
-        if shutil.which("kcat") is None:
-            raise NotOffered
         if door.mechanism and door.mechanism.startswith("SCRAM") and self._never_connects():
             raise NotOffered
         options = [f"security.protocol={door.protocol}"]
@@ -105,11 +105,18 @@ class JavaTools(Client):
         # Kafka 4.2 renamed some options (KIP-1147).
         self._renamed = tuple(map(int, version.split(".")[:2])) >= (4, 2)
         self._used: set[str] = set()
-        self._directory = Path(tempfile.mkdtemp(prefix="zerocopy-lab-java-"))
+
+    @cached_property
+    def _directory(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="zerocopy-lab-java-"))
 
     def close(self) -> None:
         """Remove the files that the tools were given."""
         shutil.rmtree(self._directory)
+
+    def unavailable(self) -> str | None:
+        """As it is said of a Kafka of this version."""
+        return apache_kafka.unavailable(self.version)
 
     @property
     def used(self) -> list[str]:

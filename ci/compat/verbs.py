@@ -7,6 +7,7 @@ raises NotOffered. The Python libraries are in `libraries.py`, the programs in
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -83,6 +84,12 @@ class Client:
     """Each row of the table is one of these."""
 
     name = ""
+    programs: tuple[str, ...] = ()  # without which it cannot be tried
+
+    def unavailable(self) -> str | None:
+        """Why this machine cannot run the client, or None when it can."""
+        missing = [program for program in self.programs if shutil.which(program) is None]
+        return f"not on PATH: {', '.join(missing)}" if missing else None
 
     def produce(self, door: Door, shipment: Shipment) -> None:
         """Return when everything is acknowledged."""

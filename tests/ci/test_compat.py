@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ci.compat.__main__ import CHECKS, clients, rows_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,3 +25,17 @@ def test_the_table_has_every_client_and_every_aspect() -> None:
 def test_no_client_fails_at_anything() -> None:
     cells = [cell.strip() for row in rows_in(TABLE).values() for cell in row.split("|")[2:-1]]
     assert "no" not in cells
+
+
+def test_a_client_says_what_is_missing_to_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Then its row is left out, instead of saying that the client does not offer anything."""
+    for name in ("PATH", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    libraries = ["confluent-kafka", "kafka-python", "aiokafka"]
+    reasons = {client.name: client.unavailable() for client in clients([])}
+    assert [name for name, reason in reasons.items() if reason is None] == libraries
+    assert reasons["rdkafka (Rust)"] == "not on PATH: cargo, cc, make"
+    assert "java, mvn" in str(reasons["Java tools 3.9.1"])
