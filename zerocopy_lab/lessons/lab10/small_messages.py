@@ -170,6 +170,11 @@ class SmallestFetch(NamedTuple):
     message_bytes: int
     records_bytes: int
 
+    @property
+    def brings_it_whole(self) -> bool:
+        """Records are a message and what is around it, so never less."""
+        return self.records_bytes > self.message_bytes
+
 
 def smallest_fetch(broker: RunningBroker | ExistingCluster) -> SmallestFetch:
     """One flight event into a topic of its own, fetched."""
