@@ -205,6 +205,7 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
     trigger.disabled = True
     stage = ipywidgets.VBox([trigger, screen.frame, screen.caption])
     stage.add_class(PLAY_CLASS)
+    show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
     display(stage)
     held_back = not all_guessed()
     picture, words = run(None if held_back else screen.show)
