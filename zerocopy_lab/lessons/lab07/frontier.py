@@ -170,7 +170,10 @@ def draw_frontier(
             longer = f"{points[-1].label.partition(' ms')[0]}, {point.label}"
             point = points.pop()._replace(label=longer)
         points.append(point)
-    return latency_against_throughput(points, origin=Origin(_origin(costs)))
+    title = (
+        f"linger.ms={linger_ms} and others, batch.size={batch_kib} KiB, {messages_per_s:,} a second"
+    )
+    return latency_against_throughput(points, origin=Origin(_origin(costs)), title=title)
 
 
 def draw_frontier_words(
