@@ -63,7 +63,8 @@ class BrokerThread:
             make_transfer().close()
             self.broker = stack.enter_context(Broker(BrokerSettings(log_dirs=(self.data_dir,))))
             network = NetworkSettings(host="127.0.0.1", port=0, transfer=make_transfer)
-            self.server = NetworkServer(network, self._handle)
+            handler = self._overheard if self._overhears else self.broker.handle
+            self.server = NetworkServer(network, handler)
             self.broker.advertise(self.server.host, self.server.port)
             thread = threading.Thread(target=self.server.run, name="broker", daemon=True)
             thread.start()
@@ -72,9 +73,9 @@ class BrokerThread:
             self._until_the_end = stack.pop_all()
         return self
 
-    def _handle(self, frame: memoryview, client: Client) -> Reply:
-        if self._overhears:
-            self._overhears(bytes(frame))
+    def _overheard(self, frame: memoryview, client: Client) -> Reply:
+        assert self._overhears is not None
+        self._overhears(bytes(frame))
         return self.broker.handle(frame, client)
 
     def __exit__(self, *_: object) -> None:
