@@ -77,6 +77,11 @@ CONTENT_HEIGHT = """async id => {
 }"""
 
 
+# JupyterLab's debugger asks every kernel for its state; of one that has just been shut down with
+# its notebook it gets no answer, and says so while the next notebook is open.
+OF_A_KERNEL_THAT_WENT = "Could not restore the debugger state"
+
+
 class Window:
     """A browser's window with JupyterLab; `strangers` and `errors` fill while it is used."""
 
@@ -84,7 +89,7 @@ class Window:
         self.page = page
         self.strangers: set[str] = set()
         self._errors: list[str] = []
-        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("pageerror", lambda error: self._note_error(str(error)))
         page.on("console", self._note_console)
         page.on("request", self._note_request)
         page.goto(url)
@@ -93,7 +98,11 @@ class Window:
 
     def _note_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self._errors.append(message.text)
+            self._note_error(message.text)
+
+    def _note_error(self, words: str) -> None:
+        if OF_A_KERNEL_THAT_WENT not in words:
+            self._errors.append(words)
 
     def _note_request(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
