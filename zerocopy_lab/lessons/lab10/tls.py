@@ -36,8 +36,6 @@ from zerocopy_lab.classroom.evidence import (
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.measuring.alias_test import alias_test
 from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
 from zerocopy_lab.measuring.racing import file_to_send, send_file
 from zerocopy_lab.pictures.comparison import StrategyCost, strategies_side_by_side
@@ -210,15 +208,6 @@ def verdict_on_price(ratio: Spread) -> Verdict:
         return Verdict.CONTRADICTED
     inside = least <= ratio.low and ratio.high <= most
     return Verdict.SUPPORTED if inside else Verdict.INCONCLUSIVE
-
-
-def kernel_tls_copies() -> bool | Unmeasured:
-    """Does sendfile over the kernel's TLS copy? By the alias test, where there is one."""
-    reason = transfer.strategies()[KERNEL_TLS].unavailable()
-    if reason is not None:
-        return Unmeasured(reason)
-    verdict = alias_test(KERNEL_TLS).verdict
-    return verdict == "copied" if verdict != "inconclusive" else Unmeasured("no clear answer")
 
 
 def _kernel_findings(outcome: Outcome) -> list[Finding]:
