@@ -14,6 +14,7 @@ The file `conclusion.json` is what the report, the verdict lab and the tests rea
 | predictions | question -> guess, measured, and how (measured, computed, cited) |
 | exercises | id -> state |
 | parts | name -> source of each part that the learner kept |
+| pictures | name -> words and alt of each picture; NAME.png lies beside the file |
 
 An invariant that does not hold fails the lab, after the file was written: a lab in which bytes
 got lost has no say about speed. A lab without findings only calibrates, and says so in its words.
@@ -39,6 +40,7 @@ from zerocopy_lab.classroom.kafka_runs import recorded_beside
 from zerocopy_lab.classroom.kept_parts import kept_sources
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.plain_finding import plain_finding, plain_quantity
 from zerocopy_lab.classroom.prediction import until_all_guessed
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.measuring.host import host_facts
@@ -140,28 +142,14 @@ def conclusion_of(
         "seed": lab.seed,
         "host": host_facts(lab.out_dir),
         "invariants": dict(invariants),
-        "findings": [_plain(found) for found in findings],
-        "figures": [_plain_quantity(figure) for figure in figures],
+        "findings": [plain_finding(found) for found in findings],
+        "figures": [plain_quantity(figure) for figure in figures],
         "broker": lab.broker,
         "predictions": dict(lab.predictions),
         "exercises": dict(lab.exercises),
         "parts": kept_sources(lab.parts_dir),
+        "pictures": {name: dict(told) for name, told in lab.pictures.items()},
     }
-
-
-def _plain(found: Finding) -> dict[str, Any]:
-    subject = found.about._asdict() if found.about else None
-    quantities = [_plain_quantity(q) for q in found.quantities]
-    return {**found._asdict(), "quantities": quantities, "about": subject, "tag": found.tag}
-
-
-def _plain_quantity(quantity: Quantity) -> dict[str, Any]:
-    """With `value`, `unit`, `words`, and `low`, `high`, `n` where it was repeated."""
-    told = {"name": quantity.name, "unit": quantity.unit, "words": quantity.in_words()}
-    if isinstance(quantity.value, Spread):
-        median, low, high, n = quantity.value
-        return {**told, "value": median, "low": low, "high": high, "n": n}
-    return {**told, "value": quantity.value}
 
 
 def _show(found: Finding) -> None:

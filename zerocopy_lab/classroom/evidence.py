@@ -8,7 +8,7 @@ the report reads them back. A finding that shows nothing is refused the moment i
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.subject import Subject, SubjectKind, cited
@@ -139,12 +139,25 @@ def seen_on(
     """What a measurement of `about` says of the claim: a verdict where that is evidence, and where
     it is not (our own broker, a claim about Kafka) an illustration in the column beside it.
     """
-    if about.kind is SubjectKind.THIS_BROKER and claim(claim_id).is_about_kafka:
-        shown = _LIKENESS.get(verdict, verdict)
-        return _shown(Finding(claim_id, shown, evidence, words, quantities, source, part, about))
-    return finding(
-        claim_id, verdict, evidence, words, *quantities, source=source, part=part, about=about
-    )
+    rest: dict[str, Any] = {"source": source, "part": part, "about": about}
+    is_ours = about.kind is SubjectKind.THIS_BROKER and claim(claim_id).is_about_kafka
+    if is_ours and verdict in _LIKENESS:
+        return illustration(claim_id, _LIKENESS[verdict], evidence, words, *quantities, **rest)
+    return finding(claim_id, verdict, evidence, words, *quantities, **rest)
+
+
+def illustration(
+    claim_id: str,
+    likeness: Likeness,
+    evidence: Evidence,
+    words: str,
+    *quantities: Quantity,
+    source: str = "",
+    part: str = "",
+    about: Subject,
+) -> Finding:
+    """What our own broker does beside a claim about Kafka. It shows its evidence like a finding."""
+    return _shown(Finding(claim_id, likeness, evidence, words, quantities, source, part, about))
 
 
 def cited_finding(
@@ -178,7 +191,7 @@ def verdict_on_cheaper(comparison_verdict: str) -> Verdict:
     }[comparison_verdict]
 
 
-_LIKENESS: dict[Verdict, Verdict | Likeness] = {
+_LIKENESS: dict[Verdict, Likeness] = {
     Verdict.SUPPORTED: Likeness.DOES_SO,
     Verdict.CONTRADICTED: Likeness.DOES_OTHERWISE,
     Verdict.INCONCLUSIVE: Likeness.UNCLEAR,

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from zerocopy_lab.checkout import DATA_DIR
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import Finding, Verdict
+from zerocopy_lab.classroom.plain_finding import finding_of
 from zerocopy_lab.classroom.subject import SubjectKind, recorded_on
 from zerocopy_lab.instruments.host import describe_host
-from zerocopy_lab.instruments.spread import Spread
 
 FORMAT: Final = "zerocopy_lab run on Apache Kafka 1"
 DIRECTORY: Final = DATA_DIR / "kafka_runs"
@@ -43,16 +43,7 @@ def recorded_findings(lab_id: str) -> list[Finding]:
     subject = recorded_on(f"{run['kafka']}, recorded on {run['day']}")
     where = f"A run of this lab on {run['kafka']}, recorded on {run['day']}: {run['host']}"
     return [
-        finding(
-            each["claim_id"],
-            Verdict(each["verdict"]),
-            Evidence(each["evidence"]),
-            each["words"],
-            *map(_quantity, each["quantities"]),
-            source=". ".join(filter(None, (each["source"], where))),
-            part=each["part"],
-            about=subject,
-        )
+        finding_of({**each, "source": ". ".join(filter(None, (each["source"], where)))}, subject)
         for each in run["findings"]
     ]
 
@@ -94,10 +85,3 @@ def _is_seen_on_kafka(found: Mapping[str, Any]) -> bool:
     return (
         subject.get("kind") == SubjectKind.KAFKA and found["verdict"] != Verdict.NOT_TESTABLE.value
     )
-
-
-def _quantity(told: Mapping[str, Any]) -> Quantity:
-    value: Any = told["value"]
-    if "n" in told:
-        value = Spread(value, told["low"], told["high"], told["n"])
-    return Quantity(told["name"], value, told["unit"])

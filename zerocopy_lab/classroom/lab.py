@@ -73,6 +73,7 @@ class Lab:
     _exercises: dict[str, str] = field(default_factory=dict)
     _answers: dict[str, str] = field(default_factory=dict)
     _hints: dict[str, int] = field(default_factory=dict)
+    _pictures: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def out_root(self) -> Path:
@@ -98,6 +99,11 @@ class Lab:
     def answers(self) -> Mapping[str, str]:
         """Exercise id -> the answer as it was given, so that it can be examined again."""
         return MappingProxyType(self._answers)
+
+    @property
+    def pictures(self) -> Mapping[str, Mapping[str, str]]:
+        """Name -> words and alt (its description) of what was shown, in order."""
+        return MappingProxyType(self._pictures)
 
     def record_answer(self, exercise_id: str, state: str, answer: str) -> None:
         """For `check`: how an answer stands."""
@@ -131,6 +137,7 @@ class Lab:
 
     def picture(self, name: str, picture: Picture, words: str) -> None:
         """Shows a picture under a name and its conclusion in words."""
+        self._pictures[name] = {"words": words, "alt": picture.alt}
         show_picture(name, picture, words, self.out_dir)
 
     def seconds(self) -> float:

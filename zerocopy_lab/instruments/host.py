@@ -87,6 +87,15 @@ def file_system_of(path: Path) -> FileSystem | None:
     return found
 
 
+def congestion_control() -> str | None:
+    """How TCP here decides how much may be under way (`bbr`, `cubic`, ...): tcp(7),
+    tcp_congestion_control, of this network namespace. None where the system does not say.
+    """
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    return None
+
+
 def _cpu_model() -> str | None:
     if sys.platform != "linux":
         return platform.processor() or None

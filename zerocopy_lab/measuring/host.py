@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zerocopy_lab.instruments.host import describe_host, file_system_of
+from zerocopy_lab.instruments.host import congestion_control, describe_host, file_system_of
 
 
 def host_facts(results_directory: Path) -> dict[str, str]:
@@ -22,6 +22,7 @@ def host_facts(results_directory: Path) -> dict[str, str]:
         "processor": f"{host.usable_cpu_count} × {host.cpu_model or host.architecture}",
         "memory": f"{host.memory_bytes / 2**30:.0f} GiB",
         "file system": file_system.kind if file_system else "unknown",
+        "congestion control": congestion_control() or "",
         "virtual machine": host.virtual_machine,
         "container": host.container,
         "Python": host.python,
