@@ -14,6 +14,7 @@ from types import ModuleType
 COMMANDS = {
     "serve": "run the mini broker",
     "kafka": "run a real Apache Kafka, where Java is",
+    "follow": "keep a copy of a partition, as a replica would",
     "labs": "list the labs, run them without a browser and write a report",
     "doctor": "what this machine can prove, count and time",
     "race": "let transfer strategies race each other",

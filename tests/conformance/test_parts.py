@@ -12,6 +12,7 @@ import subprocess
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ import pytest
 from crc32c import crc32c
 
 from tests.clients.real_clients import TIMEOUT_S, kcat_read, kcat_write
-from zerocopy_lab.conformance import index_lookup, log_dir_choice, retention, stamping
+from tests.log.making import open_logs
+from zerocopy_lab.conformance import (
+    index_lookup,
+    log_dir_choice,
+    recovering,
+    retention,
+    stamping,
+)
 from zerocopy_lab.conformance.part import examine
 from zerocopy_lab.conformance.parts import PARTS, NoSuchPart, kept_in
 from zerocopy_lab.conformance.retention import SegmentFacts
@@ -30,6 +38,7 @@ from zerocopy_lab.conformance.seats import (
     _stamped_as_by_ours,
     take_seats,
 )
+from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log.settings import TopicSettings
 from zerocopy_lab.log.upkeep.retention import judge
 from zerocopy_lab.records.batch import check_stored_batch
@@ -87,6 +96,17 @@ def test_stamping_oracle_and_mechanism_agree() -> None:
         stamping.stamp(memoryview(stamped), offset, epoch)
         assert stamped == stamping.put_together(sent, offset, epoch)
         assert check_stored_batch(memoryview(stamped)).base_offset == offset
+
+
+def test_recovery_oracle_and_mechanism_agree() -> None:
+    draw = random.Random(5)
+    cases = 0
+    while cases < CASES:
+        written = recovering.drawn_log(draw)
+        for damage in recovering.damages(written, draw):
+            good_bytes = recovering.recovery(memoryview(damage.left), written.next_offset)
+            assert good_bytes == recovering.by_comparing(written, damage.left), damage.words
+            cases += 1
 
 
 def test_any_directory_with_the_fewest_is_right() -> None:
@@ -171,6 +191,97 @@ def forgets_the_epoch(batch: memoryview, base_offset: int, leader_epoch: int) ->
     struct.pack_into(">q", batch, 0, base_offset)
 
 
+def looks_at_lengths_only(log: memoryview, next_offset: int) -> int:
+    position = 0
+    while len(log) - position >= 61:
+        end = position + 12 + struct.unpack_from(">i", log, position + 8)[0]
+        if log[position + 16] != 2 or not position + 61 <= end <= len(log):
+            break
+        position = end
+    return position
+
+
+def drops_the_last_good_one(log: memoryview, next_offset: int) -> int:
+    good, last = recovering.recovery(log, next_offset), 0
+    while True:
+        end = last + 12 + struct.unpack_from(">i", log, last + 8)[0] if good else 0
+        if end >= good:
+            return good if good == len(log) else last
+        last = end
+
+
+def forgets_the_offsets(log: memoryview, next_offset: int) -> int:
+    position = 0
+    while good := recovering.recovery(log[position:], -(1 << 63)):
+        position += good
+    return position
+
+
+def where_the_damage_begins(log: memoryview, next_offset: int) -> int:
+    good = recovering.recovery(log, next_offset)
+    return min(good + 1, len(log))
+
+
+def distrusts_the_epoch(log: memoryview, next_offset: int) -> int:
+    position = 0
+    good = recovering.recovery(log, next_offset)
+    while position < good and log[position + 12 : position + 16] == bytes(4):
+        position += 12 + struct.unpack_from(">i", log, position + 8)[0]
+    return position
+
+
+def takes_zeros_for_batches(log: memoryview, next_offset: int) -> int:
+    """The CRC of nothing is 0, and so is what stands there."""
+    position = 0
+    while len(log) - position >= 61:
+        base, length, _, _, crc, _, delta = struct.unpack_from(">qiibIhi", log, position)
+        end = position + 12 + length
+        whole = end <= len(log) and (base >= next_offset or length == 0)
+        if not whole or crc32c(log[position + 21 : end]) != crc:
+            break
+        position, next_offset = end, base + delta + 1
+    return position
+
+
+def takes_all_that_comes(fetch: Any, log: Any, next_offset: int) -> int:
+    came = fetch(next_offset)
+    log.write(came)
+    return next_offset + len(came)
+
+
+def trusts_the_network(fetch: Any, log: Any, next_offset: int) -> int:
+    came = memoryview(fetch(next_offset))
+    good = came[: looks_at_lengths_only(came, next_offset)]
+    log.write(good)
+    while good:
+        base_offset, length, delta = struct.unpack_from(">qi11xi", good)
+        next_offset, good = base_offset + delta + 1, good[12 + length :]
+    return next_offset
+
+
+def counts_batches(fetch: Any, log: Any, next_offset: int) -> int:
+    came = memoryview(fetch(next_offset))
+    good = came[: recovering.recovery(came, next_offset)]
+    log.write(good)
+    while good:
+        next_offset += 1
+        good = good[12 + struct.unpack_from(">i", good, 8)[0] :]
+    return next_offset
+
+
+def begins_anew(fetch: Any, log: Any, next_offset: int) -> int:
+    return PARTS["follower"].ours(lambda _: fetch(0), log, next_offset)
+
+
+def stamps_what_came(fetch: Any, log: Any, next_offset: int) -> int:
+    def stamped(offset: int) -> bytes:
+        came = bytearray(fetch(offset))
+        came[12:16] = came[12:16] and b"\0\0\0\7"
+        return bytes(came)
+
+    return PARTS["follower"].ours(stamped, log, next_offset)
+
+
 class AlwaysEqual(int):
     def __eq__(self, _: object) -> bool:
         return True
@@ -223,6 +334,18 @@ WRONG: list[tuple[str, Callable[..., object], str]] = [
     ("stamp", over_the_length, "is the producer's"),
     ("stamp", a_new_batch, "Write into it"),
     ("stamp", forgets_the_epoch, "byte 12 is 0xff"),
+    ("recovery", looks_at_lengths_only, "only the CRC notices"),
+    ("recovery", drops_the_last_good_one, "somebody's good records are lost"),
+    ("recovery", forgets_the_offsets, "below the end of the batch before"),
+    ("recovery", where_the_damage_begins, "between two batches"),
+    ("recovery", distrusts_the_epoch, "another leader epoch"),
+    ("recovery", lambda log, _: len(log), "between two batches"),
+    ("recovery", takes_zeros_for_batches, "has magic 2"),
+    ("follower", takes_all_that_comes, "half a batch went into the copy"),
+    ("follower", trusts_the_network, "a damaged batch went into the copy"),
+    ("follower", counts_batches, "plus its lastOffsetDelta"),
+    ("follower", begins_anew, "asks once, for that"),
+    ("follower", stamps_what_came, "byte 15 of the copy is not the leader's"),
 ]
 
 
@@ -282,6 +405,24 @@ def retention(segments, limit_ms, limit_bytes, now_ms):
             return number
         total -= s.size_bytes
     return len(segments)
+""",
+    "recovery": """
+import struct
+from crc32c import crc32c
+
+def recovery(log, next_offset):
+    position = 0
+    while position + 61 <= len(log):
+        base, length, epoch, magic, crc, attributes, delta = struct.unpack_from(
+            ">qiibIhi", log, position
+        )
+        end = position + 12 + length
+        if magic != 2 or length < 49 or end > len(log) or base < next_offset:
+            return position
+        if crc32c(log[position + 21 : end]) != crc:
+            return position
+        position, next_offset = end, base + delta + 1
+    return position
 """,
     "loop": """
 import os
@@ -379,6 +520,47 @@ def test_a_seated_part_that_lies_or_raises_is_named_and_not_followed() -> None:
         _held_to_ours(part, lambda *_: 7, [], [], 3)
     with pytest.raises(PartFailed, match="part index_lookup raised ZeroDivisionError"):
         _held_to_ours(part, lambda *_: 1 // 0, [], [], 3)
+
+
+def torn(data_dir: Path) -> tuple[Path, int]:
+    """A log whose broker was killed with half a batch behind the last; its size without that."""
+    with RunningBroker(data_dir) as broker:
+        flight_events.produce(broker.bootstrap, "flights", flight_events.repeated(500))
+        broker.kill()
+    log = data_dir / "flights-0" / f"{0:020d}.log"
+    whole = log.read_bytes()
+    log.write_bytes(whole + whole[: len(whole) // 3])
+    return log, len(whole)
+
+
+def test_a_learners_recovery_cuts_the_log_at_the_brokers_start(tmp_path: Path) -> None:
+    log, whole_bytes = torn(tmp_path / "data")
+    parts = kept(tmp_path / "parts", recovery=RIGHT["recovery"])
+    with RunningBroker(tmp_path / "data", parts=parts) as broker:
+        assert flight_events.consume(broker.bootstrap, "flights", 500).messages == 500
+        told = broker.log_path.read_text()
+    assert "by the seated part; the log is cut at offset 500" in told
+    assert log.stat().st_size == whole_bytes
+
+
+@pytest.mark.parametrize("wrong", [lambda log, _: 0, lambda log, _: len(log), lambda *_: 1 // 0])
+def test_a_recovery_that_is_wrong_leaves_the_files_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Callable[..., object]
+) -> None:
+    """One that drops good batches among them: its exam was passed, and now it lies."""
+    log, _ = torn(tmp_path)
+    before = log.read_bytes()
+    held = partial(_held_to_ours, PARTS["recovery"], wrong)
+    monkeypatch.setattr("zerocopy_lab.log.startup.recovery._good_bytes", held)
+    logs = open_logs(tmp_path)
+    with pytest.raises(KafkaError, match="part recovery"):
+        logs.find("flights", 0)
+    logs.close()
+    assert log.read_bytes() == before
+    monkeypatch.undo()
+    logs = open_logs(tmp_path)
+    assert logs.find("flights", 0).log_end_offset == 500
+    logs.close()
 
 
 @pytest.mark.parametrize("wrong", [little_endian, over_the_length, lambda *_: 1 // 0])

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from zerocopy_lab.conformance import (
     accumulator,
+    following,
     index_lookup,
     log_dir_choice,
+    recovering,
     retention,
     sending,
     stamping,
@@ -34,6 +36,8 @@ PARTS: Mapping[str, Part] = {
         sending.TRANSFER,
         accumulator.PART,
         stamping.PART,
+        recovering.PART,
+        following.PART,
     )
 }
 """In the order of the labs."""

@@ -6,8 +6,9 @@ does not pass is refused with its name and what its exam found: a broker must no
 hang. A seat is a process's: a broker is a process.
 
 A part that decides is held against ours at each decision. If it raises or decides otherwise, that
-request fails with PartFailed, or that round of retention deletes nothing, and the log names the
-part: nothing is skipped, deleted or lost over it. A part that moves bytes is held to how many it
+request fails with PartFailed, that round of retention deletes nothing, or that partition stays
+offline with its files as they were, and the log names the part: nothing is skipped, deleted or lost
+over it. A part that moves bytes is held to how many it
 may have moved; if it raises, its connection is closed, as for any strategy.
 """
 
@@ -29,6 +30,7 @@ from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log import partition_log
 from zerocopy_lab.log.indexes import seat_lookup
 from zerocopy_lab.log.startup.open_directories import seat_choice
+from zerocopy_lab.log.startup.recovery import seat_recovery
 from zerocopy_lab.log.upkeep.retention import seat_rule
 from zerocopy_lab.transfer.strategy import Transfer
 
@@ -77,20 +79,33 @@ def _seat_rule(rule: PartFunction) -> None:
     seat_rule(partial(_kept_if_in_doubt, rule))
 
 
+def _seat_recovery(recover: PartFunction) -> None:
+    seat_recovery(partial(_held_to_ours, PARTS["recovery"], recover))
+
+
 def _seat_stamp(stamp: PartFunction) -> None:
     # The name by which an append calls it: nothing is looked up where nothing is seated.
     partition_log.assign_offsets = partial(_stamped_as_by_ours, stamp)  # type: ignore[attr-defined]
 
 
-_OF_CLIENTS = {"accumulator"}
-"""Parts of a producer: a broker lets them be."""
+_OF_CLIENTS = {"accumulator", "follower"}
+"""Parts of a producer and of a replica: a broker lets them be."""
 
 _SEATS: dict[str, Callable[[PartFunction], None]] = {
     "index_lookup": _seat_lookup,
     "placement": _seat_choice,
+    "recovery": _seat_recovery,
     "retention": _seat_rule,
     "stamp": _seat_stamp,
 }
+
+
+def examined(directory: Path, name: str) -> PartFunction | None:
+    """The part of that name for whoever uses it outside a broker, if it is in the directory.
+    Raises as `take_seats` does.
+    """
+    path = kept_in(directory).get(name)
+    return None if path is None else _examined(name, path)
 
 
 def mark_examined(path: Path) -> None:

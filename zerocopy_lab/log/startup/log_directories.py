@@ -22,7 +22,12 @@ from types import MappingProxyType
 from typing import Self
 from uuid import UUID
 
-from zerocopy_lab.errors import InvalidPartitions, KafkaStorageError, TopicAlreadyExists
+from zerocopy_lab.errors import (
+    InvalidPartitions,
+    KafkaError,
+    KafkaStorageError,
+    TopicAlreadyExists,
+)
 from zerocopy_lab.log.file_names import TopicPartition, check_topic_name
 from zerocopy_lab.log.open_files import OpenFiles, share_of_descriptors
 from zerocopy_lab.log.partition_log import PartitionLog, wall_clock_ms
@@ -306,7 +311,7 @@ class LogDirectories(Partitions):
                 self._registry = self._registry.adopting(key, topic_id, self.defaults)
                 info = self._registry.topics[key.topic]
                 self._add([self._files.open(directory, key, info)])
-        except (DamagedLog, ValueError, OSError) as error:
+        except (DamagedLog, KafkaError, ValueError, OSError) as error:
             self._refuse(key, str(error))
 
     def _make_anew(self, key: TopicPartition) -> None:

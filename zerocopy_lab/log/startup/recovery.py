@@ -22,8 +22,10 @@ file of its own and the log goes on. Kafka: `LogLoader.recoverLog`.
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import shutil
+from collections.abc import Callable, Iterator
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.log.atomic_file import passes
@@ -32,12 +34,22 @@ from zerocopy_lab.log.index_files import load_indexes
 from zerocopy_lab.log.indexes import SegmentIndexes
 from zerocopy_lab.log.leader_epochs import LeaderEpochs
 from zerocopy_lab.log.segment import Segment
-from zerocopy_lab.records.batch import HEADER_BYTES, read_header
+from zerocopy_lab.records.batch import HEADER_BYTES, BatchHeader, read_header
 
 _LOGGER = logging.getLogger(__name__)
 TORN_SUFFIX = ".torn"
 DROPPED_SUFFIX = ".dropped"
 _CHUNK_BYTES = 1 << 20
+
+_good_bytes: Callable[[memoryview, int], int] | None = None
+
+
+def seat_recovery(good_bytes: Callable[[memoryview, int], int]) -> None:
+    """For this whole process: let this function say how many bytes of a log are good, given what
+    is to be checked and the smallest offset that may come first. `serve --parts` seats a learner's.
+    """
+    global _good_bytes
+    _good_bytes = good_bytes
 
 
 def recover(
@@ -77,7 +89,7 @@ def _recover_segment(
     unflushed = None  # where the first batch behind the recovery point lies
     damage = ""
     try:
-        for position, header, _ in scan_batches(segment.reader(), start, segment.size_bytes):
+        for position, header in _good_batches(segment, start):
             if header.base_offset < end:
                 raise CorruptMessage(
                     f"{segment.path} at position {position}: "
@@ -115,6 +127,20 @@ def _recover_segment(
             raise
         _LOGGER.warning("%s: %s; its indexes stay in memory for now", segment.path, error)
     return end, bool(damage)
+
+
+def _good_batches(segment: Segment, start: int) -> Iterator[tuple[int, BatchHeader]]:
+    """Position and header of every batch from `start` on, up to the first that is not good:
+    CorruptMessage.
+    """
+    file, end = segment.reader(), segment.size_bytes
+    if _good_bytes is not None and start < end:
+        log = memoryview(mmap.mmap(file.fd, end, access=mmap.ACCESS_READ))
+        end = start + _good_bytes(log[start:], segment.base_offset)
+    for position, header, _ in scan_batches(file, start, end):
+        yield position, header
+    if end < segment.size_bytes:
+        raise CorruptMessage(f"{segment.path} is good up to position {end}, by the seated part")
 
 
 def _write_again(segment: Segment, position: int, end: int) -> None:
