@@ -27,6 +27,7 @@ ATTEMPTS = 5  # to take hold of a slider
 PICTURE_TIMEOUT_MS = 90_000  # a button may measure, beside another lab
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+GONE = "run this cell to have them back"
 FOLDED = "A result is folded here until you have guessed"
 LOOKED_AGAIN = re.compile(r"broker CPU .* in the last|not running any more")
 
@@ -56,8 +57,8 @@ NOT_YET_RUN = f"""id => {CELLS}.filter(cell =>
     cell.cell_type === 'code' && cell.source.trim() && cell.execution_count === null
 ).map(cell => cell.source)"""
 OUTPUTS = f"id => {CELLS}.flatMap(cell => cell.toJSON().outputs ?? [])"
-OUTPUTS_OF_CELLS = f"id => {CELLS}.map(cell => cell.toJSON().outputs ?? [])"
 THEME = "async theme => { await jupyterapp.commands.execute('apputils:change-theme', {theme}); }"
+SAVE = f"async id => {{ await {PANEL}.context.save(); }}"
 LEAVE = f"""async id => {{
     const panel = {PANEL};
     await panel.sessionContext.shutdown();
@@ -154,6 +155,22 @@ class NotebookPage:
         """Until every cell has run, or one has raised, which keeps those below from running."""
         self._window.within(timeout_s, HAS_RUN, self._id)
 
+    def save(self) -> None:
+        """With its outputs, as File → Save does."""
+        self._window.within(LOAD_TIMEOUT_S, SAVE, self._id)
+
+    def words_of_gone_controls(self) -> list[str]:
+        """What stands where controls were whose kernel has ended. (The front end's own words for
+        it have no size.)
+        """
+        gone = self._tab.locator(".jupyter-widgets", has_text="Error displaying widget")
+        gone.first.wait_for(state="attached")
+        found: list[str] = gone.evaluate_all(
+            """all => all.map(node => getComputedStyle(node).fontSize === '0px'
+                ? getComputedStyle(node, '::after').content : node.textContent)"""
+        )
+        return found
+
     def problems(self) -> list[str]:
         """What a learner should never see: errors of cells, warnings, broken widgets."""
         outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, self._id)
@@ -171,11 +188,11 @@ class NotebookPage:
         outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, self._id)
         return "\n".join(map(_unfolded, outputs))
 
-    def widgets_without_words(self) -> int:
-        """Cells that show a widget and, in a notebook without a kernel, nothing else."""
-        cells: list[list[dict[str, Any]]] = self.page.evaluate(OUTPUTS_OF_CELLS, self._id)
-        live = [cell for cell in cells if any(WIDGET in output.get("data", {}) for output in cell)]
-        return sum(not any(map(_words, cell)) for cell in live)
+    def widgets_without_words(self) -> list[str]:
+        """What widgets show where no kernel runs, if it is not the sentence that says so."""
+        outputs: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, self._id)
+        shown = [output["data"] for output in outputs if WIDGET in output.get("data", {})]
+        return [data["text/plain"] for data in shown if GONE not in data["text/plain"]]
 
     def folded(self) -> Locator:
         """Results that wait for a guess."""
@@ -245,10 +262,6 @@ def _unfolded(output: dict[str, Any]) -> str:
     if markup is None:
         return str(output.get("text", ""))
     return re.sub(r"<[^>]+>", " ", re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL))
-
-
-def _words(output: dict[str, Any]) -> bool:
-    return "text/html" in output.get("data", {}) and bool(_unfolded(output).strip())
 
 
 def explorer_of(control: Locator) -> Locator:

@@ -16,6 +16,7 @@ from playwright.sync_api import Locator
 
 from tests.browser.conftest import SCREENSHOTS, JupyterLab
 from tests.browser.notebook_page import (
+    GONE,
     PICTURE_TIMEOUT_MS,
     NotebookPage,
     Window,
@@ -85,7 +86,7 @@ def test_lab_runs_and_its_widgets_answer(
         notebook.wait_until_run(timeout_s=lab.timeout_s)
         notebook.show()
         assert notebook.problems() == []
-        assert notebook.widgets_without_words() == 0
+        assert notebook.widgets_without_words() == []
         if SCREENSHOTS:
             notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}-not-guessed.png"))
         nothing_is_revealed_before_a_guess(notebook, lab, jupyterlab.directory / "out")
@@ -192,6 +193,7 @@ import io
 from types import SimpleNamespace
 from matplotlib.figure import Figure
 from zerocopy_lab.classroom.explore import Slider, panel
+from zerocopy_lab.classroom.notebook_output import show_controls
 
 def picture_of(text):
     figure, png = Figure((1, 1)), io.BytesIO()
@@ -200,7 +202,8 @@ def picture_of(text):
     return SimpleNamespace(png=png.getvalue, alt=text)
 
 def show(draw):
-    display(panel(draw, {"shown": Slider(1, 9, 1)}, lambda shown: "", button=None, height_px=100))
+    shown = {"shown": Slider(1, 9, 1)}
+    show_controls(panel(draw, shown, lambda shown: "", button=None, height_px=100))
 
 show(lambda shown: picture_of(str(shown)))
 show(lambda shown: picture_of("always the same"))
@@ -213,12 +216,7 @@ def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
     """A cell that raises, a warning, a slider that does nothing, a callback that fails: of these,
     an exit code tells but the first.
     """
-    name = f"{uuid4().hex}.ipynb"
-    cells = [nbformat.v4.new_code_cell(source) for source in (WIDGETS, WARNS_AND_RAISES)]
-    content = nbformat.v4.new_notebook(cells=cells)
-    content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(content, jupyterlab.directory / name)
-    with NotebookPage(window, name) as notebook:
+    with NotebookPage(window, written(jupyterlab, WIDGETS, WARNS_AND_RAISES)) as notebook:
         notebook.run_all()
         notebook.wait_until_run(60)
         assert notebook.problems() == ["IndexError: list index out of range", "oh\n"]
@@ -229,3 +227,31 @@ def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
         move(fails)
         notebook.page.get_by_text("This did not work").wait_for()
         assert any("ZeroDivisionError" in problem for problem in notebook.problems())
+
+
+def test_a_notebook_opened_again_says_where_its_controls_are(
+    window: Window, jupyterlab: JupyterLab
+) -> None:
+    """Saved, closed and opened when its kernel has ended: words, and no error of the front end."""
+    name = written(jupyterlab, WIDGETS)
+    with NotebookPage(window, name) as notebook:
+        notebook.run_all()
+        notebook.wait_until_run(60)
+        assert notebook.problems() == []
+        notebook.save()
+    with NotebookPage(window, name) as notebook:
+        notebook.show()
+        words = notebook.words_of_gone_controls()
+        assert len(words) == 3
+        assert all(GONE in each for each in words)
+    window.take_errors()  # the front end complains of the models that it misses
+
+
+def written(jupyterlab: JupyterLab, *sources: str) -> str:
+    """The name of a new notebook with these cells."""
+    name = f"{uuid4().hex}.ipynb"
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    content = nbformat.v4.new_notebook(cells=cells)
+    content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(content, jupyterlab.directory / name)
+    return name

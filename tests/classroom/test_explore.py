@@ -43,7 +43,7 @@ def words(partitions: int, policy: str) -> str:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The widgets that went to the notebook."""
     widgets: list[Any] = []
-    monkeypatch.setattr(explore_module, "display", widgets.append)
+    monkeypatch.setattr(explore_module, "show_controls", widgets.append)
     return widgets
 
 

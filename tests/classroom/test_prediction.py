@@ -31,6 +31,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return Handle()
 
     monkeypatch.setattr(module, "display", display)
+    monkeypatch.setattr(module, "show_controls", taken.append)
     return taken
 
 

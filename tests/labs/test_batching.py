@@ -191,13 +191,6 @@ def test_messages_together(lab: Lab) -> None:
             assert hint in state_and_hint("07.2", wrong, lab)[1] or stream.batch_bytes == 1000
 
 
-def test_the_formula_and_simulated_time_agree(tmp_path: Path) -> None:
-    for seed in range(CASES // 10):
-        drawn = Lab(lab_entry("07"), True, seed, tmp_path, True)
-        gap, size, linger, batch = stream = batching_exercises.stream_question(drawn)
-        assert batching_exercises.messages_together(stream) == min(linger // gap + 1, batch // size)
-
-
 def test_where_bytes_cost_as_much_as_the_batch(lab: Lab) -> None:
     batch_us, byte_ns, size = batching_exercises.costs_question(lab)
     right = batch_us * 1000 / (byte_ns * size)

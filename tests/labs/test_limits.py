@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -190,31 +189,6 @@ def test_file_systems_of_this_machine_are_tried_or_say_why_not() -> None:
 
 
 # -- the exercises ---------------------------------------------------------------------------------
-
-
-def right_crossover(costs: Mapping[int, tuple[list[float], list[float]]]) -> int:
-    best = -1
-    for size in sorted(costs, reverse=True):
-        copying, direct = costs[size]
-        if max(b / a for a, b in zip(copying, direct, strict=True)) >= 1:
-            break
-        best = size
-    return best
-
-
-def test_the_tables_have_the_crossover_that_they_were_made_with() -> None:
-    draw = random.Random(1)
-    for _ in range(10_000):
-        sizes = sorted(draw.sample(range(64, 5000), draw.randrange(2, 7)))
-        index = draw.choice([None, *range(len(sizes))])
-        table = limits_exercises.costs_with(draw, index, sizes)
-        assert right_crossover(table) == (-1 if index is None else sizes[index])
-
-
-def test_the_right_function_passes(lab_of: LabOf) -> None:
-    for seed in range(3):
-        grade, _ = grade_of(exercise_of("10.1"), right_crossover, lab_of("10", seed))
-        assert grade.state is State.PASSED, grade.words
 
 
 def by_medians(costs: Any) -> int:

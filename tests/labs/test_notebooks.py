@@ -70,6 +70,14 @@ def test_headings_and_links_are_those_of_the_list(entry: LabEntry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
+def test_no_heading_stands_twice_in_a_cell(entry: LabEntry) -> None:
+    for cell in read(entry.notebook).cells:
+        if cell.cell_type == "markdown":
+            headings = [line for line in cell.source.splitlines() if line.startswith("#")]
+            assert len(headings) == len(set(headings)), cell.id
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_parameters_stand_in_the_one_cell_with_that_tag(entry: LabEntry) -> None:
     tagged = [
         c for c in code_of(read(entry.notebook)) if "parameters" in c.metadata.get("tags", [])

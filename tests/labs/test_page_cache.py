@@ -20,7 +20,6 @@ from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab06 import (
     late_reader,
     page_cache,
-    page_cache_exercises,
     page_cache_findings,
     small_memory,
 )
@@ -330,26 +329,3 @@ def test_advice_decides_what_comes_along(tmp_path: Path) -> None:
     ahead = page_cache.ReadAhead(path)
     assert ahead.picture(4, "random").png()
     assert ahead.words(4, "random") == "4 KiB were read, advice “random”: 4 KiB came into memory."
-
-
-# -- the page cache of one's own -------------------------------------------------------------------
-
-
-def straight(room: int, touched: list[page_cache_exercises.Touch]) -> int:
-    """As one would write it down."""
-    in_memory: list[int] = []
-    count = 0
-    for what, page in touched:
-        if page in in_memory:
-            in_memory.remove(page)
-        else:
-            count += what == "read"
-        in_memory = [*in_memory, page][-room:]
-    return count
-
-
-def test_the_oracle_and_the_obvious_way_agree_in_ten_thousand_cases(lab_of: LabOf) -> None:
-    draw = lab_of("06").random("an oracle for the oracle")
-    for _ in range(10_000):
-        room, touched = page_cache_exercises.touches(draw)
-        assert page_cache_exercises.from_device(room, touched) == straight(room, touched)

@@ -4,7 +4,6 @@ its exercises, its verdicts under sabotage.
 
 from __future__ import annotations
 
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ from zerocopy_lab.lessons.lab02.file_reading import find, read_partition
 from zerocopy_lab.lessons.lab02.lookups import Looks, Reads, lookup_findings
 from zerocopy_lab.lessons.lab02.segments_and_indexes import StoredPartition
 from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
-    SparseQuestion,
     entries_needed,
 )
 from zerocopy_lab.log.indexes import OffsetIndex
@@ -289,12 +287,3 @@ def test_the_entries_of_a_sparse_index(lab: Lab) -> None:
     state, hint = state_and_hint("02.3", naive, lab)
     assert state is State.FAILED
     assert "whole batches" in hint
-
-
-def test_no_right_number_of_entries_fails() -> None:
-    """Kafka's rule walked along, against the number of batches between two entries."""
-    draw = random.Random(3)
-    for _ in range(10_000):
-        question = SparseQuestion(draw.randrange(1, 9000), draw.randrange(1, 60), 4096)
-        apart = question.interval_bytes // question.batch_bytes + 1
-        assert entries_needed(question) == (question.batches - 1) // apart

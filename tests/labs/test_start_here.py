@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -60,22 +60,10 @@ def test_a_loop_costs_its_calls_and_its_copies(
 # -- the exercises ---------------------------------------------------------------------------------
 
 
-def judge(pairs: Sequence[tuple[float, float]]) -> str:
-    """The rule for seven rounds as the notebook words it, without the package's statistics."""
-    ratios = sorted(first / second for first, second in pairs)
-    if ratios[-1] < 1 and ratios[3] <= 1 / 1.05:
-        return "cheaper"
-    return "dearer" if ratios[0] > 1 and ratios[3] >= 1.05 else "inconclusive"
-
-
-def test_no_right_judge_fails() -> None:
+def test_no_verdict_is_rare_among_the_drawn_rounds() -> None:
     draw = random.Random(11)
-    verdicts = []
-    for _ in range(10_000):
-        pairs = exercises.rounds_of(draw)
-        verdicts.append(judge(pairs))
-        assert verdicts[-1] == exercises.right_verdict(pairs), pairs
-    assert min(verdicts.count(word) for word in exercises.WORDS) > 1000
+    verdicts = [exercises.right_verdict(exercises.rounds_of(draw)) for _ in range(1000)]
+    assert min(verdicts.count(word) for word in exercises.WORDS) > 100
 
 
 def test_the_learners_own_rounds_overlap_and_every_verdict_occurs(

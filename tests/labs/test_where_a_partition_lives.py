@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.labs.right_code import dealt_and_turned
 from zerocopy_lab.classroom.evidence import Likeness, Verdict
 from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
 from zerocopy_lab.classroom.lab import Lab
@@ -52,13 +53,6 @@ def windows(partitions: int, replicas: int, brokers: int) -> list[list[int]]:
     return [[(p * replicas + n) % brokers for n in range(replicas)] for p in range(partitions)]
 
 
-def turned_windows(partitions: int, replicas: int, brokers: int) -> list[list[int]]:
-    groups = windows(partitions, replicas, brokers)
-    again = next(p for p in range(1, brokers + 1) if p * replicas % brokers == 0)
-    turns = [p // again % replicas for p in range(partitions)]
-    return [group[turn:] + group[:turn] for group, turn in zip(groups, turns, strict=True)]
-
-
 def as_kafka_did(partitions: int, replicas: int, brokers: int) -> list[tuple[int, ...]]:
     shifted = even_replicas.ALGORITHMS[0]
     placed = even_replicas.place(partitions, replicas, brokers, 1, shifted, 0)
@@ -99,7 +93,7 @@ def test_the_bound_of_one_partition(lab: Lab) -> None:
 
 
 def test_a_placement_more_even_than_kafkas(lab: Lab) -> None:
-    assert state_and_hint("01.4", turned_windows, lab)[0] is State.PASSED
+    assert state_and_hint("01.4", dealt_and_turned, lab)[0] is State.PASSED
     for wrong, says in (
         (windows, "leaders a broker"),
         (as_kafka_did, "replicas a broker"),
@@ -123,7 +117,7 @@ def test_no_right_placement_fails() -> None:
     for _ in range(10_000):
         brokers = draw.randrange(1, 10)
         replicas = draw.randrange(1, min(brokers, 4) + 1)
-        placed = turned_windows(draw.randrange(1, 25), replicas, brokers)
+        placed = dealt_and_turned(draw.randrange(1, 25), replicas, brokers)
         names = draw.sample(range(brokers), brokers)
         placed = [[names[broker] for broker in held] for held in placed]
         draw.shuffle(placed)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from zerocopy_lab.classroom.console_table import in_words, markup
 from zerocopy_lab.classroom.explore import error_markup
 from zerocopy_lab.classroom.lab import nobody_is_watching
-from zerocopy_lab.classroom.notebook_output import display, show_html
+from zerocopy_lab.classroom.notebook_output import show_controls, show_html
 from zerocopy_lab.running.broker_view import View, Watched, look
 from zerocopy_lab.running.running_broker import BrokerNotRunning
 
@@ -37,7 +37,7 @@ def console(broker: Watched, *, live: bool = False, every_s: float = 1.0) -> Non
     view = look(broker)  # stays as it is: what comes later stands in a table of its own
     show_html(f"<p>A first look, which stays:</p>{markup(view)}", plain=in_words(view))
     panel = _Panel(broker, every_s, view)
-    display(panel.widget)
+    show_controls(panel.widget)
     panel.switch(live)
 
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import display, picture_markup, show_html
+from zerocopy_lab.classroom.notebook_output import picture_markup, show_controls
 from zerocopy_lab.classroom.prediction import all_guessed, until_all_guessed
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ BUTTON_CLASS = "zerocopy-lab-draw"
 
 _CONTROL_WIDTH = "29em"  # two in a row beside JupyterLab's file browser, in a window of 1280 px
 _FRAME_MS = 1000
-_TO_BRING_IT_BACK = (
-    "Controls live as long as the notebook's kernel. If there are none below, run this cell; the "
-    "pictures under them show the same for a few settings."
-)
 _CAPTION = "max-width:52em;margin:.3em 0;font-size:14px;line-height:1.5"  # as under other pictures
 
 Setting = Mapping[str, Any]
@@ -121,8 +117,7 @@ def explore(
         if setting.keys() != controls.keys():
             raise ValueError(f"the sweep's {dict(setting)} should set {', '.join(controls)}")
     if not lab.headless:
-        show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
-        display(panel(draw, controls, words, button=button, height_px=height_px))
+        show_controls(panel(draw, controls, words, button=button, height_px=height_px))
     first = {name: control.start for name, control in controls.items()}
     with until_all_guessed():
         for number, setting in enumerate(sweep, 1):
@@ -205,8 +200,7 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
     trigger.disabled = True
     stage = ipywidgets.VBox([trigger, screen.frame, screen.caption])
     stage.add_class(PLAY_CLASS)
-    show_html(f"<p style='{_CAPTION}'>{_TO_BRING_IT_BACK}</p>", plain=_TO_BRING_IT_BACK)
-    display(stage)
+    show_controls(stage)
     held_back = not all_guessed()
     picture, words = run(None if held_back else screen.show)
     if held_back:

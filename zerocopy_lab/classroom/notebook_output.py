@@ -61,6 +61,24 @@ def show_html(markup: str, plain: str) -> None:
     display({"text/html": markup, "text/plain": plain}, raw=True)
 
 
+_GONE = "Controls end with their kernel: run this cell to have them back."
+_GONE_STYLE = (
+    "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)){font-size:0}"
+    ".jp-OutputArea-output.jupyter-widgets:not(:has(*))::after{font-size:14px;"
+    f"content:'{_GONE}'}}</style>"
+)
+"""JupyterLab puts "Error displaying widget" where a widget's kernel has gone: text and no element
+inside, which tells it from a live one."""
+
+
+def show_controls(widget: Any) -> None:
+    """Shows a widget; where no kernel runs, in a saved notebook opened again or on a code host, a
+    sentence stands in its place.
+    """
+    show_html(_GONE_STYLE, plain="")
+    display({**widget._repr_mimebundle_(), "text/plain": _GONE}, raw=True)
+
+
 def show_picture(name: str, picture: Picture, words: str, directory: Path) -> None:
     """Shows a picture and, under it, its conclusion in words; keeps the PNG in `directory`.
 

@@ -34,7 +34,7 @@ from IPython.core.getipython import get_ipython
 from IPython.utils.capture import capture_output
 
 from zerocopy_lab.classroom.lab import Lab, nobody_is_watching, running_lab
-from zerocopy_lab.classroom.notebook_output import box, box_markup, display
+from zerocopy_lab.classroom.notebook_output import box, box_markup, display, show_controls
 from zerocopy_lab.classroom.progress import load_progress
 
 
@@ -159,7 +159,7 @@ def predict(
         box("question", "Predict before you go on", [question, *numbered, _HOW])
     else:
         box("question", "Predict before you go on", [question, *numbered, _HOW])
-        display(_buttons(prediction))
+        show_controls(_buttons(prediction))
     return prediction
 
 

@@ -17,9 +17,10 @@ _SURVIVES = {"kill -9": "kept", "power cut": "lost"}
 def _grade_survival(answer: Any, lab: Lab) -> Grade:
     if not isinstance(answer, dict) or set(answer) != set(_SURVIVES):
         return failed(f"Answer with a dict whose keys are {list(_SURVIVES)}.")
-    if answer == _SURVIVES:
+    said = {event: str(word).strip().lower() for event, word in answer.items()}
+    if said == _SURVIVES:
         return passed("The pages belong to the kernel: they outlive the process, not the machine.")
-    if answer["kill -9"] != "kept":
+    if said["kill -9"] != "kept":
         return failed("Whose memory are dirty pages: the broker's, or the kernel's?")
     return failed("Dirty means: in memory only. What is left of memory without power?")
 

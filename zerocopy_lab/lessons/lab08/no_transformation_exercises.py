@@ -108,22 +108,31 @@ class CoresQuestion(NamedTuple):
 
 
 def cores_question(lab: Lab) -> CoresQuestion:
-    """Drawn from the seed."""
+    """Drawn from the seed, such that it makes no difference whether a started batch is a whole one,
+    or in which order somebody adds up.
+    """
     draw = lab.random("cores")
-    return CoresQuestion(
-        draw.randrange(2_000_001, 9_000_000, 1000),
-        draw.randrange(150, 900),
-        draw.randrange(110, 400),
-        draw.randrange(11, 60) / 10,
-    )
+    while True:
+        question = CoresQuestion(
+            draw.randrange(2_000_001, 9_000_000, 1000),
+            draw.randrange(150, 900),
+            draw.randrange(110, 400),
+            draw.randrange(11, 60) / 10,
+        )
+        if all(0.01 < cores % 1 < 0.99 for cores in _cores_busy(question)):
+            return question
+
+
+def _cores_busy(question: CoresQuestion) -> tuple[float, float]:
+    batches_per_s = question.records_per_s / question.records_per_batch
+    passing = batches_per_s * question.passing_us_per_batch / 1e6
+    return passing, passing + question.records_per_s * question.looking_us_per_record / 1e6
 
 
 def cores_needed(question: CoresQuestion) -> tuple[int, int]:
     """Cores for passing through, and for looking at every record besides."""
-    batches_per_s = question.records_per_s / question.records_per_batch
-    passing = batches_per_s * question.passing_us_per_batch / 1e6
-    looking = question.records_per_s * question.looking_us_per_record / 1e6
-    return math.ceil(passing), math.ceil(passing + looking)
+    passing, looking_too = _cores_busy(question)
+    return math.ceil(passing), math.ceil(looking_too)
 
 
 def _grade_cores(answer: Any, lab: Lab) -> Grade:
