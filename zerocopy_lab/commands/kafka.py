@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("--data-dir", type=Path, metavar="DIR", help="keeps its partitions (default: temporary)")
     option("--port", type=int, default=0, metavar="N", help="(default: a free one)")
+    option(
+        "--listen",
+        action="append",
+        default=[],
+        metavar="PROTOCOL://HOST:PORT",
+        help="one more listener, e.g. SSL with --set ssl.keystore.location=FILE (PEM)",
+    )
     option("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
     option(
         "--version",
@@ -73,6 +80,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 arguments.version,
                 log_dir=arguments.data_dir,
                 port=arguments.port,
+                listeners=arguments.listen,
             ) as kafka:
                 print(f"pid {kafka.pid} listening on {kafka.bootstrap}", flush=True)
                 code = kafka.process.wait()

@@ -62,10 +62,15 @@ def evict_when_let_go(path: Path) -> None:
             time.sleep(0.01)  # nobody tells when the last reference is gone
 
 
-def frames_over(wire: Wire, topic: str, response_bytes: int) -> list[bytes]:
-    """Requests that together fetch partition 0 once, each as much as `response_bytes` allow."""
-    frames, offset, high_watermark = [], 0, 1
-    while offset < high_watermark:
+def frames_over(
+    wire: Wire, topic: str, response_bytes: int, *, most: int | None = None
+) -> list[bytes]:
+    """Requests that together fetch partition 0 once, each as much as `response_bytes` allow; no
+    more than `most` of them.
+    """
+    frames: list[bytes] = []
+    offset, high_watermark = 0, 1
+    while offset < high_watermark and (most is None or len(frames) < most):
         frames.append(fetch_frame(wire, topic, 0, offset, max_bytes=response_bytes))
         fetched = fetch(wire, topic, 0, offset, max_bytes=response_bytes)
         offset = _last_whole_offset(fetched.records) + 1
@@ -97,7 +102,9 @@ def drop_responses(sock: socket.socket, frames: list[bytes], *, total_bytes: int
     while dropped_bytes < total_bytes:
         sock.sendall(next(requests))
         dropped_bytes += receive_and_drop(sock)
-    return dropped_bytes + sum(receive_and_drop(sock) for _ in range(_REQUESTS_AHEAD))
+    dropped_bytes += sum(receive_and_drop(sock) for _ in range(_REQUESTS_AHEAD))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # as it was: for who receives less
+    return dropped_bytes
 
 
 def receive_and_drop(sock: socket.socket) -> int:

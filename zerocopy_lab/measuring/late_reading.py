@@ -81,17 +81,17 @@ def read_beside_others(
             for source in random.sample(list(sources), len(sources)):
                 sources[source](Path(data_dir), topic)
                 with _asking(other) as waits_ms:
-                    _read_all(late, frames, bytes_per_s)
+                    read_all(late, frames, bytes_per_s)
                 sources[source](Path(data_dir), topic)
                 cpu_s, began_s = cpu_seconds(pid), time.perf_counter()
-                figures["dropped_bytes"] = float(_read_all(late, frames))
+                figures["dropped_bytes"] = float(read_all(late, frames))
                 figures[f"{source}_alone_s"] = time.perf_counter() - began_s
                 figures[f"{source}_alone_cpu_s"] = cpu_seconds(pid) - cpu_s
                 figures[f"{source}_wait_ms"] = statistics.median(waits_ms)
     return figures
 
 
-def _read_all(late: Wire, frames: Sequence[bytes], bytes_per_s: float = math.inf) -> int:
+def read_all(late: Wire, frames: Sequence[bytes], bytes_per_s: float = math.inf) -> int:
     """Fetches the log once, a few requests at a time and no faster than so; how many bytes came."""
     dropped_bytes, began_s = 0, time.perf_counter()
     for at in range(0, len(frames), _FRAMES_AT_ONCE):

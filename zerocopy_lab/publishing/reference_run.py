@@ -27,6 +27,7 @@ from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.lessons.lab09 import devices, receiving
 from zerocopy_lab.lessons.lab10 import limits
 from zerocopy_lab.measuring.experiment import Outcome
+from zerocopy_lab.measuring.fetch_calls import calls_per_fetch
 from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, REFERENCE_FORMAT, plain_outcome
 from zerocopy_lab.publishing.headless import run_lab
@@ -81,7 +82,7 @@ def _calls(data_dir: Path) -> dict[str, Any]:
     """Of labs 04 and 05."""
     with RunningBroker(data_dir) as broker:
         flight_events.load(broker.bootstrap, moves.TOPIC, fast=True)
-        calls = _certain(one_call.calls_per_fetch(broker, moves.TOPIC))
+        calls = _certain(calls_per_fetch(broker, moves.TOPIC))
     path = random_file(data_dir.parent, 64 << 20)
     reads = _certain(moves.device_reads(path))
     measured = loop_price.sweep(path, _lab("04"))

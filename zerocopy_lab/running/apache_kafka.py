@@ -137,9 +137,10 @@ def _fetch(version: str, directory: Path) -> None:
 def java_command(main_class: str, arguments: Sequence[str], version: str = VERSION) -> list[str]:
     """The command line that runs one of Kafka's classes."""
     log_level = "info" if main_class == "kafka.Kafka" else "error"
+    heap = os.environ.get("KAFKA_HEAP_OPTS", "-Xmx1g")  # name and default of Kafka's own script
     return [
         "java",
-        "-Xmx1g",  # as in Kafka's own start script; the default would be a quarter of the memory
+        *heap.split(),
         f"-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}",
         "-cp",
         f"{jars(version)}/*",
@@ -172,18 +173,21 @@ def running_kafka(
     *,
     log_dir: Path | None = None,
     port: int = 0,
+    listeners: Sequence[str] = (),
 ) -> Iterator[Kafka]:
     """A broker with its files below `directory`, stopped cleanly when the block ends.
 
     `log_dir` (None: `directory/data`) keeps its partitions and may be given again; `port` 0 takes a
-    free one. Raises KafkaUnavailable, RuntimeError.
+    free one; `listeners` are further ones, PROTOCOL://HOST:PORT. Raises KafkaUnavailable,
+    RuntimeError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     log_dir, log_file = log_dir or directory / "data", directory / "server.log"
-    free_port, controller_port = _free_ports(2)
+    free_port, controller_port = free_ports(2)
     port = port or free_port
     properties = directory / "server.properties"
-    lines = _properties(log_dir, port, controller_port, settings or {}).items()
+    doors = [f"PLAINTEXT://127.0.0.1:{port}", *listeners]
+    lines = _properties(log_dir, doors, controller_port, settings or {}).items()
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines))
     if not (log_dir / "meta.properties").exists():
         _format(properties, version)
@@ -208,16 +212,20 @@ def _end_with_parent() -> None:
 
 
 def _properties(
-    log_dir: Path, port: int, controller_port: int, settings: Mapping[str, str]
+    log_dir: Path, doors: Sequence[str], controller_port: int, settings: Mapping[str, str]
 ) -> dict[str, str]:
+    protocols = [door.partition("://")[0] for door in doors]
     return {
         "process.roles": "broker,controller",
         "node.id": "0",  # as our broker's: so that a log.dir can change hands
         "controller.quorum.voters": f"0@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": ",".join([*doors, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+        "advertised.listeners": ",".join(doors),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": ",".join(
+            ["CONTROLLER:PLAINTEXT", *(f"{each}:{each}" for each in protocols)]
+        ),
+        "ssl.keystore.type": "PEM",  # as our broker's: read only where a listener speaks TLS
         "log.dirs": str(log_dir),
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "1",
@@ -242,7 +250,8 @@ def _format(properties: Path, version: str) -> None:
         raise RuntimeError(f"kafka-storage format failed:\n{made.stdout}{made.stderr}")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on just now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in sockets:

@@ -26,8 +26,8 @@ from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.eviction import NotEvicted
-from zerocopy_lab.instruments.system_calls import counting_system_calls
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.measuring.fetch_calls import Calls
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.theme import byte_count
@@ -41,9 +41,6 @@ _FILE_BYTES = 16 << 20
 _RESPONSE_BYTES = 1 << 20
 _FETCHES = 16
 _OTHERS = 16
-
-Calls = dict[str, float]
-"""System calls for one fetch of 1 MiB, by name."""
 
 CALLS_AS, SLEEPS_AS = "05 calls per fetch", "05 sleeps in one call"
 """What the reference run calls them."""
@@ -70,20 +67,6 @@ def first_call_into_a_socket(path: Path) -> int:
     with connected_pair("tcp") as pair, path.open("rb") as file:
         pair.sender.setblocking(False)
         return os.sendfile(pair.sender.fileno(), file.fileno(), 0, path.stat().st_size)
-
-
-def calls_per_fetch(broker: RunningBroker | ExistingCluster, topic: str) -> Calls | Unmeasured:
-    """System calls of the broker for one fetch of 1 MiB, by name; or why they cannot be counted."""
-    names = ("sendfile", "preadv", "sendto", "sendmsg", "recvfrom", "epoll_wait")
-    try:
-        with Wire(broker.host, broker.port) as wire:
-            fetch(wire, topic, 0, 0, max_bytes=_RESPONSE_BYTES)
-            with counting_system_calls(broker.pid, names) as calls:
-                for _ in range(_FETCHES):
-                    fetch(wire, topic, 0, 0, max_bytes=_RESPONSE_BYTES)
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
-    return {name: count / _FETCHES for name, count in calls.counts.items()}
 
 
 def limit_finding(most_bytes: int, first_bytes: int, calls: Calls | Unmeasured) -> Finding:

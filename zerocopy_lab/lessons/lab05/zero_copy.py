@@ -30,10 +30,8 @@ from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab05.one_call import (
-    Calls,
     SlowConsumer,
     beside_a_slow_consumer,
-    calls_per_fetch,
     linux_findings,
     socket_by_the_source,
     socket_finding,
@@ -48,6 +46,7 @@ from zerocopy_lab.measuring.alias_test import (
 )
 from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.measuring.experiment import Outcome, compare, run_experiment
+from zerocopy_lab.measuring.fetch_calls import Calls, calls_per_fetch
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.comparison import Missing, strategies_side_by_side
 from zerocopy_lab.pictures.comparison import StrategyCost as Bar

@@ -27,8 +27,9 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.lessons.lab07.counts import Broker, a_topic, batches_of
+from zerocopy_lab.lessons.lab07.counts import Broker
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 
 SMALL, LARGE = "few bytes", "one large message"
 COMPANY, HUGE = "company", "one huge message"

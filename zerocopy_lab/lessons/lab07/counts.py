@@ -7,11 +7,8 @@ threads that talk to others. System calls need perf or strace; packets are the w
 
 from __future__ import annotations
 
-import secrets
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +19,10 @@ from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.system_calls import count_system_calls, counting_system_calls
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.records.batch import iterate_headers
-from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import RunningBroker, importable_here
-from zerocopy_lab.running.topic_admin import create_topic, delete_topic
 
 MESSAGES = 100
 _PASSES = 3
@@ -47,31 +43,6 @@ class Counts(NamedTuple):
     segments: int | Unmeasured
     batches: int
     log_bytes: int
-
-
-@contextmanager
-def a_topic(broker: Broker) -> Iterator[str]:
-    """A topic that nobody has used; on a cluster that somebody else uses it goes again."""
-    name = f"zerocopy-lab-07-{secrets.token_hex(4)}"
-    create_topic(broker.bootstrap, name)
-    with Wire(broker.host, broker.port) as wire:
-        while produce(wire, name, 0, batches_of([b"first"], 1)[0])[0]:
-            time.sleep(0.05)  # a Kafka creates it before its leader knows
-    try:
-        yield name
-    finally:
-        if isinstance(broker, ExistingCluster):
-            delete_topic(broker.bootstrap, name)
-
-
-def batches_of(values: Sequence[bytes], together: int) -> list[bytes]:
-    """The values as batches of so many records each."""
-    now_ms = int(time.time() * 1000)
-    pieces = (values[at : at + together] for at in range(0, len(values), together))
-    return [
-        build_batch([Record(n, now_ms, None, value) for n, value in enumerate(piece)])
-        for piece in pieces
-    ]
 
 
 def messages() -> list[bytes]:

@@ -29,7 +29,7 @@ from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab07.costs import Costs, per_batch_s, per_byte_s
-from zerocopy_lab.lessons.lab07.counts import Broker, a_topic, batches_of
+from zerocopy_lab.lessons.lab07.counts import Broker
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
 from zerocopy_lab.pictures.cost_curves import (
     Curve,
@@ -42,6 +42,7 @@ from zerocopy_lab.records.batch import read_header
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "one by one": {"linger.ms": 0, "batch.num.messages": 1},

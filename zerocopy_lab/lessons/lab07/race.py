@@ -27,11 +27,12 @@ from zerocopy_lab.conformance.accumulator import (
 )
 from zerocopy_lab.conformance.parts import kept_in, load
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.lessons.lab07.counts import Broker, a_topic, batches_of
+from zerocopy_lab.lessons.lab07.counts import Broker
 from zerocopy_lab.lessons.lab07.frontier import flush, new_producer
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.record import read_records
 from zerocopy_lab.running import flight_events
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 
 PART = "accumulator"
 LIMITS = ProducerLimits(linger_ms=10, batch_bytes=16_384, most_in_flight=5)
