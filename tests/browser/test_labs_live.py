@@ -24,10 +24,10 @@ from tests.browser.notebook_page import (
     move,
     picture_bytes_digest,
 )
+from zerocopy_lab.classroom.evidence_file import evidence_of
 from zerocopy_lab.classroom.explore import BUTTON_CLASS
 from zerocopy_lab.classroom.manifest import LabEntry, labs
 from zerocopy_lab.classroom.notebook_output import PICTURE_CLASS
-from zerocopy_lab.classroom.progress import load_progress
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -110,7 +110,7 @@ def nothing_is_revealed_before_a_guess(
     """Neither outcomes nor verdicts; "show me" shows one, a click on a button of each prediction
     opens all.
     """
-    predictions = load_progress(out_dir, lab.id)["predictions"]
+    predictions = evidence_of(out_dir, lab)["predictions"]
     outcomes = [f"{each['how']}: {each['measured']}" for each in predictions.values()]
     verdict = "· about "
     before = notebook.read_without_opening()

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.classroom.conftest import LabMaker
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE, InvariantBroken, conclude
+from zerocopy_lab.classroom.conclusion import InvariantBroken, conclude
 from zerocopy_lab.classroom.evidence import (
     CircularEvidence,
     Evidence,
@@ -18,6 +17,7 @@ from zerocopy_lab.classroom.evidence import (
     finding,
     seen_on,
 )
+from zerocopy_lab.classroom.evidence_file import conclusion_in
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE, THIS_BROKER
 from zerocopy_lab.instruments.spread import Spread
@@ -34,7 +34,7 @@ FOUND = finding(
 
 
 def written(lab: Lab) -> Any:
-    return json.loads((lab.out_dir / CONCLUSION_FILE).read_text())
+    return conclusion_in(lab.out_root, lab.entry)
 
 
 def test_a_conclusion_is_written_with_figures_spread_and_host(
@@ -70,7 +70,7 @@ def test_findings_are_about_the_claims_that_the_list_promises(
     lab = start(claims=claims)
     with pytest.raises(ValueError, match="lab 77 promises"):
         conclude(found, {"bytes in = bytes out": True})
-    assert not (lab.out_dir / CONCLUSION_FILE).exists()
+    assert not written(lab)
 
 
 def test_a_lab_that_checks_nothing_is_refused(start: LabMaker) -> None:
@@ -87,7 +87,7 @@ def test_figures_fed_from_a_constant_are_refused(start: LabMaker) -> None:
     )
     with pytest.raises(NoEvidence, match="times that never differ were not measured"):
         conclude([found], {"order kept": True})
-    assert not (lab.out_dir / CONCLUSION_FILE).exists()
+    assert not written(lab)
 
 
 def test_a_claim_about_kafka_needs_somebody_who_speaks_of_a_kafka(start: LabMaker) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.classroom.conftest import LabMaker
 from zerocopy_lab.classroom import kafka_runs
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE, conclude, conclusion_of
+from zerocopy_lab.classroom.conclusion import conclude, conclusion_of
 from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
@@ -21,6 +21,7 @@ from zerocopy_lab.classroom.evidence import (
     finding,
     seen_on,
 )
+from zerocopy_lab.classroom.evidence_file import conclusion_in
 from zerocopy_lab.classroom.manifest import labs
 from zerocopy_lab.classroom.subject import (
     KERNEL_HERE,
@@ -64,7 +65,7 @@ def test_a_conclusion_adds_it_marked(
 ) -> None:
     lab = start(claims=("S5",))
     conclude([on(THIS_BROKER)], {"so": True})  # ours alone would be circular
-    written = json.loads((lab.out_dir / CONCLUSION_FILE).read_text())["findings"]
+    written = conclusion_in(lab.out_root, lab.entry)["findings"]
     assert [each["tag"] for each in written] == ["COUNTED", "RECORDED, COUNTED"]
     assert "S5: supported · RECORDED, COUNTED · about Apache Kafka 4.2.0" in capsys.readouterr().out
 

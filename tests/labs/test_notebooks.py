@@ -12,7 +12,7 @@ import pytest
 from zerocopy_lab.checkout import LABS_DIR
 from zerocopy_lab.classroom.claims import claims
 from zerocopy_lab.classroom.exercises import exercises_of
-from zerocopy_lab.classroom.lab import PARAMETERS
+from zerocopy_lab.classroom.lab import OPTIONAL_PARAMETERS, PARAMETERS
 from zerocopy_lab.classroom.manifest import SOLUTIONS_DIR, LabEntry, labs
 from zerocopy_lab.classroom.navigation import BOOTSTRAP, heading, way_on
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY, answers_of
@@ -48,6 +48,8 @@ def test_the_list_names_what_exists(entry: LabEntry) -> None:
     assert set(entry.claims) <= set(claims())
     assert set(entry.prerequisites) <= set(labs())
     assert list(entry.exercises) == [exercise.id for exercise in exercises_of(entry.id)]
+    assert list(entry.points) == list(entry.exercises)
+    assert min(entry.points.values()) > 0
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -84,7 +86,7 @@ def test_parameters_stand_in_the_one_cell_with_that_tag(entry: LabEntry) -> None
     ]
     [cell] = tagged
     assigned = {node.targets[0].id for node in ast.parse(cell.source).body}
-    assert assigned == set(PARAMETERS)
+    assert assigned == {*PARAMETERS, *OPTIONAL_PARAMETERS}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -47,8 +46,9 @@ def test_a_broker_that_copies_is_found_out(tmp_path: Path) -> None:
 def test_the_whole_lab_says_that_the_broker_copies(tmp_path: Path) -> None:
     run = run_lab(lab_entry("05"), tmp_path / "out", fast=True, seed=1)
     assert run.problems == ()
-    conclusion = json.loads((run.results / "conclusion.json").read_text())
-    of_the_sender = [each for each in conclusion["findings"] if each["part"] == "the sender"]
+    of_the_sender = [
+        each for each in run.evidence["conclusion"]["findings"] if each["part"] == "the sender"
+    ]
     [found] = [each for each in of_the_sender if not each["tag"].startswith("RECORDED")]
     assert (found["claim_id"], found["verdict"]) == ("Z2", "contradicted")
     assert "nobody copied" not in found["words"]

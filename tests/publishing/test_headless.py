@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.classroom.conftest import entry_of_a_test
-from zerocopy_lab.classroom.lab import BadParameter
+from zerocopy_lab.classroom.lab import BadParameter, Lab
 from zerocopy_lab.publishing.headless import LabRun, execute, run_lab
 from zerocopy_lab.publishing.report import write_report
 
@@ -84,9 +84,8 @@ def test_a_cell_that_takes_too_long_is_stopped(labs_dir: Path) -> None:
 
 
 def test_results_of_an_earlier_run_do_not_count(labs_dir: Path) -> None:
-    stale = labs_dir / "out" / "77_of_a_test" / "conclusion.json"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("{}")
+    lab = Lab(entry_of_a_test(), True, 7, labs_dir / "out" / "77_of_a_test", True)
+    lab.save({"findings": [{"claim_id": "Z2"}], "invariants": {}, "began": "2026-01-01"})
     assert "there is no conclusion" in run_here(labs_dir, "1").problems
 
 

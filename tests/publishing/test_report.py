@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import platform
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tests.classroom.conftest import LabMaker, entry_of_a_test
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE, conclusion_of
+from zerocopy_lab.classroom.conclusion import conclusion_of
 from zerocopy_lab.classroom.evidence import Evidence, Quantity, Verdict, finding
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import PICTURE_KEY, WORDS_KEY
@@ -38,8 +37,8 @@ def a_run(lab: Lab, *problems: str) -> LabRun:
     results = lab.out_dir / "77_of_a_test"
     results.mkdir()
     conclusion = conclusion_of(lab, [FOUND], {"order kept": True}, [Quantity("a call", 218, "ns")])
-    (results / CONCLUSION_FILE).write_text(json.dumps(conclusion))
-    run = LabRun(entry_of_a_test(), 12.34, problems, None, results)
+    evidence = lab.evidence(conclusion)
+    run = LabRun(entry_of_a_test(), 12.34, problems, None, results, evidence)
     picture = {"image/png": _png_text()}
     metadata = {PICTURE_KEY: "shown", WORDS_KEY: "So it is.", "image/png": {"alt": "two bars"}}
     output = new_output("display_data", picture, metadata=metadata)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.classroom.conftest import entry_of_a_test
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE
 from zerocopy_lab.classroom.explore import ERROR_MARK
 from zerocopy_lab.classroom.notebook_output import PICTURE_KEY, WORDS_KEY
 from zerocopy_lab.pictures.theme import new_picture
@@ -41,17 +38,11 @@ def good() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    (tmp_path / CONCLUSION_FILE).write_text(json.dumps(CONCLUSION))
-    return tmp_path
+def test_a_good_run_has_no_problems() -> None:
+    assert problems_of(good(), entry_of_a_test(), CONCLUSION) == []
 
 
-def test_a_good_run_has_no_problems(results: Path) -> None:
-    assert problems_of(good(), entry_of_a_test(), results) == []
-
-
-def test_pictures_come_out_with_their_words(results: Path) -> None:
+def test_pictures_come_out_with_their_words() -> None:
     [picture] = pictures_of(good())
     assert (picture.name, picture.png, picture.alt, picture.words) == (
         "shown", PNG, "a bar", "So it is.",
@@ -100,26 +91,20 @@ def picture_of_nothing(notebook: Any) -> None:
         (picture_of_nothing, "picture 'shown' is no picture to look at"),
     ],
 )
-def test_what_a_green_run_hides_is_found(
-    results: Path, sabotage: Callable[[Any], None], problem: str
-) -> None:
+def test_what_a_green_run_hides_is_found(sabotage: Callable[[Any], None], problem: str) -> None:
     notebook = good()
     sabotage(notebook)
-    [found] = problems_of(notebook, entry_of_a_test(), results)
+    [found] = problems_of(notebook, entry_of_a_test(), CONCLUSION)
     assert problem in found
 
 
 @pytest.mark.parametrize(
     ("conclusion", "problem"),
     [
-        (None, "there is no conclusion"),
+        ({}, "there is no conclusion"),
         ({**CONCLUSION, "findings": []}, "the conclusion has no verdict on Z2"),
         ({**CONCLUSION, "invariants": {"order": False}}, "an invariant does not hold: order"),
     ],
 )
-def test_a_conclusion_is_missed(
-    tmp_path: Path, conclusion: Mapping[str, Any] | None, problem: str
-) -> None:
-    if conclusion is not None:
-        (tmp_path / CONCLUSION_FILE).write_text(json.dumps(conclusion))
-    assert problems_of(good(), entry_of_a_test(), tmp_path) == [problem]
+def test_a_conclusion_is_missed(conclusion: Mapping[str, Any], problem: str) -> None:
+    assert problems_of(good(), entry_of_a_test(), conclusion) == [problem]

@@ -11,7 +11,8 @@ Only labs, publishing, tests and the command line import this room. Where to sta
 | the verbs | `lab`, `prediction`, `explore`, `exercises`, `kept_parts`, `conclusion` |
 | what a verdict is made of, and what it is about | `evidence`, `subject` |
 | what was found on a real Kafka, where none runs here | `kafka_runs` |
-| how far a learner is | `progress` |
+| what a run leaves, and how far a learner is | `evidence_file` |
+| whose run it is, and whose numbers | `student` |
 | what a running broker looks like from outside | `console`, `console_table` |
 
 Brokers to measure are in `running`, contestants and judgement in `measuring`, the exams of parts in
@@ -20,7 +21,8 @@ Brokers to measure are in `running`, contestants and judgement in `measuring`, t
 How a lab is written
 --------------------
 1. *List it* in `labs/labs.toml`: id, name, title, what it asks, minutes, prerequisites, platforms,
-   timeout_s (of one cell), claims (`conclude` must bring a finding on each), exercises, pictures
+   timeout_s (of one cell), claims (`conclude` must bring a finding on each), exercises, `points`
+   (a part 4, other code 2, a value 1; examined or counted, never a matter of a clock), pictures
    (the scan misses none of them), `system_calls` (law 1: names that its code cells must hold) and
    `part` (law 2: what the learner builds; "" where there is none).
 2. *Put its control* into `lessons/labNN/`: `<topic>.py` (the notebook's name after the number)
@@ -32,7 +34,7 @@ How a lab is written
    |---|---|---|
    | heading | id `heading` | anything: `labs tidy` writes it from the list |
    | the question | | why anybody should care, in three sentences |
-   | parameters | tag `parameters` | `FAST`, `SEED`, `OUT_DIR`, `BROKER` |
+   | parameters | tag `parameters` | `FAST`, `SEED`, `OUT_DIR`, `BROKER`, `STUDENT` |
    | bootstrap | id `bootstrap` | `navigation.BOOTSTRAP`, imports, `start_lab("NN", globals())` |
    | Predict | | `guess = predict("question", {"choice": "what it would mean", ...})`, literals |
    | See it bare | | the mechanism by its system calls, run, printed, to be changed and broken |

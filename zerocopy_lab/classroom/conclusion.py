@@ -1,20 +1,7 @@
-"""conclude(): what a lab found, as words in the notebook and as JSON beside its pictures.
+"""conclude(): what a lab found, as words in the notebook and in the evidence that a run leaves.
 
-The file `conclusion.json` is what the report, the verdict lab and the tests read:
-
-| key | holds |
-|---|---|
-| lab, title | the lab |
-| began, seconds, fast, seed | the run |
-| host | the machine, in words |
-| invariants | name -> true/false: what had to hold whatever the machine's speed |
-| broker | what BROKER was: zerocopy_lab, kafka, HOST:PORT |
-| findings | per claim: verdict, evidence, words, quantities with low, high and n, source, about |
-| figures | quantities that belong to no claim |
-| predictions | question -> guess, measured, and how (measured, computed, cited) |
-| exercises | id -> state |
-| parts | name -> source of each part that the learner kept |
-| pictures | name -> words and alt of each picture; NAME.png lies beside the file |
+It becomes `conclusion` in the evidence file (`evidence_file`, docs/evidence.md), which the report,
+the verdict lab and the tests read.
 
 An invariant that does not hold fails the lab, after the file was written: a lab in which bytes
 got lost has no say about speed. A lab without findings only calibrates, and says so in its words.
@@ -22,7 +9,6 @@ got lost has no say about speed. A lab without findings only calibrates, and say
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,17 +22,15 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
 )
+from zerocopy_lab.classroom.evidence_file import evidence_path
 from zerocopy_lab.classroom.kafka_runs import recorded_beside
-from zerocopy_lab.classroom.kept_parts import kept_sources
 from zerocopy_lab.classroom.lab import Lab, running_lab
-from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.notebook_output import box, evidence_bundle
 from zerocopy_lab.classroom.plain_finding import plain_finding, plain_quantity
 from zerocopy_lab.classroom.prediction import until_all_guessed
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.running.running_broker import still_running
-
-CONCLUSION_FILE = "conclusion.json"
 
 VERDICT_TONES = {
     Verdict.SUPPORTED: "good",
@@ -90,9 +74,14 @@ def conclude(
     findings.sort(key=lambda found: lab.entry.claims.index(found.claim_id))  # recorded ones last
     _require_measured_times(findings)
     _require_kafka_where_kafka_is_meant(findings)
-    path = lab.out_dir / CONCLUSION_FILE
-    path.write_text(json.dumps(conclusion_of(lab, findings, invariants, figures), indent=1) + "\n")
-    lab.save(concluded=True)
+    concluded_on = conclusion_of(lab, findings, invariants, figures)
+    lab.save(concluded_on)
+    box(
+        "plain",
+        "Written down",
+        [f"Evidence of this lab: {evidence_path(lab.out_root, lab.entry)}"],
+        carries=evidence_bundle(lab.evidence(concluded_on)),
+    )
     with until_all_guessed():
         for found in findings:
             _show(found)
@@ -145,9 +134,6 @@ def conclusion_of(
         "findings": [plain_finding(found) for found in findings],
         "figures": [plain_quantity(figure) for figure in figures],
         "broker": lab.broker,
-        "predictions": dict(lab.predictions),
-        "exercises": dict(lab.exercises),
-        "parts": kept_sources(lab.parts_dir),
         "pictures": {name: dict(told) for name, told in lab.pictures.items()},
     }
 

@@ -18,21 +18,24 @@ everything that has not passed.
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import Lab, running_lab
 from zerocopy_lab.classroom.manifest import lab_entry
-from zerocopy_lab.classroom.notebook_output import box
+from zerocopy_lab.classroom.notebook_output import box, evidence_bundle
+from zerocopy_lab.classroom.part_source import NoSource, source_of
 from zerocopy_lab.conformance.child import in_a_child
 from zerocopy_lab.conformance.part import NotBegun, examine
 from zerocopy_lab.conformance.parts import part
 from zerocopy_lab.conformance.plain_values import NotPlain, plain
 
 _LIMIT_S = 10.0
-_LONGEST_ANSWER = 4000
+_LONGEST_ANSWER = 20_000
+VALUE, CODE, NOTHING = "value", "code", "nothing"
+CODE_NAME = "answer"
+"""What a function that was an answer is called in the source that is kept of it."""
 
 
 class State(StrEnum):
@@ -107,10 +110,15 @@ def check(exercise_id: str, answer: object, *, raising: bool = False) -> State:
     lab = running_lab()
     exercise = exercise_of(exercise_id)
     grade, trace = grade_of(exercise, answer, lab)
-    lab.record_answer(exercise_id, str(grade.state), _as_given(answer))
+    kind, given = as_given(answer)
+    lab.record_answer(exercise_id, str(grade.state), kind, given)
     label = f"Exercise {exercise_id}: {grade.state}"
+    label += f" (practice problem {lab.practice})" if lab.practice else ""
     more = [f'Stuck? hint("{exercise_id}")'] if grade.state is State.FAILED else []
-    box(_TONES[grade.state], label, [*grade.words.splitlines(), *trace, *more])
+    if kind == NOTHING and grade.state is State.PASSED:
+        more = [f"But whoever examines it again finds nothing to examine: {given}."]
+    lines = [*grade.words.splitlines(), *trace, *more]
+    box(_TONES[grade.state], label, lines, carries=evidence_bundle(lab.evidence()))
     if raising and grade.state is not State.PASSED:
         raise NotPassed(f"{label}: {grade.words}")
     return grade.state
@@ -154,14 +162,32 @@ def hint(exercise_id: str) -> None:
     box("question", label, exercise.hints[:taken])
 
 
-def _as_given(answer: object) -> str:
-    """The answer in words, for whoever examines it again: a value's repr, a function's source."""
+def as_given(answer: object) -> tuple[str, str]:
+    """The answer so that it can be examined again: VALUE and its repr, CODE and a module's source
+    that defines it as `answer`, or NOTHING and why there is neither.
+    """
     try:
-        is_code = inspect.isfunction(answer)
-        text = inspect.getsource(answer) if is_code else repr(plain(answer))  # type: ignore[arg-type]
-    except (NotPlain, OSError, TypeError):
-        return f"an object of type {type(answer).__name__}"
-    return text[:_LONGEST_ANSWER]
+        if callable(answer):
+            kind, text = CODE, source_of(answer, CODE_NAME)
+        else:
+            kind, text = VALUE, repr(plain(answer))
+    except (NoSource, NotPlain) as reason:
+        return NOTHING, str(reason)
+    if len(text) > _LONGEST_ANSWER:
+        return NOTHING, f"it is longer than {_LONGEST_ANSWER:,} characters"
+    return kind, text
+
+
+def practice(problem: int | None = None) -> None:
+    """A new problem each time it is called: run an exercise's cell again, and its numbers are
+    others. `practice(0)` goes back to the learner's own, which alone counts.
+    """
+    number = running_lab().take_problem(problem)
+    again = "Run the cell of the exercise again for its numbers."
+    if number:
+        box("question", f"Practice problem {number}", [again, "What you answer is not noted."])
+    else:
+        box("plain", "Your own problem again", [again, "From now on answers count."])
 
 
 def exercise_of(exercise_id: str) -> Exercise:

@@ -1,6 +1,6 @@
 """The lab that a notebook is running: its parameters, its random seed, its directory for results.
 
-A notebook has four parameters and no more:
+A notebook has these parameters and no more:
 
 | name | type | meaning |
 |---|---|---|
@@ -8,6 +8,7 @@ A notebook has four parameters and no more:
 | SEED | int | what the learner's numbers are drawn from, so that answers are personal |
 | OUT_DIR | str | where results and kept parts go; relative paths start at the repository |
 | BROKER | str | "zerocopy_lab", "kafka" (a real one, started here), "HOST:PORT" (one there is) |
+| STUDENT | str | whose work it is, "" for nobody in particular (`student`); may be left out |
 
 They are checked here, because a runner will not: `papermill -p FAST false` passes the *string*
 "false", which is true, and `-p FSAT True` sets a name that nobody reads.
@@ -16,6 +17,7 @@ They are checked here, because a runner will not: `papermill -p FAST false` pass
 from __future__ import annotations
 
 import os
+import platform
 import random
 import re
 import time
@@ -24,12 +26,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from zerocopy_lab import __version__
 from zerocopy_lab.checkout import LABS_DIR
+from zerocopy_lab.classroom.evidence_file import (
+    evidence_of,
+    evidence_path,
+    progress_rows,
+    write_evidence,
+)
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
 from zerocopy_lab.classroom.notebook_output import box, show_picture
-from zerocopy_lab.classroom.progress import load_progress, progress_rows, save_progress
+from zerocopy_lab.classroom.student import BadStudent, results_of, seed_of, student_of
+from zerocopy_lab.measuring.host import host_facts
 
 if TYPE_CHECKING:
     from zerocopy_lab.pictures.theme import Picture
@@ -43,7 +53,7 @@ PARAMETERS: Mapping[str, type] = {
     "OUT_DIR": str,
     "BROKER": str,
 }
-
+OPTIONAL_PARAMETERS: Mapping[str, type] = {"STUDENT": str}
 
 OURS, KAFKA = "zerocopy_lab", "kafka"
 _ADDRESS = re.compile(r"[^:\s]+:\d{1,5}")
@@ -67,17 +77,20 @@ class Lab:
     out_dir: Path
     headless: bool
     broker: str = OURS
+    student: str = ""
+    problem: int = 1
+    """SEED: the seed itself for nobody in particular, else which of a student's problems."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     began_monotonic_s: float = field(default_factory=time.monotonic)
     _predictions: dict[str, dict[str, str]] = field(default_factory=dict)
-    _exercises: dict[str, str] = field(default_factory=dict)
-    _answers: dict[str, str] = field(default_factory=dict)
+    _exercises: dict[str, dict[str, Any]] = field(default_factory=dict)
     _hints: dict[str, int] = field(default_factory=dict)
     _pictures: dict[str, dict[str, str]] = field(default_factory=dict)
+    _practice: list[int] = field(default_factory=list)
 
     @property
     def out_root(self) -> Path:
-        """The directory of all labs' results: OUT_DIR."""
+        """The directory of all labs' results: OUT_DIR, or the student's below it."""
         return self.out_dir.parent
 
     @property
@@ -93,21 +106,26 @@ class Lab:
     @property
     def exercises(self) -> Mapping[str, str]:
         """Exercise id -> state."""
-        return MappingProxyType(self._exercises)
-
-    @property
-    def answers(self) -> Mapping[str, str]:
-        """Exercise id -> the answer as it was given, so that it can be examined again."""
-        return MappingProxyType(self._answers)
+        return MappingProxyType({key: told["state"] for key, told in self._exercises.items()})
 
     @property
     def pictures(self) -> Mapping[str, Mapping[str, str]]:
         """Name -> words and alt (its description) of what was shown, in order."""
         return MappingProxyType(self._pictures)
 
-    def record_answer(self, exercise_id: str, state: str, answer: str) -> None:
-        """For `check`: how an answer stands."""
-        self._exercises[exercise_id], self._answers[exercise_id] = state, answer
+    def record_answer(self, exercise_id: str, state: str, kind: str, answer: str) -> None:
+        """For `check`: how an answer stands. What is practised is nobody's record."""
+        if self.practice:
+            return
+        worth = self.entry.points.get(exercise_id, 0)
+        self._exercises[exercise_id] = {
+            "state": state,
+            "points": worth if state == "passed" else 0,
+            "of": worth,
+            "kind": kind,
+            "answer": answer,
+            "seed": self.seed,
+        }
         self.save()
 
     def take_hint(self, exercise_id: str, most: int) -> int:
@@ -120,20 +138,57 @@ class Lab:
         self._predictions[question] = {"guess": guess, "measured": measured, "how": how}
         self.save()
 
-    def save(self, *, concluded: bool = False) -> None:
-        """Writes the learner's progress in this lab, adding to what earlier runs left."""
-        before = load_progress(self.out_root, self.entry.id)
-        state = {
-            "exercises": {**before.get("exercises", {}), **self._exercises},
-            "answers": {**before.get("answers", {}), **self._answers},
-            "predictions": {**before.get("predictions", {}), **self._predictions},
-            "concluded": concluded or before.get("concluded", False),
+    def save(self, conclusion: Mapping[str, Any] | None = None) -> None:
+        """Writes the evidence of this lab, adding to what earlier runs left: a stub does not undo
+        an answer, nor does a run without a guess undo a guess.
+        """
+        write_evidence(evidence_path(self.out_root, self.entry), self.evidence(conclusion))
+
+    def evidence(self, conclusion: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What `evidence_file` writes, but for its schema and digest."""
+        before = evidence_of(self.out_root, self.entry)
+        exercises = {
+            key: told
+            for key, told in self._exercises.items()
+            if told["state"] != "not attempted" or key not in before.get("exercises", {})
         }
-        save_progress(self.out_root, self.entry.id, state)
+        guesses = {
+            question: told
+            for question, told in self._predictions.items()
+            if told["guess"] or question not in before.get("predictions", {})
+        }
+        return {
+            "lab": self.entry.id,
+            "student": self.student,
+            "problem": self.problem,
+            "seed": self.seed,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"zerocopy_lab": __version__, "Python": platform.python_version()},
+            "host": host_facts(self.out_root),
+            "exercises": {**before.get("exercises", {}), **exercises},
+            "predictions": {**before.get("predictions", {}), **guesses},
+            "parts": {name: path.read_text("utf-8") for name, path in self._kept().items()},
+            "conclusion": conclusion or before.get("conclusion"),
+        }
+
+    def _kept(self) -> dict[str, Path]:
+        """The files of the learner's parts."""
+        return {path.stem: path for path in sorted(self.parts_dir.glob("*.py"))}
+
+    @property
+    def practice(self) -> int:
+        """Which problem is being practised; 0: the learner's own."""
+        return self._practice[-1] if self._practice else 0
+
+    def take_problem(self, number: int | None) -> int:
+        """For `practice`: from now on this problem, the next one for None."""
+        self._practice.append(max(self._practice, default=0) + 1 if number is None else number)
+        return self.practice
 
     def random(self, purpose: str) -> random.Random:
         """A generator of its own for each purpose, so that cells may run in any order."""
-        return random.Random(f"{self.seed}/{self.entry.id}/{purpose}")
+        practised = f"/practice {self.practice}" if self.practice else ""
+        return random.Random(f"{self.seed}/{self.entry.id}/{purpose}{practised}")
 
     def picture(self, name: str, picture: Picture, words: str) -> None:
         """Shows a picture under a name and its conclusion in words."""
@@ -159,13 +214,16 @@ def start_lab(lab_id: str, notebook_globals: Mapping[str, object]) -> Lab:
     if _running is None:  # later, a learner's own names in capitals are nobody's business
         check_for_unknown_parameters(notebook_globals)
     entry = lab_entry(lab_id)
-    seed, broker = notebook_globals["SEED"], notebook_globals["BROKER"]
-    assert isinstance(seed, int)
+    problem, broker = notebook_globals["SEED"], notebook_globals["BROKER"]
+    assert isinstance(problem, int)
     assert isinstance(broker, str)
-    out_dir = _writable(str(notebook_globals["OUT_DIR"])) / entry.name
+    student = student_of(notebook_globals)
+    out_dir = results_of(_writable(str(notebook_globals["OUT_DIR"])), student) / entry.name
     out_dir.mkdir(parents=True, exist_ok=True)
     fast = bool(notebook_globals["FAST"])
-    _running = Lab(entry, fast, seed, out_dir, nobody_is_watching(), broker)
+    seed, headless = seed_of(student, problem), nobody_is_watching()
+    _running = Lab(entry, fast, seed, out_dir, headless, broker, student, problem)
+    _running.save()
     _show_head(_running)
     return _running
 
@@ -192,8 +250,9 @@ def _show_head(lab: Lab) -> None:
     begun = [f"{row[0].split()[0]}: {row[1]}" for row in rows if not row[1].startswith("0 ")]
     passed = ", ".join(begun) or "none yet"
     where = f"Results and parts: {lab.out_root}. Broker: {lab.broker}."
-    words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}.", where]
-    box("plain", f"Lab {lab.entry.id} has begun", words)
+    whose = f"The numbers are {lab.student}'s, problem {lab.problem}." if lab.student else ""
+    words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}.", whose, where]
+    box("plain", f"Lab {lab.entry.id} has begun", filter(None, words))
 
 
 def nobody_is_watching() -> bool:
@@ -210,8 +269,10 @@ def running_lab() -> Lab:
 
 def check_parameters(notebook_globals: Mapping[str, object]) -> None:
     """Raises BadParameter for a parameter that is missing or of the wrong type."""
-    for name, wanted in PARAMETERS.items():
+    for name, wanted in {**PARAMETERS, **OPTIONAL_PARAMETERS}.items():
         if name not in notebook_globals:
+            if name in OPTIONAL_PARAMETERS:
+                continue
             raise BadParameter(f"the notebook does not set {name}; run its parameters cell first")
         value = notebook_globals[name]
         if type(value) is not wanted:  # exact: True is an int, and must not pass as a seed
@@ -223,6 +284,10 @@ def check_parameters(notebook_globals: Mapping[str, object]) -> None:
     broker = str(notebook_globals["BROKER"])
     if broker not in (OURS, KAFKA) and not _ADDRESS.fullmatch(broker):
         raise BadParameter(f'BROKER is {broker!r}; write "{OURS}", "{KAFKA}" or "HOST:PORT"')
+    try:
+        student_of(notebook_globals)
+    except BadStudent as reason:
+        raise BadParameter(f"STUDENT: {reason}") from None
 
 
 def check_for_unknown_parameters(notebook_globals: Mapping[str, object]) -> None:
@@ -231,8 +296,9 @@ def check_for_unknown_parameters(notebook_globals: Mapping[str, object]) -> None
     A runner sets whatever name it is given, and at the top of a notebook no other capitals exist.
     """
     capitals = {n for n in notebook_globals if n.isupper() and not n.startswith("_")}
-    unknown = sorted(capitals - set(PARAMETERS))
+    known = [*PARAMETERS, *OPTIONAL_PARAMETERS]
+    unknown = sorted(capitals.difference(known))
     if unknown:
         raise BadParameter(
-            f"no lab has a parameter {', '.join(unknown)}; there are {', '.join(PARAMETERS)}"
+            f"no lab has a parameter {', '.join(unknown)}; there are {', '.join(known)}"
         )

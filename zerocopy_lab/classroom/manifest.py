@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from zerocopy_lab.checkout import LABS_DIR
@@ -38,6 +40,8 @@ class LabEntry(NamedTuple):
     claims: tuple[str, ...]
     exercises: tuple[str, ...]
     pictures: tuple[str, ...]
+    points: Mapping[str, int] = MappingProxyType({})
+    """Exercise id -> what it is worth: examined or counted, never a matter of a clock."""
     system_calls: tuple[str, ...] = ()
     """Names that the lab's code cells must hold: its mechanism, bare."""
     part: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zerocopy_lab.classroom.conclusion import conclude
-from zerocopy_lab.classroom.exercises import check, hint
+from zerocopy_lab.classroom.exercises import check, hint, practice
 from zerocopy_lab.classroom.explore import Choice, Number, Slider, Steps, Stops, explore, play
 from zerocopy_lab.classroom.kept_parts import keep, take_out
 from zerocopy_lab.classroom.lab import start_lab
@@ -29,6 +29,7 @@ __all__ = [
     "hint",
     "keep",
     "play",
+    "practice",
     "predict",
     "start_lab",
     "take_out",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,9 @@ WORDS_KEY = "zerocopy_lab_words"
 
 display: Callable[..., Any] = _untyped_display
 
+EVIDENCE_MIME = "application/vnd.zerocopy_lab.evidence+json"
+"""Evidence inside an executed notebook, which may then be handed in by itself."""
+
 TONES = {
     "question": "49, 96, 159",
     "good": "44, 130, 90",
@@ -40,10 +43,20 @@ TONES = {
 white and on black, as a tint over the page's own background they leave its text legible."""
 
 
-def box(tone: str, label: str, paragraphs: Iterable[str]) -> None:
-    """Shows a box with a label and paragraphs of plain text."""
+def box(
+    tone: str, label: str, paragraphs: Iterable[str], carries: Mapping[str, Any] | None = None
+) -> None:
+    """Shows a box with a label and paragraphs of plain text. What it `carries` beside them (MIME
+    type -> data) is kept in the notebook and shown by nobody.
+    """
     lines = list(paragraphs)
-    show_html(box_markup(tone, label, lines), plain="\n".join([label, *lines]))
+    shown = {"text/html": box_markup(tone, label, lines), "text/plain": "\n".join([label, *lines])}
+    display({**shown, **(carries or {})}, raw=True)
+
+
+def evidence_bundle(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a box carries when the evidence has changed."""
+    return {EVIDENCE_MIME: told}
 
 
 def box_markup(tone: str, label: str, lines: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ folded, with Run All too, and opens by itself with the guess; "show me" opens it
 Folding is plain HTML, so it also works in a saved notebook that is opened again, where nothing
 runs. Whatever else tells how it came out (the pictures of a sweep, the conclusion) waits in the
 same way until all questions asked so far have a guess: `until_all_guessed`. A guess outlives the
-kernel: it is kept with the learner's progress, and the first is the one that counts. Headless,
+kernel: it is kept in the lab's evidence, and the first is the one that counts. Headless,
 nothing is folded.
 """
 
@@ -33,9 +33,9 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.utils.capture import capture_output
 
+from zerocopy_lab.classroom.evidence_file import evidence_of
 from zerocopy_lab.classroom.lab import Lab, nobody_is_watching, running_lab
 from zerocopy_lab.classroom.notebook_output import box, box_markup, display, show_controls
-from zerocopy_lab.classroom.progress import load_progress
 
 
 class Seen(StrEnum):
@@ -176,7 +176,7 @@ def _guessed_before(lab: Lab, question: str, choices: Sequence[str]) -> str | No
     """The guess of an earlier kernel; headless runs have no memory."""
     if lab.headless:
         return None
-    kept = load_progress(lab.out_root, lab.entry.id).get("predictions", {}).get(question, {})
+    kept = evidence_of(lab.out_root, lab.entry).get("predictions", {}).get(question, {})
     return _choice(kept.get("guess"), choices)
 
 

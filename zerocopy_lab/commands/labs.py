@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _progress(out_dir: Path) -> int:
+    from zerocopy_lab.classroom.evidence_file import PROGRESS_HEADINGS, progress_rows
     from zerocopy_lab.classroom.kept_parts import parts_in_words
-    from zerocopy_lab.classroom.progress import PROGRESS_HEADINGS, progress_rows
 
     rows = [list(PROGRESS_HEADINGS), *progress_rows(out_dir)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

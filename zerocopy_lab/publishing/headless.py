@@ -6,7 +6,7 @@ executed copy and the lab's results under the output directory, and then scans t
 an exit code of 0 is not enough.
 
     OUT/05_zero_copy/05_zero_copy.ipynb     executed
-    OUT/05_zero_copy/conclusion.json        verdicts and figures
+    OUT/evidence/05_zero_copy.json          answers, verdicts and figures
     OUT/05_zero_copy/*.png                  pictures
     OUT/report.html                         all labs (`report.py`)
 """
@@ -18,10 +18,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from zerocopy_lab.checkout import LABS_DIR
+from zerocopy_lab.classroom.evidence_file import evidence_of
 from zerocopy_lab.classroom.lab import (
     HEADLESS_VARIABLE,
     OURS,
@@ -29,6 +32,7 @@ from zerocopy_lab.classroom.lab import (
     check_parameters,
 )
 from zerocopy_lab.classroom.manifest import LabEntry
+from zerocopy_lab.classroom.student import STUDENT_VARIABLE, results_of
 from zerocopy_lab.publishing.scan import errors_in_outputs, problems_of
 from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.running.scratch import ScratchDirectory
@@ -46,6 +50,8 @@ class LabRun(NamedTuple):
     problems: tuple[str, ...]
     skipped: str | None
     results: Path
+    evidence: Mapping[str, Any] = MappingProxyType({})
+    """As the evidence file has it; its conclusion is this run's or None."""
 
     @property
     def notebook(self) -> Path:
@@ -53,26 +59,45 @@ class LabRun(NamedTuple):
         return self.results / f"{self.entry.name}.ipynb"
 
 
-def run_lab(entry: LabEntry, out_dir: Path, *, fast: bool, seed: int, broker: str = OURS) -> LabRun:
-    """Runs one lab into `out_dir/<its name>/`, which is emptied first, and scans what it left."""
-    results = out_dir.resolve() / entry.name
+def run_lab(
+    entry: LabEntry,
+    out_dir: Path,
+    *,
+    fast: bool,
+    seed: int,
+    broker: str = OURS,
+    student: str = "",
+    notebook: Path | None = None,
+) -> LabRun:
+    """Runs one lab into `out_dir/<its name>/` (a student's below `out_dir/students`), which is
+    emptied first, and scans what it left. `notebook` is somebody's copy of the lab, None the lab.
+    """
+    out_root = results_of(out_dir.resolve(), student)
+    results = out_root / entry.name
     unsupported = entry.unsupported_here()
     if unsupported:
         return LabRun(entry, 0.0, (), unsupported, results)
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     began = time.monotonic()
-    parameters = {
+    began_at = datetime.now(UTC).isoformat(timespec="seconds")
+    parameters: dict[str, object] = {
         "FAST": fast,
         "SEED": seed,
         "OUT_DIR": str(out_dir.resolve()),
         "BROKER": broker,
     }
+    if student:
+        parameters["STUDENT"] = student
     executed = results / f"{entry.name}.ipynb"
-    failure = execute(entry.notebook, executed, parameters, timeout_s=entry.timeout_s)
+    failure = execute(notebook or entry.notebook, executed, parameters, timeout_s=entry.timeout_s)
     problems = [] if failure is None else [failure]
-    problems += problems_of(read_notebook(executed), entry, results)
-    return LabRun(entry, time.monotonic() - began, tuple(dict.fromkeys(problems)), None, results)
+    evidence = evidence_of(out_root, entry)
+    if evidence and (evidence["conclusion"] or {}).get("began", "") < began_at:
+        evidence["conclusion"] = None  # an earlier run's
+    problems += problems_of(read_notebook(executed), entry, evidence.get("conclusion") or {})
+    seconds = time.monotonic() - began
+    return LabRun(entry, seconds, tuple(dict.fromkeys(problems)), None, results, evidence)
 
 
 def execute(
@@ -122,6 +147,7 @@ def _kernel_environment() -> Iterator[None]:
         (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'CRITICAL'\n")
         wanted = {
             HEADLESS_VARIABLE: "1",
+            STUDENT_VARIABLE: "",  # a run is told whose it is
             "JUPYTER_PREFER_ENV_PATH": "1",
             "IPYTHONDIR": str(scratch.path),
         }

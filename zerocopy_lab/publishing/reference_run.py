@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE
 from zerocopy_lab.classroom.kafka_runs import keep_kafka_run
 from zerocopy_lab.classroom.lab import KAFKA, Lab
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
@@ -71,7 +70,7 @@ def record_on_kafka(entry: LabEntry) -> Path:
         run = run_lab(entry, scratch.path, fast=True, seed=SEED, broker=KAFKA)
         if run.skipped or run.problems:
             raise CannotRecord(run.skipped or "\n".join(run.problems))
-        conclusion = json.loads((run.results / CONCLUSION_FILE).read_text(encoding="utf-8"))
+        conclusion = run.evidence["conclusion"]
     try:
         return keep_kafka_run(conclusion, apache_kafka.default_version())
     except ValueError as reason:

@@ -8,15 +8,13 @@ own.
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.claims import claims
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE
 from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.publishing.headless import LabRun, read_notebook
 from zerocopy_lab.publishing.scan import ShownPicture, pictures_of
@@ -28,8 +26,17 @@ class Chapter(NamedTuple):
     """One lab's part of the report."""
 
     run: LabRun
-    conclusion: dict[str, Any]
     pictures: list[ShownPicture]
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """What the run left, {} for nothing."""
+        return self.run.evidence
+
+    @property
+    def conclusion(self) -> Mapping[str, Any]:
+        """What the run concluded, {} if it did not."""
+        return self.run.evidence.get("conclusion") or {}
 
     @property
     def state(self) -> str:
@@ -63,10 +70,8 @@ def write_report(runs: Sequence[LabRun], out_dir: Path, *, fast: bool) -> Path:
 
 
 def _chapter(run: LabRun) -> Chapter:
-    path = run.results / CONCLUSION_FILE
-    conclusion = json.loads(path.read_text()) if path.exists() else {}
     pictures = pictures_of(read_notebook(run.notebook)) if run.notebook.exists() else []
-    return Chapter(run, conclusion, pictures)
+    return Chapter(run, pictures)
 
 
 def _claim_rows(chapters: Sequence[Chapter]) -> list[dict[str, Any]]:

@@ -9,12 +9,9 @@ more, and what is wrong is said in words. No problem found: an empty list.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from zerocopy_lab.classroom.conclusion import CONCLUSION_FILE
 from zerocopy_lab.classroom.explore import ERROR_MARK
 from zerocopy_lab.classroom.manifest import LabEntry
 from zerocopy_lab.classroom.notebook_output import PICTURE_KEY, WORDS_KEY, png_dimensions_px
@@ -33,13 +30,17 @@ class ShownPicture(NamedTuple):
     words: str
 
 
-def problems_of(notebook: Mapping[str, Any], entry: LabEntry, results: Path) -> list[str]:
-    """Everything that is wrong with an executed notebook and the results beside it."""
+def problems_of(
+    notebook: Mapping[str, Any], entry: LabEntry, conclusion: Mapping[str, Any]
+) -> list[str]:
+    """Everything that is wrong with an executed notebook and with what it concluded ({}: it did
+    not).
+    """
     return [
         *errors_in_outputs(notebook),
         *_errors_in_widgets(notebook),
         *_missing_pictures(notebook, entry),
-        *_missing_conclusion(entry, results),
+        *_missing_conclusion(entry, conclusion),
     ]
 
 
@@ -106,12 +107,10 @@ def _is_a_picture(png: bytes) -> bool:
     return png.startswith(_PNG_SIGNATURE) and min(png_dimensions_px(png)) >= _SMALLEST_PICTURE_PX
 
 
-def _missing_conclusion(entry: LabEntry, results: Path) -> Iterator[str]:
-    path = results / CONCLUSION_FILE
-    if not path.exists():
+def _missing_conclusion(entry: LabEntry, conclusion: Mapping[str, Any]) -> Iterator[str]:
+    if not conclusion:
         yield "there is no conclusion"
         return
-    conclusion = json.loads(path.read_text())
     concluded = {found["claim_id"] for found in conclusion["findings"]}
     for claim_id in entry.claims:
         if claim_id not in concluded:

@@ -18,6 +18,7 @@ from typing import Any
 from zerocopy_lab.classroom.lab import OURS
 from zerocopy_lab.classroom.manifest import LabEntry
 from zerocopy_lab.classroom.navigation import HEADING_CELL_ID, NEXT_CELL_ID, heading, way_on
+from zerocopy_lab.classroom.notebook_output import EVIDENCE_MIME
 from zerocopy_lab.publishing.headless import execute, read_notebook
 from zerocopy_lab.running.scratch import ScratchDirectory
 
@@ -126,6 +127,7 @@ def readable(executed: Any) -> Any:
         cell.metadata = _kept_metadata(cell.metadata)
         for output in cell.get("outputs", []):
             _forget_places(output)
+            output.get("data", {}).pop(EVIDENCE_MIME, None)
             if "image/png" in output.get("data", {}):
                 output["data"].pop("text/html", None)  # the same PNG again: code hosts take either
     executed.metadata = _METADATA
