@@ -61,13 +61,17 @@ def evidence_path(out_root: Path, entry: LabEntry) -> Path:
     return out_root / EVIDENCE_DIRECTORY / f"{entry.name}.json"
 
 
-def write_evidence(path: Path, told: Mapping[str, Any]) -> None:
-    """Writes it with its schema and digest; an update that is interrupted leaves the one before."""
+def sealed(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with schema, version and digest: what a file holds."""
     whole = {"schema": SCHEMA, "version": VERSION, **told}
-    whole["digest"] = digest_of(whole)
+    return {**whole, "digest": digest_of(whole)}
+
+
+def write_evidence(path: Path, told: Mapping[str, Any]) -> None:
+    """Writes it; an update that is interrupted leaves the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    unfinished.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(path)
 
 

@@ -34,6 +34,7 @@ from zerocopy_lab.classroom.evidence_file import (
     evidence_of,
     evidence_path,
     progress_rows,
+    sealed,
     write_evidence,
 )
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry
@@ -145,7 +146,7 @@ class Lab:
         write_evidence(evidence_path(self.out_root, self.entry), self.evidence(conclusion))
 
     def evidence(self, conclusion: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What `evidence_file` writes, but for its schema and digest."""
+        """What `save` writes."""
         before = evidence_of(self.out_root, self.entry)
         exercises = {
             key: told
@@ -157,7 +158,7 @@ class Lab:
             for question, told in self._predictions.items()
             if told["guess"] or question not in before.get("predictions", {})
         }
-        return {
+        told = {
             "lab": self.entry.id,
             "student": self.student,
             "problem": self.problem,
@@ -170,6 +171,7 @@ class Lab:
             "parts": {name: path.read_text("utf-8") for name, path in self._kept().items()},
             "conclusion": conclusion or before.get("conclusion"),
         }
+        return sealed(told)
 
     def _kept(self) -> dict[str, Path]:
         """The files of the learner's parts."""
