@@ -1,10 +1,27 @@
-"""Where the checkout keeps what is not code: the labs, and the data that they begin with."""
+"""Where the files lie that are not code: the labs, the data they begin with, words about them.
+
+In a checkout they are beside the package. In an installed package they are inside it (`setup.py`
+puts them there), and `labs copy DIR` brings the notebooks to where they can be worked on.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-_ROOT = Path(__file__).resolve().parent.parent
-LABS_DIR: Final = _ROOT / "labs"
-DATA_DIR: Final = _ROOT / "data"
+_LIST = Path("labs", "labs.toml")
+_PACKAGE = Path(__file__).resolve().parent
+_ROOT = _PACKAGE.parent if (_PACKAGE.parent / _LIST).is_file() else None
+FILES_DIR: Final = _ROOT or _PACKAGE / "shipped"
+LABS_DIR: Final = FILES_DIR / "labs"
+DATA_DIR: Final = FILES_DIR / "data"
+DOCS_DIR: Final = FILES_DIR / "docs"
+
+
+def workplace() -> Path:
+    """Where relative paths of results start: the directory around the `labs/` that a notebook runs
+    in, a checkout's or a copy's; elsewhere the checkout, or without one the working directory.
+    """
+    here = Path.cwd()
+    around = [place for place in (here, *here.parents) if (place / _LIST).is_file()]
+    return around[0] if around else _ROOT or here

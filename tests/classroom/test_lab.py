@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from zerocopy_lab.checkout import FILES_DIR
 from zerocopy_lab.classroom import lab as lab_module
 from zerocopy_lab.classroom.lab import (
     BadParameter,
@@ -59,3 +61,40 @@ def test_random_numbers_depend_on_seed_and_purpose_and_nothing_else(start: objec
     one = start()
     assert one.random("a").random() == one.random("a").random()
     assert one.random("a").random() != one.random("b").random()
+
+
+@pytest.fixture
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a copy of the labs, in which the notebook runs."""
+    (tmp_path / "copy" / "labs").mkdir(parents=True)
+    (tmp_path / "copy" / "labs" / "labs.toml").touch()
+    monkeypatch.chdir(tmp_path / "copy" / "labs")
+    monkeypatch.setattr(lab_module, "_running", None)
+    return tmp_path
+
+
+def test_results_go_beside_the_labs_that_are_worked_on(
+    own_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert start_lab("00", GOOD).out_root == own_files / "copy" / "out"
+    assert start_lab("00", {**GOOD, "OUT_DIR": "./out"}).out_root == own_files / "copy/labs/out"
+    monkeypatch.chdir(own_files)
+    made_here = {**GOOD, "OUT_DIR": f"out/{own_files.name}"}
+    place = FILES_DIR / "out" / own_files.name
+    try:
+        assert start_lab("00", made_here).out_root == place
+    finally:
+        (place / "00_start_here").rmdir()
+        place.rmdir()
+
+
+def test_results_go_to_the_users_own_data_where_labs_are_shared(
+    own_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_files / "copy" / "out").touch()  # no directory can be made there, by root either
+    monkeypatch.setenv("XDG_DATA_HOME", str(own_files / "data"))
+    assert start_lab("00", GOOD).out_root == own_files / "data" / "zerocopy_lab" / "out"
+    (own_files / "no directory").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(own_files / "no directory"))
+    with pytest.raises(BadParameter, match="set OUT_DIR to a directory of yours"):
+        start_lab("00", GOOD)

@@ -6,7 +6,7 @@ A notebook has these parameters and no more:
 |---|---|---|
 | FAST | bool | less data and fewer repeats: a lab in at most 30 s |
 | SEED | int | what the learner's numbers are drawn from, so that answers are personal |
-| OUT_DIR | str | where results and kept parts go; relative paths start at the repository |
+| OUT_DIR | str | where results and kept parts go; relative paths start beside labs/, `./` here |
 | BROKER | str | "zerocopy_lab", "kafka" (a real one, started here), "HOST:PORT" (one there is) |
 | STUDENT | str | whose work it is, "" for nobody in particular (`student`); may be left out |
 
@@ -16,6 +16,7 @@ They are checked here, because a runner will not: `papermill -p FAST false` pass
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import random
@@ -29,7 +30,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zerocopy_lab import __version__
-from zerocopy_lab.checkout import LABS_DIR
+from zerocopy_lab.checkout import workplace
 from zerocopy_lab.classroom.evidence_file import (
     evidence_of,
     evidence_path,
@@ -231,17 +232,21 @@ def start_lab(lab_id: str, notebook_globals: Mapping[str, object]) -> Lab:
 
 
 def _writable(out_dir: str) -> Path:
-    """OUT_DIR, below the repository; in the user's own data where that cannot be written."""
-    chosen = LABS_DIR.parent / out_dir
-    try:
-        chosen.mkdir(parents=True, exist_ok=True)
-        if os.access(chosen, os.W_OK):
-            return chosen
-    except OSError:
+    """OUT_DIR: below the directory that holds the labs, with `./` in front below the working
+    directory; in the user's own data where that cannot be written. Raises BadParameter.
+    """
+    chosen = (Path.cwd() if out_dir.startswith("./") else workplace()) / out_dir
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    for place in (chosen, Path(data, "zerocopy_lab", out_dir)):
+        with contextlib.suppress(OSError):  # what cannot be made is told below
+            place.mkdir(parents=True, exist_ok=True)
+            if os.access(place, os.W_OK):
+                return place
         if Path(out_dir).is_absolute():
-            raise
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "zerocopy_lab" / out_dir
+            break
+    raise BadParameter(
+        f"{chosen} cannot be written to: set OUT_DIR to a directory of yours, with its whole path"
+    )
 
 
 def _show_head(lab: Lab) -> None:

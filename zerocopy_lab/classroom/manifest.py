@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -87,8 +87,9 @@ def lab_entry(wanted: str) -> LabEntry:
     raise KeyError(f"no lab {wanted!r}; there are {', '.join(e.name for e in labs().values())}")
 
 
-def neighbours(lab_id: str) -> tuple[LabEntry | None, LabEntry | None]:
-    """The labs before and after this one in the list."""
-    entries = list(labs().values())
-    at = [entry.id for entry in entries].index(lab_id)
-    return (entries[at - 1] if at else None), (entries[at + 1] if at + 1 < len(entries) else None)
+def neighbours(
+    entry: LabEntry, among: Sequence[LabEntry]
+) -> tuple[LabEntry | None, LabEntry | None]:
+    """The labs before and after this one among some of them."""
+    at = among.index(entry)
+    return (among[at - 1] if at else None), (among[at + 1] if at + 1 < len(among) else None)

@@ -7,6 +7,8 @@ runs. `labs tidy` writes them; a test finds a notebook whose text is not what th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zerocopy_lab.classroom.manifest import LabEntry, labs, neighbours
 
 BOOTSTRAP = """\
@@ -24,12 +26,17 @@ HEADING_CELL_ID = "heading"
 NEXT_CELL_ID = "next"
 
 
-def heading(entry: LabEntry) -> str:
-    """Title, question, minutes, prerequisites and links: the first cell of a notebook."""
-    before, after = neighbours(entry.id)
+def heading(entry: LabEntry, among: Sequence[LabEntry] | None = None) -> str:
+    """Title, question, minutes, prerequisites and links: the first cell of a notebook.
+
+    `among` are the labs that lie beside it (default: all); others are named without a link.
+    """
+    there = [*labs().values()] if among is None else among
+    before, after = neighbours(entry, there)
     links = [f"[← {before.id} {before.title}]({before.name}.ipynb)"] if before else []
     links += [f"[{after.id} {after.title} →]({after.name}.ipynb)"] if after else []
-    needs = ", ".join(_link(labs()[needed]) for needed in entry.prerequisites) or "nothing"
+    needed = [labs()[each] for each in entry.prerequisites]
+    needs = ", ".join(_link(e) if e in there else f"{e.id} {e.title}" for e in needed) or "nothing"
     claims = f" · **claims** {' '.join(entry.claims)}" if entry.claims else ""
     facts = f"**{entry.minutes} minutes** · **needs** {needs}{claims} · {_GLOSSARY}"
     lines = [f"# {entry.id} · {entry.title}", entry.asks, facts, " · ".join(links)]
@@ -38,13 +45,18 @@ def heading(entry: LabEntry) -> str:
 
 def way_on(entry: LabEntry) -> str:
     """The last cell of a notebook: the solutions and the next lab."""
-    _, after = neighbours(entry.id)
     solved = (
         f"Stuck? The [solved notebook](solutions/{entry.name}.ipynb) shows every answer, executed."
     )
+    return f"{solved}\n\n{next_lab(entry)}"
+
+
+def next_lab(entry: LabEntry, among: Sequence[LabEntry] | None = None) -> str:
+    """The lab that follows in the list, or in `among`."""
+    _, after = neighbours(entry, [*labs().values()] if among is None else among)
     if after is None:
-        return solved + "\n\nThis is the last lab of the list so far."
-    return f"{solved}\n\n**Next:** {_link(after)} asks: *{after.asks}*"
+        return "This is the last lab of the list so far."
+    return f"**Next:** {_link(after)} asks: *{after.asks}*"
 
 
 def index() -> str:

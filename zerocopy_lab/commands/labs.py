@@ -4,6 +4,7 @@ python -m zerocopy_lab labs list
 python -m zerocopy_lab labs run --fast --out out 00 05
 python -m zerocopy_lab labs run --broker kafka 05
 python -m zerocopy_lab labs progress      how far you are, over all labs
+python -m zerocopy_lab labs copy DIR      bring the labs there; release, slides: for teachers
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
 python -m zerocopy_lab labs solve 05      for authors: run the solved notebook and store it executed
 python -m zerocopy_lab labs record        for authors: renew what labs show without an instrument
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
+from zerocopy_lab.commands import lab_editions
 
 if TYPE_CHECKING:
     from zerocopy_lab.publishing.headless import LabRun
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="zerocopy_lab",
         help="kafka: what labs find on a real one (data/kafka_runs); else data/reference_run.json",
     )
+    lab_editions.add_actions(actions)
     for listed in (run_parser, tidy_parser, solve_parser, record_parser):
         listed.add_argument(
             "labs", nargs="*", metavar="LAB", help="05 or 05_zero_copy (default: all)"
@@ -60,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the action; 1 when a lab failed, 2 when there is no such lab."""
+    if "run_action" in arguments:
+        exit_code: int = arguments.run_action(arguments)
+        return exit_code
     try:
         chosen = [lab_entry(name) for name in getattr(arguments, "labs", [])] or [*labs().values()]
     except KeyError as error:

@@ -71,6 +71,13 @@ def store(notebook: Any, path: Path) -> None:
     nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
 
 
+def words_cell(source: str, cell_id: str) -> Any:
+    """A new markdown cell."""
+    import nbformat
+
+    return nbformat.v4.new_markdown_cell(source, id=cell_id)  # type: ignore[no-untyped-call]
+
+
 def tidy(entry: LabEntry) -> None:
     """Rewrites the student notebook in place."""
     store(tidied(read_notebook(entry.notebook), entry), entry.notebook)
