@@ -102,6 +102,48 @@ def test_an_ability_switched_off_behind_the_labs_back_changes_the_cards_verdicts
     }
 
 
+SWITCHES_BEHIND_ONES_BACK = '''\
+"""Python imports this module by itself at its start: whatever the lab asks of its card, an ability
+more is switched off when the card comes up.
+"""
+
+import subprocess
+import sys
+
+run = subprocess.run
+
+
+def run_and_switch(words, **more):
+    done = run(words, **more)
+    if list(words) == ["ip", "link", "set", "card", "up"]:
+        sys.modules["__main__"].switch("card", "{ability}", False)
+    return done
+
+
+if "zerocopy_lab.measuring.card_test" in sys.orig_argv:
+    subprocess.run = run_and_switch
+'''
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize(
+    ("ability", "brings_the_copy_back"), [("scatter-gather", True), ("generic segmentation", False)]
+)
+def test_a_real_cards_ability_switched_off_behind_the_labs_back(
+    ability: str, brings_the_copy_back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SWITCHES_BEHIND_ONES_BACK.format(ability=ability))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    seen = devices.try_cards()
+    if isinstance(seen, Unmeasured):
+        pytest.skip(str(seen))
+    cards_verdicts = {
+        ("Z2", "a card that gathers and checksums"): Verdict.CONTRADICTED,
+        ("D2", "what is left for the card"): Verdict.CONTRADICTED,
+    }
+    assert changed(run(cards=seen)) == (cards_verdicts if brings_the_copy_back else {})
+
+
 def test_a_kernel_that_copies_for_no_card_changes_one_verdict() -> None:
     assert changed(run(cards=cards(no_gather="alias", no_sum="alias"))) == {
         ("Z2", "a card that cannot"): Verdict.SUPPORTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +22,7 @@ from zerocopy_lab.lessons.lab10.tls import Overheard
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.file_system_test import OnFileSystem, alias_test_by_file_system
 from zerocopy_lab.transfer import anonymous_tls
-from zerocopy_lab.transfer.anonymous_tls import encrypted
-from zerocopy_lab.transfer.connections import connected_pair
+from zerocopy_lab.transfer.encrypt_then_send import EncryptThenSend
 
 LabOf = Callable[..., Lab]
 NOISE = (1.0, 1.02, 0.99)
@@ -105,28 +106,39 @@ def test_a_price_of_a_quarter_more_supports_the_claim_and_one_around_it_is_not_c
     )
 
 
+OF_TLS = {("L1", "against sendfile"), ("L1", "against a sender that copies")}
+
+
 def test_a_cipher_that_encrypts_nothing_takes_the_verdicts_on_tls_and_no_other() -> None:
-    assert changed(wire=Overheard("NULL", True)) == {
-        ("L1", "against sendfile"): Verdict.INCONCLUSIVE,
-        ("L1", "against a sender that copies"): Verdict.INCONCLUSIVE,
-    }
+    assert changed(wire=Overheard("NULL", True)) == dict.fromkeys(OF_TLS, Verdict.INCONCLUSIVE)
 
 
-def test_what_is_on_the_wire_tells_a_cipher_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    with encrypted(connected_pair("tcp")) as pair:
-        sender, receiver = pair
-        assert isinstance(sender, ssl.SSLSocket)
-        assert not tls.what_is_on_the_wire(sender, receiver).shows_plaintext
+def test_what_is_on_the_wire_is_a_cipher() -> None:
+    assert changed(wire=tls.what_is_on_the_wire()) == {}
+
+
+def test_a_cipher_that_does_nothing_is_overheard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anonymous_tls, "_ANONYMOUS_AES_GCM", "AECDH-NULL-SHA:@SECLEVEL=0")
     try:
-        null = encrypted(connected_pair("tcp"))
+        wire = tls.what_is_on_the_wire()
     except ssl.SSLError:
         pytest.skip("this OpenSSL has no cipher that does nothing")
-    with null as (sender, receiver):
-        assert isinstance(sender, ssl.SSLSocket)
-        wire = tls.what_is_on_the_wire(sender, receiver)
-    assert wire.shows_plaintext
     assert "NULL" in wire.cipher
+    assert set(changed(wire=wire)) == OF_TLS
+
+
+def test_who_goes_on_in_plain_after_the_handshake_is_overheard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cipher that was agreed upon is a good one, and what is priced passes it by."""
+
+    def past_tls(_: object, sock: socket.socket, chunk: memoryview) -> int:
+        return os.write(sock.fileno(), chunk)
+
+    monkeypatch.setattr(EncryptThenSend, "_send_chunk", past_tls)
+    wire = tls.what_is_on_the_wire()
+    assert "GCM" in wire.cipher
+    assert set(changed(wire=wire)) == OF_TLS
 
 
 def test_the_price_falls_apart_into_parts_that_add_up() -> None:

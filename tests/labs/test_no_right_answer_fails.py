@@ -69,6 +69,16 @@ def test_no_right_value_fails(exercise_id: str, answer: Answer) -> None:
         assert state is State.PASSED, f"seed {seed}: {given!r} is right. {words}"
 
 
+@pytest.mark.parametrize("exercise_id", VALUES)
+def test_a_neighbours_answer_is_wrong(exercise_id: str) -> None:
+    """So nobody passes by an answer that was written down. (Three words may be had by chance.)"""
+    grade, [answer, *_] = exercise_of(exercise_id).grade, VALUES[exercise_id]
+    noted = answer(lab_of(exercise_id, 0))
+    labs_of_others = [lab_of(exercise_id, seed) for seed in range(1, 101)]
+    passing = [lab for lab in labs_of_others if grade(plain(noted), lab)[0] is State.PASSED]
+    assert len(passing) < (70 if isinstance(noted, str) else 50)
+
+
 @pytest.mark.parametrize(("exercise_id", "function"), ways(CODE, without=SENDING))
 def test_no_right_code_fails(exercise_id: str, function: Callable[..., Any]) -> None:
     """In this process, where its calls can be counted: one call is one drawn case."""

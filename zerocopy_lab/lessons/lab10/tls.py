@@ -20,6 +20,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,11 +36,13 @@ from zerocopy_lab.classroom.evidence import (
 )
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
 from zerocopy_lab.measuring.racing import file_to_send, send_file
 from zerocopy_lab.pictures.comparison import StrategyCost, strategies_side_by_side
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.transfer.connections import pair_for
 
 DIRECT, COPYING, RECORDS, TLS = "sendfile", "copying", "copying in records", "TLS"
 _WAYS: Final = {
@@ -61,14 +64,22 @@ class Overheard(NamedTuple):
     shows_plaintext: bool
 
 
-def what_is_on_the_wire(sender: ssl.SSLSocket, receiver: socket.socket) -> Overheard:
-    """Sends marked bytes under TLS and looks at the receiver's socket below its TLS."""
-    mark = os.urandom(32)
-    sender.sendall(mark * 64)
-    with socket.socket(fileno=os.dup(receiver.fileno())) as below:
+def what_is_on_the_wire() -> Overheard:
+    """Sends a file of marked bytes in the way that is priced as TLS, and looks at the receiver's
+    socket below its TLS.
+    """
+    way, mark = transfer.strategies()[_WAYS[TLS][0]], os.urandom(32)
+    with (
+        tempfile.NamedTemporaryFile(buffering=0) as file,
+        pair_for(way, "tcp") as (sender, receiver),
+        socket.socket(fileno=os.dup(receiver.fileno())) as below,
+    ):
+        file.write(mark * 64)
+        piece = FileSlice(OpenFile.open(Path(file.name)), 0, len(mark) * 64)
+        way().send(sender, piece, 0)
         below.settimeout(10)
-        seen = below.recv(len(mark) * 64, socket.MSG_WAITALL)
-    chosen = sender.cipher()
+        seen = below.recv(piece.length, socket.MSG_WAITALL)
+        chosen = sender.cipher() if isinstance(sender, ssl.SSLSocket) else None
     return Overheard(chosen[0] if chosen else "none", mark in seen)
 
 
