@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,39 @@ def test_a_mapped_page_stays_and_is_told(pages_file: PagesFile) -> None:
         with pytest.raises(NotEvicted, match=rf"of 20 pages of {path} are still resident"):
             evict(path)
     evict(path)
+
+
+@needs_linux
+@pytest.mark.usefixtures("on_a_device")
+def test_pages_in_packets_that_another_processor_has_yet_to_free(pages_file: PagesFile) -> None:
+    """Made on one processor and read on another: nobody frees them while the network is quiet."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        pytest.skip("this process has one processor")
+    path = pages_file(64)
+    size_bytes = path.stat().st_size
+
+    def receive() -> None:
+        os.sched_setaffinity(0, {processors[1]})  # of this thread
+        left = size_bytes
+        while left:
+            left -= len(there.recv(left))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = socket.create_connection(server.getsockname())
+        there, _ = server.accept()
+    with here, there, open(path, "rb") as file:
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        os.sched_setaffinity(0, {processors[0]})
+        try:
+            sent = 0
+            while sent < size_bytes:
+                sent += os.sendfile(here.fileno(), file.fileno(), sent, size_bytes - sent)
+        finally:
+            os.sched_setaffinity(0, processors)
+        receiver.join()
+    assert evict(path).after.resident == 0
 
 
 @needs_linux

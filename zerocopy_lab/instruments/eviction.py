@@ -5,6 +5,11 @@ what is left. The advice is only advice: pages that a process has mapped, that a
 using this moment, or that live on tmpfs stay. So an eviction counts only when the page meter finds
 0 resident pages; a lab that believes the mere call measures warm reads and calls them cold.
 
+Pages that `sendfile` has sent can stay long after everybody has received them: a packet that was
+made on one processor and read on another is left to the first one to free (Linux 5.19,
+`skb_attempt_defer_free` in net/core/skbuff.c), which does so when packets next arrive there. On a
+quiet machine that is never. So while pages are left, every processor is sent a packet.
+
 What comes back afterwards is read from the *guest's* block device. A host may keep that device in
 its own memory: call such a read guest-cold, never "from disk". Needs no privilege (for one's own
 files), unlike `/proc/sys/vm/drop_caches`, which also evicts everybody else's pages.
@@ -12,7 +17,9 @@ files), unlike `/proc/sys/vm/drop_caches`, which also evicts everybody else's pa
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -55,6 +62,7 @@ def evict(path: Path) -> Eviction:
             after = page_counts(path)
             if after.resident == 0:
                 return Eviction(path, before, after)
+            _have_packets_freed()
     finally:
         os.close(fd)
     raise NotEvicted(
@@ -62,3 +70,19 @@ def evict(path: Path) -> Eviction:
         " or a process has it mapped or is reading it. Use a file on a disk file system that nobody"
         " has mapped."
     )
+
+
+def _have_packets_freed() -> None:
+    """Has every processor that this thread may run on receive one packet, so that it frees those
+    that wait for it. A packet to the loopback arrives on the processor that sends it.
+    """
+    allowed = os.sched_getaffinity(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        try:
+            for processor in range(os.cpu_count() or 1):
+                with contextlib.suppress(OSError):  # not ours: a container's set, or switched off
+                    os.sched_setaffinity(0, {processor})
+                    sock.sendto(b"", sock.getsockname())
+        finally:
+            os.sched_setaffinity(0, allowed)
