@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,8 +85,7 @@ def test_results_go_beside_the_labs_that_are_worked_on(
     try:
         assert start_lab("00", made_here).out_root == place
     finally:
-        (place / "00_start_here").rmdir()
-        place.rmdir()
+        shutil.rmtree(place)
 
 
 def test_results_go_to_the_users_own_data_where_labs_are_shared(

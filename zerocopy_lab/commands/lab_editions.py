@@ -2,6 +2,7 @@
 
 python -m zerocopy_lab labs copy DIR
 python -m zerocopy_lab labs release --student DIR --instructor DIR --only 02,05
+python -m zerocopy_lab labs release --nbgrader DIR --otter DIR
 python -m zerocopy_lab labs slides DIR 05
 """
 
@@ -17,6 +18,8 @@ from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
 _EDITIONS = {
     "student": "stubs to be answered, no solutions",
     "instructor": "solved and executed, with notes for whoever teaches",
+    "nbgrader": "a course's sources for nbgrader",
+    "otter": "assignments for Otter-Grader",
 }
 
 
@@ -52,12 +55,14 @@ def _copy(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    from zerocopy_lab.publishing import editions
+    from zerocopy_lab.publishing import editions, graders
     from zerocopy_lab.publishing.exercise_cells import NotAStub
 
     makers: Mapping[str, Callable[[Sequence[LabEntry]], dict[str, str]]] = {
         "student": editions.student_edition,
         "instructor": editions.instructor_edition,
+        "nbgrader": graders.nbgrader_edition,
+        "otter": graders.otter_edition,
     }
     wanted = {name: getattr(arguments, name) for name in makers if getattr(arguments, name)}
     if not wanted:

@@ -2,6 +2,8 @@
 
     student       the labs with their stubs (proved to be stubs), no way to the solutions
     instructor    solved and executed, with the notes of docs/teaching.md where they are needed
+    nbgrader      sources of a course of nbgrader's (`graders`)
+    otter         assignments for Otter-Grader (`graders`)
 
 An edition is a mapping from a file's path to its text, made of the labs' files alone: the same
 labs give the same bytes. `write` puts it into a directory and overwrites nothing that is there.
