@@ -74,7 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--advertised-host", metavar="HOST", help="what clients are told (default: --host)")
     option("--send-buffer-bytes", type=int, default=-1, help="SO_SNDBUF; -1: the system decides")
-    option("--congestion-control", metavar="NAME", help="TCP's, e.g. cubic (default: the system's)")
+    option(
+        "--congestion-control",
+        metavar="NAME",
+        help="TCP's, e.g. cubic, or system (default: the system's; where that is BBR, which paces, "
+        "peers on this machine get another one)",
+    )
     option(
         "--set",
         action="append",

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable
 
+from zerocopy_lab.network.loopback import set_congestion_control
 from zerocopy_lab.network.reactor import READ, Reactor
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,9 +48,7 @@ class Listener:
 
     def set_congestion_control(self, name: str) -> None:
         """Use TCP congestion control `name` (tcp(7)) on every connection. Raises OSError."""
-        if not hasattr(socket, "TCP_CONGESTION"):
-            raise OSError("this system does not let a program choose TCP's congestion control")
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+        set_congestion_control(self._sock, name)
 
     def close(self) -> None:
         """Accept nobody any more."""
@@ -64,7 +63,7 @@ class Listener:
             self._is_deaf = False
             self._reactor.watch(self._sock, READ, self._accept)
 
-    def _accept(self, _events: int) -> None:
+    def _accept(self) -> None:
         for _ in range(_ACCEPTED_IN_A_TURN):
             try:
                 sock, address = self._sock.accept()

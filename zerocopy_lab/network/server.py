@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, cycle
@@ -18,6 +19,7 @@ from zerocopy_lab.network.connection import Connection, Surroundings
 from zerocopy_lab.network.counters import NetworkCounters
 from zerocopy_lab.network.inbox import ReceiveBuffers, RequestMemory
 from zerocopy_lab.network.listener import Listener
+from zerocopy_lab.network.loopback import is_here, set_congestion_control, unpaced_control
 from zerocopy_lab.network.patience import Patience, drop_unread
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.reactor import Reactor
@@ -30,6 +32,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _COMPLAINT_INTERVAL_S = 60.0
+
+THE_SYSTEMS = "system"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class ListenerSettings:
 class NetworkSettings:
     """How the network serves: a plain listener on `host` and `port` (unless `plaintext` is False),
     and `more_listeners`. `transfer` makes the strategy object of one connection.
+
+    `congestion_control` is TCP's for every connection: its name; THE_SYSTEMS; or None for the
+    system's, except where that one would pace peers on this machine.
     """
 
     host: str
@@ -162,6 +169,13 @@ class NetworkServer:
         for thread in self._threads:
             on_tick = partial(self._tick, thread)
             thread.reactor.every(min(_TICK_S, shortest_ms / 4000 or _TICK_S), on_tick)
+        self._control_here: str | None = None  # for peers on this machine
+        if settings.congestion_control is None:
+            self._control_here = unpaced_control()
+        if self._control_here is not None:
+            text = "peers on this machine get TCP's %s: the system's default would pace them "
+            text += "(--congestion-control %s leaves it)"
+            _LOGGER.info(text, self._control_here, THE_SYSTEMS)
         self._complained_at_s: dict[str, float] = {}  # of connections refused, by setting
         self._listeners: list[Listener] = []
         self.addresses: dict[str, tuple[str, int]] = {}  # by protocol
@@ -183,8 +197,9 @@ class NetworkServer:
         on_connect = partial(self._on_connect, settings)
         listener = Listener(settings.host, settings.port, self.reactor, on_connect)
         self._listeners.append(listener)
-        if self._settings.congestion_control is not None:
-            listener.set_congestion_control(self._settings.congestion_control)
+        control = self._settings.congestion_control
+        if control is not None and control != THE_SYSTEMS:
+            listener.set_congestion_control(control)
         self.addresses[settings.protocol] = listener.host, listener.port
 
     def _close_listeners(self) -> None:
@@ -247,6 +262,9 @@ class NetworkServer:
             sock.close()
             self._complain(forbidden_by, host, port)
             return
+        if self._control_here is not None and is_here(host):
+            with suppress(OSError):  # it has hung up already
+                set_congestion_control(sock, self._control_here)
         for option, size_bytes in (
             (socket.SO_SNDBUF, self._settings.send_buffer_bytes),
             (socket.SO_RCVBUF, self._settings.receive_buffer_bytes),
