@@ -34,7 +34,7 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     "protocol": {"file_slice", "records.varint"},
     "log": {"records", "file_slice"},
     "network": {"protocol.framing", "protocol.later", "file_slice", "transfer"},
-    "broker": {"protocol", "log"},
+    "broker": {"protocol", "log", "file_slice"},
     # around the core
     "log.upkeep": {"log", "records", "file_slice", "plain_words"},
     "log.startup": {"log", "log.upkeep", "records", "file_slice"},

@@ -23,6 +23,7 @@ from zerocopy_lab.broker.admin.producer_ids import ProducerIds
 from zerocopy_lab.broker.admin.topic_changes import TopicChanges
 from zerocopy_lab.broker.admin.topics import TopicsHandler
 from zerocopy_lab.broker.api_versions import ApiVersionsHandler
+from zerocopy_lab.broker.cold_reads import ColdReads
 from zerocopy_lab.broker.dispatch import Dispatch
 from zerocopy_lab.broker.faults import Faults
 from zerocopy_lab.broker.fetch import FetchHandler
@@ -35,6 +36,7 @@ from zerocopy_lab.broker.timers import TimerThread
 from zerocopy_lab.broker.waiting import WaitingFetches
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol.framing import FrameHandler
+from zerocopy_lab.protocol.versions import ApiKey
 
 
 class Broker:
@@ -80,6 +82,10 @@ class Broker:
         self.dispatch = Dispatch(
             (*handlers, api_versions), api_versions.refuse, sasl.bare_message, self.aside
         )
+        self._cold_reads = None
+        if settings.cold_read_threads:
+            self._cold_reads = ColdReads(settings.cold_read_threads)
+            self.dispatch.wrap(ApiKey.fetch, self._cold_reads.around)
         self.faults = Faults(self.timers, self.dispatch)
         #: Answers one request (without its length). The frame may be reused once it returns.
         self.handle: FrameHandler = self.dispatch
@@ -96,6 +102,8 @@ class Broker:
         """Stop the background work and close the logs cleanly."""
         self._housekeeping.stop()
         self.aside.close()
+        if self._cold_reads is not None:
+            self._cold_reads.close()
         self.timers.close()
         self.logs.close()
 

@@ -38,10 +38,10 @@ _LEAST_BYTES = 4 << 10
 class Aside:
     """The threads; one request of each connection at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = THREADS, name: str = "costly-requests") -> None:
         self._lock = Lock()
         self._waiting_bytes = 0
-        self._threads = ThreadPoolExecutor(THREADS, "costly-requests")
+        self._threads = ThreadPoolExecutor(threads, name)
 
     def answer(
         self, request: Request, served: Served, failed: Callable[[Request, KafkaError], Reply]

@@ -27,7 +27,7 @@ _TOPIC_SETTINGS = set(TopicSettings().to_kafka())
 #: Those that have options of their own.
 _ELSEWHERE = {"log.dirs", "num.partitions", "node.id", "topic.defaults", "groups", "sasl.users"}
 #: Whole numbers of which 0 means "do not".
-_MAY_BE_ZERO = {"group.initial.rebalance.delay.ms"}
+_MAY_BE_ZERO = {"group.initial.rebalance.delay.ms", "cold.read.threads"}
 
 
 @dataclass(frozen=True)

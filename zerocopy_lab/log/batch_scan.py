@@ -8,11 +8,11 @@ CorruptMessage names the file and the position, and everything before it was goo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.file_slice import OpenFile
+from zerocopy_lab.log import cold_pages
 from zerocopy_lab.records.batch import (
     HEADER_BYTES,
     BatchHeader,
@@ -37,7 +37,9 @@ def scan_headers(
     window_start = position
     while position < end:
         if position + HEADER_BYTES > window_start + len(window):
-            window = memoryview(os.pread(file.fd, min(window_bytes, end - position), position))
+            window = memoryview(
+                cold_pages.read(file.fd, min(window_bytes, end - position), position)
+            )
             window_start = position
         header = _header_in(file, window, position - window_start, position, end)
         yield position, header
@@ -71,7 +73,7 @@ def scan_batches(
 
 def _read(file: OpenFile, position: int, wanted_bytes: int, end: int) -> memoryview:
     count = min(max(wanted_bytes, _CHUNK_BYTES), end - position)
-    return memoryview(os.pread(file.fd, count, position))
+    return memoryview(cold_pages.read(file.fd, count, position))
 
 
 def _header_in(file: OpenFile, window: memoryview, at: int, position: int, end: int) -> BatchHeader:

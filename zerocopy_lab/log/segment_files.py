@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 from zerocopy_lab.file_slice import OpenFile
 from zerocopy_lab.log.atomic_file import force, sync_directory
 from zerocopy_lab.log.batch_scan import scan_headers
+from zerocopy_lab.log.cold_pages import about_to_wait
 from zerocopy_lab.log.file_names import (
     DELETED_SUFFIX,
     LOG_SUFFIX,
@@ -168,6 +169,7 @@ class SegmentOnDisk:
         indexes = self._indexes
         if indexes is not None:
             return indexes
+        about_to_wait()
         with self._lock:
             if self._indexes is None:
                 try:

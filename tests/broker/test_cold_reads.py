@@ -1,0 +1,155 @@
+"""A fetch of what is not in memory: who waits for the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from tests.broker.caller import Caller
+from zerocopy_lab.broker import cold_reads
+from zerocopy_lab.broker.broker import Broker
+from zerocopy_lab.broker.settings import BrokerSettings
+from zerocopy_lab.client.consumer import fetch_frame
+from zerocopy_lab.client.wire import Frames
+from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.instruments.eviction import NotEvicted, evict
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.log.cold_pages import is_cold, warm_up
+from zerocopy_lab.log.partition_log import wall_clock_ms
+from zerocopy_lab.protocol.framing import Answer, Client, Now, Reply
+from zerocopy_lab.protocol.later import Later
+from zerocopy_lab.protocol.versions import ApiKey
+from zerocopy_lab.records.record import Record, build_batch
+
+BATCHES = 40
+
+
+@contextlib.contextmanager
+def broker_with(directory: Path, threads: int) -> Iterator[Broker]:
+    with Broker(BrokerSettings(log_dirs=(directory,), cold_read_threads=threads)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A log of 4 MB that a broker has left behind: its next one knows no batch by heart."""
+    with broker_with(tmp_path, 0) as broker:
+        broker.logs.create_topic("t", 1)
+        log = broker.logs.find("t", 0)
+        for _ in range(BATCHES):
+            batch = build_batch([Record(0, wall_clock_ms(), None, os.urandom(100_000))])
+            log.append(memoryview(bytearray(batch)))
+    return tmp_path
+
+
+def put_out_of_memory(directory: Path) -> None:
+    """Log and index; skips where that cannot be done, or not be told."""
+    try:
+        for path in (directory / "t-0").glob("0*"):
+            evict(path)
+    except (NotEvicted, Unavailable) as reason:
+        pytest.skip(str(reason))
+
+
+def asked(broker: Broker, offset: int) -> Reply:
+    frame = fetch_frame(Frames("test"), "t", 0, offset, max_bytes=150_000)
+    return broker.handle(memoryview(bytearray(frame))[4:], Client(1, "127.0.0.1", 4711))
+
+
+def answer_of(reply: Reply) -> Now:
+    """The answer, now or later."""
+    if isinstance(reply, Later):
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        reply.on_complete(answers.put)
+        reply = answers.get(timeout=10)
+    assert isinstance(reply, Now)
+    return reply
+
+
+def slice_of(answer: Now) -> FileSlice:
+    (piece,) = (piece for piece in answer.pieces if isinstance(piece, FileSlice))
+    return piece
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["searched for", "known by heart"])
+def test_a_cold_fetch_is_answered_when_its_pages_are_there(directory: Path, is_known: bool) -> None:
+    with broker_with(directory, 1) as broker:
+        expected = slice_of(answer_of(asked(broker, 7)))
+        if not is_known:
+            for segment in broker.logs.find("t", 0).segments:
+                segment.rest()
+        put_out_of_memory(directory)
+        if not is_cold(expected):
+            pytest.skip("this file system cannot be asked without waiting")
+        put_out_of_memory(directory)  # the look has brought some in
+        reply = asked(broker, 7)
+        assert isinstance(reply, Later)
+        found = slice_of(answer_of(reply))
+        assert found[1:] == expected[1:]
+        assert not is_cold(found)
+        assert isinstance(asked(broker, 7), Now)
+
+
+def test_meanwhile_others_are_answered(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes as long as it likes."""
+    disk_is_done = threading.Event()
+
+    def slowly(piece: FileSlice) -> None:
+        assert disk_is_done.wait(10)
+        warm_up(piece)
+
+    monkeypatch.setattr(cold_reads, "warm_up", slowly)
+    monkeypatch.setattr(cold_reads, "is_cold", lambda piece: piece.position == 0)
+    with broker_with(directory, 1) as broker:
+        late = asked(broker, 0)
+        assert isinstance(late, Later)
+        assert isinstance(asked(broker, BATCHES - 1), Now)
+        assert not late.done
+        disk_is_done.set()
+        assert slice_of(answer_of(late)).position == 0
+
+
+def test_without_threads_the_caller_waits(directory: Path) -> None:
+    put_out_of_memory(directory)
+    with broker_with(directory, 0) as broker:
+        assert isinstance(asked(broker, 7), Now)
+
+
+def test_a_fetch_that_waits_for_an_append_is_answered_by_it(directory: Path) -> None:
+    with broker_with(directory, 1) as broker:
+        caller = Caller(broker)
+        types = caller.types(ApiKey.fetch, 11)
+        wanted = types.FetchPartition(
+            partition=0,
+            current_leader_epoch=-1,
+            fetch_offset=BATCHES,
+            log_start_offset=-1,
+            partition_max_bytes=1000,
+        )
+        answers = caller.start(
+            ApiKey.fetch,
+            11,
+            replica_id=-1,
+            max_wait=timedelta(seconds=10),
+            min_bytes=1,
+            max_bytes=1000,
+            isolation_level=0,
+            session_id=0,
+            session_epoch=-1,
+            topics=(types.FetchTopic(topic="t", partitions=(wanted,)),),
+            forgotten_topics_data=(),
+            rack_id="",
+        )
+        assert not answers
+        batch = build_batch([Record(0, wall_clock_ms(), None, b"new")])
+        broker.logs.find("t", 0).append(memoryview(bytearray(batch)))
+        broker.waiting.appended(("t", 0))
+        (partition,) = caller.wait_for(answers).responses[0].partitions
+        assert (partition.error_code, partition.high_watermark) == (0, BATCHES + 1)
