@@ -4,6 +4,7 @@ for one.
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -130,13 +131,17 @@ def test_every_version_is_read_as_it_was_written(
         session_epoch=session_epoch,
     )
     request = read(frame)
-    assert request[:3] == (wait_ms, min_bytes, max_bytes)
+    assert (request.max_wait_ms, request.min_bytes) == (wait_ms, min_bytes)
+    assert request.max_bytes == max_bytes
     assert request.session_epoch == (session_epoch if version >= 7 else -1)
     expected = [
         (called(version, topic), [part[:3] for part in partitions]) for topic, partitions in topics
     ]
     read_back: list[Any] = [
-        ({"topic": t.key} if isinstance(t.key, str) else {"topic_id": UUID(bytes=t.key)}, t[1])
+        (
+            {"topic": t.key} if isinstance(t.key, str) else {"topic_id": UUID(bytes=t.key)},
+            [astuple(wanted) for wanted in t.partitions],
+        )
         for t in request.topics
     ]
     assert read_back == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -63,7 +64,10 @@ def test_every_version_says_the_same(version: int) -> None:
     request = read_produce_request(memoryview(frame), header.body_at, version)
     assert (request.transactional_id, request.acks, request.timeout_ms) == ("tx", 1, 1234)
     flights, other = request.topics
-    assert [(t, p, None if r is None else bytes(r)) for t, p, r in request.partitions] == [
+    assert [
+        (one.topic, one.partition, None if one.records is None else bytes(one.records))
+        for one in request.partitions
+    ] == [
         (flights, 0, b"batch zero"),
         (flights, 7, b"batch seven"),
         (other, 1, None),
@@ -86,7 +90,7 @@ def test_what_is_kept_outlives_the_buffer() -> None:
     buffer = bytearray(request_frame(9, {"flights": [(0, b"0123456789"), (1, None)]}))
     kept = read_produce_request(memoryview(buffer), request_in(buffer).body_at, 9).kept()
     buffer[:] = bytes(len(buffer))
-    assert [r and bytes(r) for _, _, r in kept.partitions] == [b"0123456789", None]
+    assert [one.records and bytes(one.records) for one in kept.partitions] == [b"0123456789", None]
 
 
 def test_records_are_views_into_the_frame_and_writable() -> None:
@@ -177,7 +181,7 @@ def test_a_response_is_what_kio_writes(
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_message_without_end_is_shortened(version: int) -> None:
     answer = ProducedPartition(0, 3, error_message="a" * 40_000)
-    shortened = answer._replace(error_message="a" * 1000)
+    shortened = replace(answer, error_message="a" * 1000)
     assert response(version, {"flights": [answer]}) == response_by_kio(
         version, {"flights": [shortened]}
     )

@@ -23,10 +23,10 @@ from zerocopy_lab.records.batch import (
     iterate_headers,
     pack_header,
     read_header,
-    stamp_append_time,
 )
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch, read_records
+from zerocopy_lab.records.restamping import stamp_append_time
 
 GOLDEN = golden_bytes("two_records.hex")
 

@@ -93,9 +93,9 @@ class FetchHandler:
         """Ask the log of every partition, within the limits of the request and our own."""
         found = _Found(min(request.max_bytes, self._max_bytes))
         for topic in request.topics:
-            key, partitions = topic
+            key = topic.key
             name, topic_id = (key, None) if isinstance(key, str) else self._name_of(key)
-            answers = [self._read_one(name, topic_id, one, found) for one in partitions]
+            answers = [self._read_one(name, topic_id, one, found) for one in topic.partitions]
             found.topics.append(FetchedTopic(key, answers))
         return found
 
@@ -110,7 +110,7 @@ class FetchHandler:
     def _read_one(
         self, topic: str | None, topic_id: UUID | None, wanted: WantedPartition, found: _Found
     ) -> FetchedPartition:
-        index, fetch_offset, limit_bytes = wanted
+        index = wanted.partition
         try:
             if topic is None:
                 raise UnknownTopicId(f"no topic has the id {topic_id}")
@@ -118,8 +118,8 @@ class FetchHandler:
             if topic_id is not None and log.topic_id != topic_id:
                 raise InconsistentTopicId(f"{topic} was made anew, it is not {topic_id}")
             records = log.read(
-                fetch_offset,
-                max(min(limit_bytes, found.left_bytes), 0),
+                wanted.fetch_offset,
+                max(min(wanted.partition_max_bytes, found.left_bytes), 0),
                 at_least_one=not found.bytes,
             )
         except KafkaError as error:

@@ -107,7 +107,7 @@ class ProduceHandler:
         except ManyPartitions:
             return self._append_to_many(request.kept())
         places = [self._place(wanted, batches, version) for batches in wanted.partitions]
-        if trust.opens or any(_opens(place) for place in places):
+        if trust.opens or any(map(_opens, places)):
             return self._append_opened(wanted, places, request)
         return self._append(wanted, places, request)
 
@@ -148,7 +148,7 @@ class ProduceHandler:
         return later
 
     def _place(self, wanted: ProduceRequest, batches: PartitionBatches, version: int) -> _Place:
-        topic, partition, records = batches
+        topic, records = batches.topic, batches.records
         try:
             if wanted.acks not in (-1, 0, 1):
                 raise InvalidRequiredAcks(f"acks={wanted.acks}; it is 0, 1 or -1 (all)")
@@ -164,7 +164,7 @@ class ProduceHandler:
                 raise InvalidRecord("no record batch")
             if version < ZSTD_FROM and codec_id(records) == _ZSTD:
                 raise UnsupportedCompressionType(f"zstd in Produce below version {ZSTD_FROM}")
-            return self._logs.find(name, partition)
+            return self._logs.find(name, batches.partition)
         except KafkaError as error:
             return error.alone()
 
@@ -222,7 +222,8 @@ def _told(partition: int, outcome: Appended | KafkaError) -> ProducedPartition:
 
 def _log_refused(refused: list[tuple[PartitionBatches, KafkaError]], client: Client) -> None:
     """One line a request, however many batches it has."""
-    (topic, partition, _), error = refused[0]
+    batches, error = refused[0]
+    topic, partition = batches.topic, batches.partition
     more = f" (and {len(refused) - 1} more of this request)" if len(refused) > 1 else ""
     name = topic.name or topic.topic_id.hex()
     what = type(error).__name__

@@ -28,7 +28,7 @@ from zerocopy_lab.conformance.retention import SegmentFacts
 from zerocopy_lab.conformance.sending import loop_of, transfer_of
 from zerocopy_lab.errors import KafkaError
 from zerocopy_lab.log import partition_log
-from zerocopy_lab.log.indexes import seat_lookup
+from zerocopy_lab.log.indexes import OffsetIndex
 from zerocopy_lab.log.startup.open_directories import seat_choice
 from zerocopy_lab.log.startup.recovery import seat_recovery
 from zerocopy_lab.log.upkeep.retention import seat_rule
@@ -68,7 +68,13 @@ def take_seats(directory: Path) -> dict[str, type[Transfer]]:
 
 
 def _seat_lookup(lookup: PartFunction) -> None:
-    seat_lookup(partial(_held_to_ours, PARTS["index_lookup"], lookup))
+    held = partial(_held_to_ours, PARTS["index_lookup"], lookup)
+
+    def position_before(self: OffsetIndex, relative_offset: int) -> int:
+        return held(self.relative_offsets, self.positions, relative_offset)
+
+    # For this whole process; what is replaced costs nothing where nothing is.
+    OffsetIndex.position_before = position_before  # type: ignore[method-assign]
 
 
 def _seat_choice(choose: PartFunction) -> None:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from zerocopy_lab.records.batch import NO_TIMESTAMP, BatchHeader
 
@@ -169,18 +169,6 @@ class OffsetIndex:
         """Drop the entries from an offset on."""
         kept = bisect_left(self.relative_offsets, relative_offset)
         del self.relative_offsets[kept:], self.positions[kept:]
-
-
-def seat_lookup(lookup: Callable[[Sequence[int], Sequence[int], int], int]) -> None:
-    """For this whole process: search offsets with this function of both columns and the offset.
-
-    `serve --parts` seats a learner's function; what is replaced costs nothing where nothing is.
-    """
-
-    def position_before(self: OffsetIndex, relative_offset: int) -> int:
-        return lookup(self.relative_offsets, self.positions, relative_offset)
-
-    OffsetIndex.position_before = position_before  # type: ignore[method-assign]
 
 
 class TimeIndex:

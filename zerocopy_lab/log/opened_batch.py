@@ -30,10 +30,10 @@ from zerocopy_lab.records.batch import (
     NO_TIMESTAMP,
     BatchHeader,
     read_header,
-    restamp,
 )
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import read_records, rebuild_batch
+from zerocopy_lab.records.restamping import restamp
 from zerocopy_lab.records.survey import Survey, survey
 
 _BROKERS_FLAGS = LOG_APPEND_TIME_FLAG | DELETE_HORIZON_FLAG

@@ -61,8 +61,8 @@ from zerocopy_lab.records.batch import (
     NO_TIMESTAMP,
     BatchHeader,
     assign_offsets,
-    stamp_append_time,
 )
+from zerocopy_lab.records.restamping import stamp_append_time
 
 _base_offset = attrgetter("base_offset")
 

@@ -83,7 +83,7 @@ class Connection:
 
     # Requests and answers
 
-    def _on_ready(self, _events: int) -> None:
+    def _on_ready(self) -> None:
         self.was_active = True
         if self.state is State.READING:
             self._proceed(self._receive)
@@ -181,7 +181,7 @@ class Connection:
         elif was is None:
             self._shared.reactor.watch(self._sock, wanted, self._on_ready)
         else:
-            self._shared.reactor.change(self._sock, wanted, self._on_ready)
+            self._shared.reactor.change(self._sock, wanted)
 
     # Limits and the end
 

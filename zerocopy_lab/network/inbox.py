@@ -153,7 +153,15 @@ class Inbox:
         return self._large is not None or self._end > self._begin
 
     def receive(self, sock: socket.socket) -> memoryview | None:
-        """One recv, and the frame that is whole now, as `next_frame` has it."""
+        """One recv, and the frame that is whole now, as `next_frame` has it.
+
+        Two, when a large one begins: the rest is mostly there, and a turn of the loop costs more.
+        """
+        had_begun = self._large is not None
+        self.fill(sock)
+        frame = self.next_frame()
+        if self._large is None or had_begun:
+            return frame
         self.fill(sock)
         return self.next_frame()
 

@@ -31,8 +31,10 @@ formats and are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from struct import Struct, error
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zerocopy_lab.errors import FrameError
 from zerocopy_lab.protocol.framing import skip_tagged_fields, unsigned
@@ -45,6 +47,7 @@ _FLEXIBLE_FROM = 9
 _TOPIC_IDS_FROM = 13
 _NO_TAGS = b"\x00"
 _NO_THROTTLING = 0
+_NO_BLAME = b"\0\0\0\0\xff\xff", b"\1\0\0"  # no wrong records, no message; flexible or not
 _LONGEST_MESSAGE = 1000
 
 
@@ -58,7 +61,8 @@ class Topic(NamedTuple):
     partitions: int
 
 
-class PartitionBatches(NamedTuple):
+@dataclass(slots=True)
+class PartitionBatches:
     """What one partition is sent: `records` is a view of the receive buffer, None when the client
     sent null.
     """
@@ -68,7 +72,8 @@ class PartitionBatches(NamedTuple):
     records: memoryview | None
 
 
-class ProduceRequest(NamedTuple):
+@dataclass(slots=True)
+class ProduceRequest:
     """A whole Produce request; topics and partitions in the order of the wire."""
 
     transactional_id: str | None
@@ -82,10 +87,10 @@ class ProduceRequest(NamedTuple):
         used again.
         """
         copied = [
-            PartitionBatches(topic, index, sent if sent is None else memoryview(bytearray(sent)))
-            for topic, index, sent in self.partitions
+            replace(each, records=each.records and memoryview(bytearray(each.records)))
+            for each in self.partitions
         ]
-        return self._replace(partitions=copied)
+        return replace(self, partitions=copied)
 
 
 class ManyPartitions(Exception):
@@ -100,104 +105,96 @@ def read_produce_request(
     Raises FrameError when it is not what `version` says; ManyPartitions when it announces more than
     `most_partitions`, topics counted like partitions.
     """
-    reader = _Reader(frame, at, flexible=version >= _FLEXIBLE_FROM)
+    flexible = version >= _FLEXIBLE_FROM
     try:
-        transactional_id = reader.nullable_string()
-        acks, timeout_ms = reader.unpack(_ACKS_TIMEOUT)
+        transactional_id, at = _nullable_string(frame, at, flexible)
+        acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(frame, at)
+        topics_count, at = _array_length(frame, at + _ACKS_TIMEOUT.size, flexible)
         topics: list[Topic] = []
         batches: list[PartitionBatches] = []
-        topics_count = announced = reader.array_length()
+        announced = topics_count
         for _ in range(topics_count):
-            by_id = version >= _TOPIC_IDS_FROM
-            name, topic_id = ("", *reader.unpack(_TOPIC_ID)) if by_id else (reader.string(), b"")
-            topic = Topic(name, topic_id, reader.array_length())
+            name, topic_id, at = _name_or_id(frame, at, version)
+            partitions_count, at = _array_length(frame, at, flexible)
+            topic = Topic(name, topic_id, partitions_count)
             topics.append(topic)
-            announced += topic.partitions
+            announced += partitions_count
             if most_partitions is not None and announced > most_partitions:
                 raise ManyPartitions
-            for _ in range(topic.partitions):
-                (partition,) = reader.unpack(_I32)
-                batches.append(PartitionBatches(topic, partition, reader.nullable_bytes()))
-                reader.tagged_fields()
-            reader.tagged_fields()
-        reader.tagged_fields()
+            for _ in range(partitions_count):
+                (partition,) = _I32.unpack_from(frame, at)
+                length, at = _length(frame, at + _I32.size, flexible, _I32)
+                records, at = _taken(frame, at, length)
+                batches.append(PartitionBatches(topic, partition, records))
+                if flexible:
+                    at = skip_tagged_fields(frame, at)
+            if flexible:
+                at = skip_tagged_fields(frame, at)
+        if flexible:
+            skip_tagged_fields(frame, at)
     except (error, IndexError, OverflowError):
         raise FrameError(f"a Produce request cut off at byte {len(frame)}") from None
     return ProduceRequest(transactional_id, acks, timeout_ms, topics, batches)
 
 
-class _Reader:
-    """A position in a frame that moves on with everything read.
-
-    Kafka writes lengths in one of two forms. The old one is an int16 (strings) or an int32 (arrays,
-    bytes), -1 for null. The flexible one (KIP-482) is an unsigned varint of length + 1, 0 for null;
-    and tagged fields, usually none, stand behind every structure. What is wrong becomes a
-    FrameError, struct.error, IndexError or OverflowError.
-    """
-
-    __slots__ = ("at", "flexible", "frame")
-
-    def __init__(self, frame: memoryview, at: int, *, flexible: bool = False) -> None:
-        self.frame, self.at, self.flexible = frame, at, flexible
-
-    def unpack(self, layout: Struct) -> tuple[Any, ...]:
-        values = layout.unpack_from(self.frame, self.at)
-        self.at += layout.size
-        return values
-
-    def nullable_bytes(self) -> memoryview | None:
-        return self._take(self._length(_I32))
-
-    def nullable_string(self) -> str | None:
-        raw = self._take(self._length(_I16))
-        try:
-            return None if raw is None else str(raw, "utf-8")
-        except UnicodeDecodeError:
-            raise FrameError("a string that is not UTF-8") from None
-
-    def string(self) -> str:
-        text = self.nullable_string()
-        if text is None:
-            raise FrameError("a null string where there must be one")
-        return text
-
-    def array_length(self) -> int:
-        """How many items come next; a null array has none."""
-        length = self._length(_I32)
-        if length > len(self.frame) - self.at:
-            raise FrameError(f"an array of {length} in {len(self.frame) - self.at} bytes")
-        return max(length, 0)
-
-    def tagged_fields(self) -> None:
-        if self.flexible:
-            at = self.at
-            self.at = at + 1 if self.frame[at] == 0 else skip_tagged_fields(self.frame, at)
-
-    def _length(self, layout: Struct) -> int:
-        """A length in either form, -1 for null."""
-        if not self.flexible:
-            length: int = self.unpack(layout)[0]
-            return length
-        length = self.frame[self.at]
-        if length < 0x80:
-            self.at += 1
-        elif (more := self.frame[self.at + 1]) < 0x80:  # two bytes: below 16 KiB, as most batches
-            length, self.at = length & 0x7F | more << 7, self.at + 2
-        else:
-            length, self.at = unsigned_varint(self.frame, self.at)
-        return length - 1
-
-    def _take(self, length: int) -> memoryview | None:
-        if length < 0:
-            return None
-        taken = self.frame[self.at : self.at + length]
-        if len(taken) != length:
-            raise FrameError(f"a field of {length} bytes, but the request ends after {len(taken)}")
-        self.at += length
-        return taken
+# Kafka writes lengths in one of two forms. The old one is an int16 (strings) or an int32 (arrays,
+# bytes), -1 for null. The flexible one (KIP-482) is an unsigned varint of length + 1, 0 for null;
+# and tagged fields, usually none, stand behind every structure. What is read comes with the
+# position behind it; what is wrong becomes a FrameError, struct.error, IndexError or OverflowError.
 
 
-class ProducedPartition(NamedTuple):
+def _length(frame: memoryview, at: int, flexible: bool, old: Struct) -> tuple[int, int]:
+    """A length in either form, -1 for null."""
+    if not flexible:
+        return old.unpack_from(frame, at)[0], at + old.size
+    length = frame[at]
+    if length < 0x80:
+        return length - 1, at + 1
+    if (more := frame[at + 1]) < 0x80:  # two bytes: below 16 KiB, as most batches
+        return (length & 0x7F | more << 7) - 1, at + 2
+    length, at = unsigned_varint(frame, at)
+    return length - 1, at
+
+
+def _array_length(frame: memoryview, at: int, flexible: bool) -> tuple[int, int]:
+    """How many items come next; a null array has none."""
+    length, at = _length(frame, at, flexible, _I32)
+    if length > len(frame) - at:
+        raise FrameError(f"an array of {length} in {len(frame) - at} bytes")
+    return max(length, 0), at
+
+
+def _taken(frame: memoryview, at: int, length: int) -> tuple[memoryview | None, int]:
+    if length < 0:
+        return None, at
+    end = at + length
+    if end > len(frame):
+        raise FrameError(f"a field of {length} bytes, but only {len(frame) - at} are left")
+    return frame[at:end], end
+
+
+def _nullable_string(frame: memoryview, at: int, flexible: bool) -> tuple[str | None, int]:
+    length, at = _length(frame, at, flexible, _I16)
+    raw, at = _taken(frame, at, length)
+    try:
+        return None if raw is None else str(raw, "utf-8"), at
+    except UnicodeDecodeError:
+        raise FrameError("a string that is not UTF-8") from None
+
+
+def _name_or_id(frame: memoryview, at: int, version: int) -> tuple[str, bytes, int]:
+    """How a topic is called, of which one is empty."""
+    if version >= _TOPIC_IDS_FROM:
+        (topic_id,) = _TOPIC_ID.unpack_from(frame, at)
+        return "", topic_id, at + _TOPIC_ID.size
+    name, at = _nullable_string(frame, at, version >= _FLEXIBLE_FROM)
+    if name is None:
+        raise FrameError("a null string where there must be one")
+    return name, b"", at
+
+
+@dataclass(slots=True)
+class ProducedPartition:
     """What one partition is told. -1 stands for unknown; a time of -1 for the producer's own."""
 
     partition: int
@@ -213,44 +210,52 @@ def produce_response(
     correlation_id: int, version: int, topics: list[Topic], answers: Iterable[ProducedPartition]
 ) -> bytes:
     """The whole response, frame length included: one answer for each partition of the topics."""
-    flexible = version >= _FLEXIBLE_FROM
-    tags = _NO_TAGS if flexible else b""
-    made = [_I32.pack(correlation_id), tags, _array_length(len(topics), flexible)]
+    tags = _NO_TAGS if version >= _FLEXIBLE_FROM else b""
+    made = [_I32.pack(correlation_id), tags, _array_head(len(topics), version)]
     answer_of = iter(answers)
     for topic in topics:
-        made += (
-            topic.topic_id if version >= _TOPIC_IDS_FROM else _string(topic.name, flexible),
-            _array_length(topic.partitions, flexible),
-        )
+        made.append(_topic_head(topic, version))
         for _ in range(topic.partitions):
-            made.append(_partition_answer(next(answer_of), version, flexible))
+            made.append(_partition_answer(next(answer_of), version))
         made.append(tags)
     made += (_I32.pack(_NO_THROTTLING), tags)
     body = b"".join(made)
     return _I32.pack(len(body)) + body
 
 
-def _partition_answer(answer: ProducedPartition, version: int, flexible: bool) -> bytes:
-    partition, error_code, base_offset, append_time_ms, log_start_offset, message, bad = answer
-    made = _ANSWER.pack(partition, error_code, base_offset, append_time_ms)
+@lru_cache(maxsize=4096)
+def _topic_head(topic: Topic, version: int) -> bytes:
+    """A topic's name or id and the number of its partitions: the same again and again."""
+    called = topic.topic_id if version >= _TOPIC_IDS_FROM else _string(topic.name, version)
+    return called + _array_head(topic.partitions, version)
+
+
+def _partition_answer(answer: ProducedPartition, version: int) -> bytes:
+    made = _ANSWER.pack(
+        answer.partition, answer.error_code, answer.base_offset, answer.append_time_ms
+    )
     if version >= 5:
-        made += _I64.pack(log_start_offset)
-    if version >= 8:
-        made += _array_length(len(bad), flexible)
-        if bad:
-            made += b"".join(
-                _I32.pack(index) + _string(reason, flexible) + (_NO_TAGS if flexible else b"")
-                for index, reason in bad
-            )
-        made += _string(None if message is None else message[:_LONGEST_MESSAGE], flexible)
-    return made + _NO_TAGS if flexible else made
+        made += _I64.pack(answer.log_start_offset)
+    if version < 8:
+        return made
+    bad, message = answer.record_errors, answer.error_message
+    if not bad and message is None:
+        return made + _NO_BLAME[version >= _FLEXIBLE_FROM]
+    return made + _blame(bad, None if message is None else message[:_LONGEST_MESSAGE], version)
 
 
-def _array_length(length: int, flexible: bool) -> bytes:
-    return unsigned(length + 1) if flexible else _I32.pack(length)
+def _blame(bad: tuple[tuple[int, str], ...], message: str | None, version: int) -> bytes:
+    """Which records are wrong, and why."""
+    tags = _NO_TAGS if version >= _FLEXIBLE_FROM else b""
+    each = (_I32.pack(index) + _string(reason, version) + tags for index, reason in bad)
+    return _array_head(len(bad), version) + b"".join(each) + _string(message, version) + tags
 
 
-def _string(text: str | None, flexible: bool) -> bytes:
+def _array_head(length: int, version: int) -> bytes:
+    return unsigned(length + 1) if version >= _FLEXIBLE_FROM else _I32.pack(length)
+
+
+def _string(text: str | None, version: int) -> bytes:
     raw = b"" if text is None else text.encode()
     length = -1 if text is None else len(raw)
-    return (unsigned(length + 1) if flexible else _I16.pack(length)) + raw
+    return (unsigned(length + 1) if version >= _FLEXIBLE_FROM else _I16.pack(length)) + raw

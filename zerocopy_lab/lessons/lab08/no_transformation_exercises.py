@@ -14,10 +14,10 @@ from zerocopy_lab.records.batch import (
     HEADER_BYTES,
     assign_offsets,
     read_header,
-    stamp_append_time,
 )
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch, read_records, rebuild_batch
+from zerocopy_lab.records.restamping import stamp_append_time
 
 _PAIRS = 200
 _CLOCK_MS = 1_700_000_000_000
