@@ -67,6 +67,7 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
         *("classroom", "pictures", "plain_words", "checkout"),
     },
     "publishing": {*WORKSHOP, "classroom", "lessons", "pictures", "plain_words", "checkout"},
+    "course": {"classroom", "conformance", "file_slice", "measuring", "running", "transfer"},
     "commands": {
         *CORE, *WORKSHOP, "broker.broker", "broker.admin", "log.startup",
         "classroom", "publishing", "pictures", "plain_words", "checkout",

@@ -212,22 +212,27 @@ def start_lab(lab_id: str, notebook_globals: Mapping[str, object]) -> Lab:
 
     Call it as `lab = start_lab("05", globals())` right below the parameters. Raises BadParameter.
     """
-    global _running
     check_parameters(notebook_globals)
     if _running is None:  # later, a learner's own names in capitals are nobody's business
         check_for_unknown_parameters(notebook_globals)
-    entry = lab_entry(lab_id)
-    problem, broker = notebook_globals["SEED"], notebook_globals["BROKER"]
+    lab = begin(lab_entry(lab_id), notebook_globals)
+    _show_head(lab)
+    return lab
+
+
+def begin(entry: LabEntry, parameters: Mapping[str, object]) -> Lab:
+    """Makes a lab with these parameters the running one. Raises BadParameter."""
+    global _running
+    problem, broker = parameters["SEED"], parameters["BROKER"]
     assert isinstance(problem, int)
     assert isinstance(broker, str)
-    student = student_of(notebook_globals)
-    out_dir = results_of(_writable(str(notebook_globals["OUT_DIR"])), student) / entry.name
+    student = student_of(parameters)
+    out_dir = results_of(_writable(str(parameters["OUT_DIR"])), student) / entry.name
     out_dir.mkdir(parents=True, exist_ok=True)
-    fast = bool(notebook_globals["FAST"])
+    fast = bool(parameters["FAST"])
     seed, headless = seed_of(student, problem), nobody_is_watching()
     _running = Lab(entry, fast, seed, out_dir, headless, broker, student, problem)
     _running.save()
-    _show_head(_running)
     return _running
 
 
