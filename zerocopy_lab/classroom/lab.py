@@ -82,6 +82,10 @@ class Lab:
     student: str = ""
     problem: int = 1
     """SEED: the seed itself for nobody in particular, else which of a student's problems."""
+    exam_seed: int | None = None
+    """What exams of parts draw from; None: what nobody knows."""
+    exam_limit_s: float | None = None
+    """How long an answer may be examined; None: as long as its exam allows."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     began_monotonic_s: float = field(default_factory=time.monotonic)
     _predictions: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 STUDENT_VARIABLE: Final = "ZEROCOPY_LAB_STUDENT"
-_ID = re.compile(r"[\w@+][\w@+.-]{0,63}")
+_ID = re.compile(r"\w[\w@+.-]{0,63}")
 
 
 class BadStudent(ValueError):
@@ -32,7 +32,8 @@ def student_id(text: str) -> str:
     cleaned = unicodedata.normalize("NFC", text).strip().casefold()
     if cleaned and not _ID.fullmatch(cleaned):
         raise BadStudent(
-            f"{text!r} is no student's id: up to 64 letters, digits and @ + . - _, no dot first"
+            f"{text!r} is no student's id: a letter or digit, then up to 63 more of these or "
+            "of @ + . - _"
         )
     return cleaned
 

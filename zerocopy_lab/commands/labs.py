@@ -3,6 +3,7 @@
 python -m zerocopy_lab labs list
 python -m zerocopy_lab labs run --fast --out out 00 05
 python -m zerocopy_lab labs run --broker kafka 05
+python -m zerocopy_lab labs grade submitted              for teachers: see `lab_grading`
 python -m zerocopy_lab labs progress      how far you are, over all labs
 python -m zerocopy_lab labs copy DIR      bring the labs there; release, slides: for teachers
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
-from zerocopy_lab.commands import lab_editions
+from zerocopy_lab.commands import lab_editions, lab_grading
 
 if TYPE_CHECKING:
     from zerocopy_lab.publishing.headless import LabRun
@@ -43,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHICH",
         help="zerocopy_lab, kafka (a real one, started here) or HOST:PORT (default: %(default)s)",
     )
+    run_parser.add_argument("--student", default="", metavar="ID", help="whose run it is")
+    grade_parser = actions.add_parser("grade", help="for teachers: examine a class's work again")
+    lab_grading.add_arguments(grade_parser)
     progress_parser = actions.add_parser("progress", help="how far you are, over all labs")
     progress_parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
     tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
@@ -75,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.broker == "kafka":
             return _record_on_kafka(chosen, are_named=bool(arguments.labs))
         return _record()
+    if arguments.action == "grade":
+        return lab_grading.run(arguments)
     if arguments.action == "run":
         return _run(
             chosen,
@@ -82,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             fast=arguments.fast,
             seed=arguments.seed,
             broker=arguments.broker,
+            student=arguments.student,
         )
     if arguments.action == "progress":
         return _progress(arguments.out)
@@ -101,7 +108,9 @@ def _progress(out_dir: Path) -> int:
     return 0
 
 
-def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int, broker: str) -> int:
+def _run(
+    chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int, broker: str, student: str
+) -> int:
     import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
     from zerocopy_lab.publishing.headless import run_lab
@@ -111,7 +120,7 @@ def _run(chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int, br
     runs: list[LabRun] = []
     for number, entry in enumerate(chosen, 1):
         print(f"[{number}/{len(chosen)}] {entry.id} {entry.title} ...", end=" ", flush=True)
-        runs.append(run_lab(entry, out_dir, fast=fast, seed=seed, broker=broker))
+        runs.append(run_lab(entry, out_dir, fast=fast, seed=seed, broker=broker, student=student))
         print(_in_words(runs[-1]), flush=True)
     print(f"report: {write_report(runs, out_dir, fast=fast)}")
     return 1 if any(lab_run.problems for lab_run in runs) else 0

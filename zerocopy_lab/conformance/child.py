@@ -2,8 +2,9 @@
 
 A child shares nothing with whoever asked: what the code changes, prints or opens is gone with it.
 It has a time limit (then its whole process group is killed) and a limit on the memory that it may
-take beyond what it began with. It tells its result as JSON through a pipe; a child that ends
-without a word has not answered, so `sys.exit()` and `os._exit()` are never a good answer.
+take beyond what it began with. It tells its result as JSON through a pipe, with a word that was
+drawn for it; a child that ends without it has not answered, so neither `sys.exit()` and
+`os._exit()` nor a result that the code wrote into the pipe itself are ever a good answer.
 
 Left out: what only a container can do. The code runs with the rights of the one who asks.
 """
@@ -15,6 +16,7 @@ import faulthandler
 import json
 import os
 import resource
+import secrets
 import signal
 import sys
 import time
@@ -43,12 +45,13 @@ def in_a_child(
 ) -> Told:
     """`work()` in a forked child; its result must be of JSON's types. Never raises for the work."""
     read_end, write_end = os.pipe()
+    password = secrets.token_hex(8)
     child = os.fork()
     if child == 0:
         try:
             os.close(read_end)
             _stand_alone(memory_bytes)
-            _speak(write_end, work)
+            _speak(write_end, work, password)
         finally:
             os._exit(0)  # not sys.exit: the parent's clean-up is none of the child's business
     os.close(write_end)
@@ -64,8 +67,10 @@ def in_a_child(
         _, status = os.waitpid(child, 0)
     if words is None:
         return Told(None, f"it did not come back within {limit_s:g} s")
+    if words.startswith(password.encode()):
+        return Told(**json.loads(words[len(password) :]))
     if words:
-        return Told(**json.loads(words))
+        return Told(None, "it wrote a result of its own making")
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         return Told(None, f"it died of {signal.Signals(os.WTERMSIG(status)).name}")
     return Told(None, "it ended its process without an answer")
@@ -96,13 +101,13 @@ def _stand_alone(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _speak(write_end: int, work: Callable[[], Any]) -> None:
+def _speak(write_end: int, work: Callable[[], Any], password: str) -> None:
     try:
         told = json.dumps({"value": work(), "problem": None})
     except BaseException as error:  # whatever it raises is a finding, KeyboardInterrupt included
         told = json.dumps({"value": None, "problem": in_words(error), "trace": _trace_of(error)})
     with open(write_end, "wb") as out:
-        out.write(told.encode())
+        out.write((password + told).encode())
 
 
 def _trace_of(error: BaseException) -> list[str]:
