@@ -23,6 +23,7 @@ from zerocopy_lab.lessons.lab09.devices import AS_IT_COMES, NO_CHECKSUM, NO_GATH
 from zerocopy_lab.lessons.lab09.journeys import CACHE, SOCKET, Run, Way
 from zerocopy_lab.lessons.lab09.receiving import Mapped, Spliced, Taken
 from zerocopy_lab.measuring.card_test import CardVerdict
+from zerocopy_lab.measuring.card_test_of_broker import ANSWER
 from zerocopy_lab.measuring.experiment import Outcome
 
 LabOf = Callable[..., Lab]
@@ -39,6 +40,11 @@ def cards(as_it_comes: str = "alias", no_gather: str = "copied", no_sum: str = "
         for card, verdict in verdicts.items()
         for strategy in ("sendfile", "read_then_send")
     ]
+
+
+def answers(as_it_comes: str = "alias", no_gather: str = "copied") -> Cards:
+    verdicts = {AS_IT_COMES: as_it_comes, NO_GATHER: no_gather, NO_CHECKSUM: "copied"}
+    return [CardVerdict(card, ANSWER, verdict, "") for card, verdict in verdicts.items()]
 
 
 def disk(past: tuple[float, ...] = (0.1, 0.12, 0.09), warm: float = 0.95) -> Outcome:
@@ -66,7 +72,11 @@ def run(**seen: Any) -> Run:
 def verdicts(seen: Run, **other: Any) -> dict[tuple[str, str], Verdict]:
     receivers = {"touching": Taken(MIB, MIB), "dropping": Taken(MIB, 0)}
     found = lesson.findings(
-        seen, other.get("spliced", SPLICED), other.get("receivers", receivers), THIS_BROKER
+        seen,
+        other.get("spliced", SPLICED),
+        other.get("receivers", receivers),
+        THIS_BROKER,
+        other.get("answers", answers()),
     )
     return {(each.claim_id, each.part): Verdict(each.verdict) for each in found}
 
@@ -88,6 +98,7 @@ def test_what_is_usually_seen() -> None:
         ("D1", "from the socket into the broker"): Verdict.CONTRADICTED,
         ("Z2", "a card that gathers and checksums"): Verdict.SUPPORTED,
         ("Z2", "a card that cannot"): Verdict.CONTRADICTED,
+        ("Z2", "a broker's answer, card by card"): Verdict.CONTRADICTED,
         ("D2", "what is left for the card"): Verdict.SUPPORTED,
         ("D2", "the principle, seen at the disk"): Verdict.SUPPORTED,
         ("D2", "over the loopback"): Verdict.CONTRADICTED,
@@ -100,6 +111,24 @@ def test_an_ability_switched_off_behind_the_labs_back_changes_the_cards_verdicts
         ("Z2", "a card that gathers and checksums"): Verdict.CONTRADICTED,
         ("D2", "what is left for the card"): Verdict.CONTRADICTED,
     }
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [
+        (answers(no_gather="alias"), Verdict.CONTRADICTED),
+        ([*answers(no_gather="alias")[:2]], Verdict.SUPPORTED),
+        (answers(as_it_comes="inconclusive"), Verdict.INCONCLUSIVE),
+        (LACKING, Verdict.NOT_TESTABLE),
+    ],
+)
+def test_a_brokers_answer_is_judged_by_what_arrived(seen: Cards, verdict: Verdict) -> None:
+    assert lesson.answer_finding(seen, THIS_BROKER).verdict is verdict
+
+
+def test_far_away_no_card_is_switched() -> None:
+    seen = devices.try_answers("far.away:9092")
+    assert "far.away:9092" in devices.show_answers(seen, THIS_BROKER)
 
 
 SWITCHES_BEHIND_ONES_BACK = '''\

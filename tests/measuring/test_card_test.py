@@ -9,6 +9,9 @@ import pytest
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.measuring import card_test
 from zerocopy_lab.measuring.card_test import ABILITIES, alias_test_by_abilities
+from zerocopy_lab.measuring.card_test_of_broker import alias_test_of_answers
+from zerocopy_lab.running import apache_kafka
+from zerocopy_lab.running.running_broker import Kind
 
 
 @pytest.mark.namespaces
@@ -25,6 +28,20 @@ def test_the_kernel_copies_when_the_card_cannot_gather_or_checksum() -> None:
         **{(each, "sendfile"): "copied" for each in unable},
         **{(each, "read_then_send"): "copied" for each in unable},
     }
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize(
+    "kind", ["zerocopy_lab", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.slow])]
+)
+def test_so_it_does_with_a_brokers_answer(kind: Kind) -> None:
+    if kind == "kafka" and (reason := apache_kafka.unavailable()):
+        pytest.skip(reason)
+    try:
+        verdicts = alias_test_of_answers(kind)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert [each.verdict for each in verdicts] == ["alias", "copied", "copied"]
 
 
 def test_it_says_which_program_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

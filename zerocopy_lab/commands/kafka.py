@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the actions; without one a broker runs."""
     option = parser.add_argument
     option("--data-dir", type=Path, metavar="DIR", help="keeps its partitions (default: temporary)")
+    option("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     option("--port", type=int, default=0, metavar="N", help="(default: a free one)")
     option(
         "--listen",
@@ -79,6 +80,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 settings,
                 arguments.version,
                 log_dir=arguments.data_dir,
+                host=arguments.host,
                 port=arguments.port,
                 listeners=arguments.listen,
             ) as kafka:

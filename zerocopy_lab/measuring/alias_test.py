@@ -134,20 +134,32 @@ def alias_test_of_broker(
     hold the segment's bytes, PermissionError when the segment may not be written.
     """
     with socket.create_connection((host, port), timeout=PATIENCE_S) as sock:
-        if callable(fetch):
-            fetch(sock)
-        else:
-            sock.sendall(fetch)
-        arrived = _peek_at_response(sock, probe_bytes)
-        with segment.open("rb") as log:
-            old = os.pread(log.fileno(), probe_bytes, position)
-        head_bytes = _start_of_records(arrived, old, segment)
-        old = old[: len(arrived) - head_bytes]
-        try:
-            _overwrite(segment, position, old.translate(_COMPLEMENT))
-            received = _receive(sock, head_bytes + len(old))[head_bytes:]
-        finally:
-            _overwrite(segment, position, old)
+        return alias_test_over(sock, segment, fetch, position, probe_bytes)
+
+
+def alias_test_over(
+    sock: socket.socket,
+    segment: Path,
+    fetch: bytes | Callable[[socket.socket], object],
+    position: int = 0,
+    probe_bytes: int = PROBE_BYTES,
+) -> AliasVerdict:
+    """The same over a connection to the broker that is there already."""
+    host, port = sock.getpeername()[:2]
+    if callable(fetch):
+        fetch(sock)
+    else:
+        sock.sendall(fetch)
+    arrived = _peek_at_response(sock, probe_bytes)
+    with segment.open("rb") as log:
+        old = os.pread(log.fileno(), probe_bytes, position)
+    head_bytes = _start_of_records(arrived, old, segment)
+    old = old[: len(arrived) - head_bytes]
+    try:
+        _overwrite(segment, position, old.translate(_COMPLEMENT))
+        received = _receive(sock, head_bytes + len(old))[head_bytes:]
+    finally:
+        _overwrite(segment, position, old)
     pages = _judge(received, old)
     verdict, detail = _in_words(pages, len(old))
     return AliasVerdict(f"the broker at {host}:{port}", "tcp", verdict, detail, pages)

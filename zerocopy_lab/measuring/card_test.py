@@ -55,7 +55,9 @@ _COMMANDS: Final = {
 }
 _SIOCETHTOOL: Final = 0x8946
 _CLONE_NEWNET: Final = 0x40000000
-_SENDER, _RECEIVER = "192.0.2.1", "192.0.2.2"  # addresses for documentation: RFC 5737
+SENDER, _RECEIVER = "192.0.2.1", "192.0.2.2"  # addresses for documentation: RFC 5737
+_DISCARD: Final = 9
+_PORT: Final = struct.Struct("=H")
 _TIMEOUT_S: Final = 60.0
 
 
@@ -120,8 +122,29 @@ def _all_verdicts(names: Sequence[str]) -> Iterator[CardVerdict]:
 def two_hosts(abilities: dict[str, bool]) -> Iterator[Pair]:
     """A TCP connection between two hosts, and both its ends in this process.
 
-    This process is the sending host and has to be in a namespace of its own. A child is the other
-    host, for as long as the block lasts; the end it accepted is handed over (unix(7), SCM_RIGHTS).
+    This process is the sending host; what it sends to the other host's listener arrives at the end
+    that is accepted there.
+    """
+    with the_other_host(abilities) as host:
+        sender = socket.create_connection((_RECEIVER, _DISCARD), timeout=_TIMEOUT_S)
+        set_steady_congestion_control(sender)
+        with Pair(sender, _socket_from(host, _DISCARD)) as pair:
+            yield pair
+
+
+@contextlib.contextmanager
+def connected_from_the_other_host(port: int, abilities: dict[str, bool]) -> Iterator[socket.socket]:
+    """A client's socket on the other host, connected to a `port` of this one (at SENDER)."""
+    with the_other_host(abilities) as host, _socket_from(host, port) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def the_other_host(abilities: dict[str, bool]) -> Iterator[socket.socket]:
+    """A second host at the end of a cable, and how to speak with it.
+
+    This process has to be in a namespace of its own. A child is the other host, for as long as the
+    block lasts; its sockets are handed over (unix(7), SCM_RIGHTS).
     """
     ours, theirs = socket.socketpair()
     other = os.fork()
@@ -130,22 +153,24 @@ def two_hosts(abilities: dict[str, bool]) -> Iterator[Pair]:
     with ours, theirs:
         try:
             _expect(ours, b"apart")
-            _ip("link", "add", "card", "type", "veth", "peer", "name", "card", "netns", str(other))
-            _ip("address", "add", f"{_SENDER}/24", "dev", "card")
-            _ip("link", "set", "card", "up")
+            ip("link", "add", "card", "type", "veth", "peer", "name", "card", "netns", str(other))
+            ip("address", "add", f"{SENDER}/24", "dev", "card")
+            ip("link", "set", "card", "up")
             for ability, is_on in abilities.items():
                 switch("card", ability, is_on)
             ours.sendall(b"cable")
             _expect(ours, b"ready")
-            sender = socket.create_connection((_RECEIVER, 9), timeout=_TIMEOUT_S)
-            set_steady_congestion_control(sender)
-            receiver = socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
-            with Pair(sender, receiver) as pair:
-                yield pair
-            _ip("link", "delete", "card")  # with its namespace it would go, but later
+            yield ours
+            ip("link", "delete", "card")  # with its namespace it would go, but later
         finally:
             ours.shutdown(socket.SHUT_RDWR)  # ends the other host, and with it the cable
             os.waitpid(other, 0)
+
+
+def _socket_from(host: socket.socket, port: int) -> socket.socket:
+    """An end of a connection that is over there: accepted by its listener, or to a port of ours."""
+    host.sendall(_PORT.pack(port))
+    return socket.socket(fileno=socket.recv_fds(host, 1, 1)[1][0])
 
 
 def switch(interface: str, ability: str, is_on: bool) -> None:
@@ -166,13 +191,18 @@ def _be_the_other_host(ours: socket.socket) -> None:
             raise OSError(ctypes.get_errno(), "a second network namespace was refused")
         ours.sendall(b"apart")
         _expect(ours, b"cable")
-        _ip("address", "add", f"{_RECEIVER}/24", "dev", "card")
-        _ip("link", "set", "card", "up")
-        with socket.create_server((_RECEIVER, 9)) as listener:
+        ip("address", "add", f"{_RECEIVER}/24", "dev", "card")
+        ip("link", "set", "card", "up")
+        with socket.create_server((_RECEIVER, _DISCARD)) as listener:
             ours.sendall(b"ready")
-            accepted, _ = listener.accept()
-        socket.send_fds(ours, [b"."], [accepted.fileno()])
-        ours.recv(1)  # the end of the block over there
+            while wish := ours.recv(_PORT.size):  # nothing: the end of the block over there
+                [port] = _PORT.unpack(wish)
+                with (
+                    listener.accept()[0]
+                    if port == _DISCARD
+                    else socket.create_connection((SENDER, port), timeout=_TIMEOUT_S)
+                ) as wanted:
+                    socket.send_fds(ours, [b"."], [wanted.fileno()])
         code = 0
     except BaseException as error:
         print(f"the other host: {error}", file=sys.stderr)
@@ -187,7 +217,8 @@ def _expect(sock: socket.socket, word: bytes) -> None:
         raise ConnectionError("the other host is gone")
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """iproute2. OSError with its complaint."""
     done: Any = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")

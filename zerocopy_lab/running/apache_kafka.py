@@ -172,6 +172,7 @@ def running_kafka(
     version: str = VERSION,
     *,
     log_dir: Path | None = None,
+    host: str = "127.0.0.1",
     port: int = 0,
     listeners: Sequence[str] = (),
 ) -> Iterator[Kafka]:
@@ -186,7 +187,7 @@ def running_kafka(
     free_port, controller_port = free_ports(2)
     port = port or free_port
     properties = directory / "server.properties"
-    doors = [f"PLAINTEXT://127.0.0.1:{port}", *listeners]
+    doors = [f"PLAINTEXT://{host}:{port}", *listeners]
     lines = _properties(log_dir, doors, controller_port, settings or {}).items()
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines))
     if not (log_dir / "meta.properties").exists():
@@ -200,7 +201,7 @@ def running_kafka(
     ):
         try:
             _wait_until_started(process, log_file)
-            yield Kafka("127.0.0.1", port, process.pid, log_dir, log_file, process)
+            yield Kafka(host, port, process.pid, log_dir, log_file, process)
         finally:
             _stop(process)
 

@@ -46,7 +46,7 @@ _START_TIMEOUT_S = {"zerocopy_lab": 20.0, "kafka": 120.0}
 
 
 class RunningBroker:
-    """A broker on a free port of 127.0.0.1, stopped and cleaned up at the end.
+    """A broker on a free port of `host`, stopped and cleaned up at the end.
 
     `kind` "zerocopy_lab" is `python -m zerocopy_lab serve`, "kafka" a real Apache Kafka (see
     `apache_kafka`). `port` 0 takes a free one; `settings` are Kafka's, by name; `options` are
@@ -67,6 +67,7 @@ class RunningBroker:
         data_dir: Path | None = None,
         *,
         kind: Kind = "zerocopy_lab",
+        host: str = "127.0.0.1",
         port: int = 0,
         transfer: str | None = None,
         parts: Path | None = None,
@@ -81,7 +82,7 @@ class RunningBroker:
         self._workspace = ScratchDirectory("broker")  # goes with us, if nobody closes us
         self.data_dir = data_dir if data_dir is not None else self._workspace.path / "data"
         self.log_path = self._workspace.path / "broker.log"
-        words = ["serve", "--host", "127.0.0.1"] if kind == "zerocopy_lab" else ["kafka"]
+        words = ["serve" if kind == "zerocopy_lab" else "kafka", "--host", host]
         words += ["--port", str(port), "--data-dir", str(self.data_dir)]
         words += ["--transfer", transfer] if transfer is not None else []
         words += ["--parts", str(parts)] if parts is not None else []

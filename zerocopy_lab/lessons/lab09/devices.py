@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.classroom.subject import Subject
 from zerocopy_lab.instruments.network import network_cards
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
@@ -21,6 +22,7 @@ from zerocopy_lab.measuring.card_test import (
     alias_test_by_abilities,
     in_own_network,
 )
+from zerocopy_lab.measuring.card_test_of_broker import alias_test_of_answers
 from zerocopy_lab.measuring.entrant import ContestantFailed
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.reading_from_disk import COLD, PAST, WARM, WAYS, compare_ways
@@ -72,6 +74,27 @@ ARRIVED = {
     "copied": ("the old bytes", "somebody copied"),
     "inconclusive": ("a mixture", "not clear"),
 }
+
+
+def try_answers(which: str) -> Cards:
+    """The same of what a broker answers to a Fetch: ours, or a real Kafka's."""
+    if which not in (OURS, KAFKA):
+        return Unmeasured(f"the card of {which} is not ours to switch")
+    try:
+        return alias_test_of_answers("kafka" if which == KAFKA else "zerocopy_lab")
+    except Unavailable as reason:
+        return Unmeasured(str(reason))
+
+
+def show_answers(answers: Cards, subject: Subject) -> str:
+    """What arrived of them; returns a sentence to be printed."""
+    if isinstance(answers, Unmeasured):
+        return f"{subject.words}, its answers: not tried here: {answers}"
+    show_table(
+        ["the broker's card", f"a fetch from {subject.words}", "so"],
+        [[each.abilities, *ARRIVED[each.verdict]] for each in answers],
+    )
+    return ""
 
 
 def copied_with(cards: Cards, strategy: str, card: str) -> bool | None:

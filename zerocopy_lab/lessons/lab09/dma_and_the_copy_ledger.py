@@ -36,6 +36,7 @@ from zerocopy_lab.lessons.lab09.devices import (
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger_exercises import EXERCISES, busy_hour
 from zerocopy_lab.lessons.lab09.journeys import Run
 from zerocopy_lab.lessons.lab09.receiving import Copies, Spliced, Taken, taken_in_words
+from zerocopy_lab.measuring.card_test_of_broker import ANSWER
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.reading_from_disk import PAST, WARM
 
@@ -170,12 +171,32 @@ def card_findings(cards: Cards) -> list[Finding]:
 
 
 _GATHERS, _CANNOT = "a card that gathers and checksums", "a card that cannot"
-_LEFT = "what is left for the card"
+_LEFT, _ANSWER = "what is left for the card", "a broker's answer, card by card"
 _WHO_COPIED: Mapping[bool | None, str] = {
     False: "nobody had copied",
     True: "somebody had copied",
     None: "there was no clear answer",
 }
+
+
+def answer_finding(answers: Cards, subject: Subject) -> Finding:
+    """Z2 at the broker that was asked: what its answers were, card by card."""
+    if isinstance(answers, Unmeasured):
+        words = f"No answer of {subject.words} was tried: {answers}"
+        return finding(
+            "Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=_ANSWER, about=subject
+        )
+    copied = {each.abilities: copied_with(answers, ANSWER, each.abilities) for each in answers}
+    told = "; ".join(f"{card}, {_WHO_COPIED[known]}" for card, known in copied.items())
+    return seen_on(
+        subject,
+        "Z2",
+        verdict_if(None if None in copied.values() else not any(copied.values())),
+        Evidence.PROVED,
+        f"When its answer to a fetch left by a card {told}.",
+        *[Quantity(f"card {each.abilities}", ARRIVED[each.verdict][0]) for each in answers],
+        part=_ANSWER,
+    )
 
 
 def dma_findings(
@@ -248,12 +269,14 @@ def findings(
     spliced: Spliced | Unmeasured,
     receivers: Mapping[str, Taken] | Unmeasured,
     subject: Subject,
+    answers: Cards,
 ) -> list[Finding]:
     """All that this lab found."""
     return [
         *way_in_findings(run.copies, spliced),
         broker_finding(run.taken, subject),
         *card_findings(run.cards),
+        answer_finding(answers, subject),
         *dma_findings(run.disk, receivers),
     ]
 
