@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,19 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import THIS_BROKER
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab10 import limits, limits_exercises, small_messages, tls
-from zerocopy_lab.lessons.lab10.small_messages import DIRECT, MAP, READ, SizeSweep, SmallestFetch
+from zerocopy_lab.lessons.lab10.small_messages import (
+    DIRECT,
+    MAP,
+    OVER_CABLE,
+    OVER_UNIX,
+    READ,
+    SizeSweep,
+    SmallestFetch,
+)
 from zerocopy_lab.lessons.lab10.tls import Overheard
 from zerocopy_lab.measuring.experiment import Outcome
-from zerocopy_lab.measuring.file_system_test import OnFileSystem, alias_test_by_file_system
+from zerocopy_lab.measuring.file_system_test import OnFileSystem, Size, try_file_systems
+from zerocopy_lab.measuring.small_sends import Over, Plan, small_sends
 from zerocopy_lab.transfer import anonymous_tls
 from zerocopy_lab.transfer.encrypt_then_send import EncryptThenSend
 
@@ -54,7 +64,9 @@ def sweep(dearer_up_to: int = 1024, base: str = MAP) -> SizeSweep:
     sizes = (64, 1024, 8192)
     costs = {way: {size: [1.0, 1.02, 0.99] for size in sizes} for way in (READ, MAP)}
     direct = {size: [2.0 if size <= dearer_up_to else 0.5] * 3 for size in sizes}
-    return SizeSweep({**costs, DIRECT: direct}, "made up", True)
+    over_all = {**costs, DIRECT: direct}
+    elsewhere = {OVER_UNIX: over_all, OVER_CABLE: over_all}
+    return SizeSweep(over_all, "made up", True, elsewhere)
 
 
 ALIAS = [OnFileSystem("ext4", "alias", ""), OnFileSystem("xfs", "", "no mkfs.xfs")]
@@ -91,6 +103,8 @@ def test_what_is_usually_seen() -> None:
         ("L2", "NFS, FUSE and DAX"): Verdict.CONTRADICTED,
         ("L3", "against read and send"): Verdict.SUPPORTED,
         ("L3", "against bytes in memory"): Verdict.SUPPORTED,
+        ("L3", OVER_UNIX): Verdict.SUPPORTED,
+        ("L3", OVER_CABLE): Verdict.SUPPORTED,
         ("L3", "a fetch"): Verdict.SUPPORTED,
         ("L4", "Windows"): Verdict.SUPPORTED,
         ("L4", "FreeBSD and macOS"): Verdict.SUPPORTED,
@@ -168,20 +182,40 @@ def test_sizes_move_the_verdicts_on_small_messages_only() -> None:
     assert always_cheaper == {
         ("L3", "against read and send"): Verdict.CONTRADICTED,
         ("L3", "against bytes in memory"): Verdict.CONTRADICTED,
+        ("L3", OVER_UNIX): Verdict.CONTRADICTED,
+        ("L3", OVER_CABLE): Verdict.CONTRADICTED,
         ("L3", "a fetch"): Verdict.INCONCLUSIVE,
     }
     assert changed(sizes=sweep(dearer_up_to=64)) == {("L3", "a fetch"): Verdict.CONTRADICTED}
 
 
 def test_loops_in_python_are_no_evidence() -> None:
-    in_python = sweep()._replace(in_c=False)
+    in_python = sweep()._replace(in_c=False, elsewhere={})
     assert changed(sizes=in_python) == {
         ("L3", "against read and send"): Verdict.NOT_TESTABLE,
         ("L3", "against bytes in memory"): Verdict.NOT_TESTABLE,
+        ("L3", OVER_UNIX): Verdict.NOT_TESTABLE,
+        ("L3", OVER_CABLE): Verdict.NOT_TESTABLE,
         ("L3", "a fetch"): Verdict.INCONCLUSIVE,
     }
     assert small_messages.smallest_answer(in_python) is None
     assert small_messages.words(in_python) == small_messages.unclear(in_python)
+
+
+def test_where_there_is_no_cable_the_others_are_shown() -> None:
+    without = sweep()._replace(elsewhere={OVER_UNIX: sweep().costs, OVER_CABLE: LACKING})
+    assert changed(sizes=without) == {("L3", OVER_CABLE): Verdict.NOT_TESTABLE}
+    assert "nobody may mount here" in small_messages.show_elsewhere(without)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("over", ["tcp", "unix", "veth"])
+def test_messages_are_sent_over_every_kind_of_connection(over: Over) -> None:
+    try:
+        costs = small_sends(over, None, Plan((64, 5000), rounds=2))
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert {len(rounds) for by_size in costs.values() for rounds in by_size.values()} == {2}
 
 
 def test_the_order_changes_between_the_last_dearer_and_the_next_cheaper_size() -> None:
@@ -191,13 +225,18 @@ def test_the_order_changes_between_the_last_dearer_and_the_next_cheaper_size() -
     assert small_messages.smallest_answer(sweep(dearer_up_to=0)) == 2
 
 
-def test_file_systems_of_this_machine_are_tried_or_say_why_not() -> None:
+def test_file_systems_of_this_machine_are_tried_or_say_why_not(tmp_path: Path) -> None:
     try:
-        found = alias_test_by_file_system()
+        here, *mounted = try_file_systems(tmp_path, Size(1 << 20, 1))
     except Unavailable as reason:
         pytest.skip(str(reason))
-    assert [each.name for each in found] == ["tmpfs", "overlay", "ext4", "xfs", "btrfs"]
-    assert all(each.verdict or each.detail for each in found)
+    assert here.name.endswith(", where the lab is")
+    assert [each.name for each in mounted] == ["tmpfs", "overlay", "ext4", "xfs", "btrfs"]
+    for each in (here, *mounted):
+        assert each.detail
+        assert len(each.warm_cpu_s_per_gib) == bool(each.verdict)
+    in_memory, over_it, *_ = mounted
+    assert [in_memory.cold_s_per_gib, over_it.cold_s_per_gib] == [[], []]
 
 
 # -- the exercises ---------------------------------------------------------------------------------

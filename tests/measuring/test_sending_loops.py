@@ -43,7 +43,7 @@ def received_from(loop: str, file: int, chunk_bytes: int, library: Path | None) 
         came: list[bytes] = []
         reader = threading.Thread(target=_read_all, args=(pair.receiver, came))
         reader.start()
-        turn = LOOPS[loop] if library is None else sending_loops._in_c(str(library), loop)
+        turn = LOOPS[loop] if library is None else sending_loops.loop_in_c(str(library), loop)
         turn(pair.sender, file, LENGTH, chunk_bytes)
         pair.sender.shutdown(socket.SHUT_WR)
         reader.join()
@@ -69,9 +69,11 @@ def test_in_c_it_sends_the_same(loop: str, file: int, chunk_bytes: int, library:
     assert received_from(loop, file, chunk_bytes, library) == expected
 
 
-def test_a_file_that_is_shorter_than_said_is_an_error_in_c(file: int, library: Path) -> None:
+def test_a_file_that_is_shorter_than_said_is_an_errorloop_in_c(file: int, library: Path) -> None:
     with connected_pair("tcp") as pair, pytest.raises(OSError, match="Input/output error"):
-        sending_loops._in_c(str(library), "only_sendfile")(pair.sender, file, LENGTH + 1, 1 << 20)
+        sending_loops.loop_in_c(str(library), "only_sendfile")(
+            pair.sender, file, LENGTH + 1, 1 << 20
+        )
 
 
 def test_loops_are_contestants(tmp_path: Path) -> None:

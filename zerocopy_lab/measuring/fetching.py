@@ -45,13 +45,13 @@ def bring_into_memory(data_dir: Path, topic: str) -> None:
         segment.read_bytes()
 
 
-def evict_when_let_go(path: Path) -> None:
+def evict_when_let_go(path: Path, timeout_s: float = _LET_GO_TIMEOUT_S) -> None:
     """Evicts a file, waiting for sockets to let go of its pages. Raises NotEvicted, Unavailable.
 
     What sendfile has sent stays referenced until the receiver has acknowledged it, and a page that
     somebody refers to cannot be evicted.
     """
-    deadline = time.monotonic() + _LET_GO_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             evict(path)

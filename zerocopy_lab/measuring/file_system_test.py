@@ -1,4 +1,5 @@
-"""The alias test on file systems that are mounted for it, in a mount namespace of their own.
+"""File systems, mounted for it in a mount namespace of their own: the alias test of sendfile with a
+file on each, and what sendfile costs from there, warm and cold.
 
 | name      | mounted how                                    | needs                    |
 |-----------|------------------------------------------------|--------------------------|
@@ -6,8 +7,9 @@
 | `overlay` | two directories of the tmpfs, one over another | a user namespace         |
 | ext4, xfs, btrfs | a file of 320 MiB, mostly holes, by mkfs and a loop device | root, mkfs.NAME |
 
-    verdicts = alias_test_by_file_system()
+    found = try_file_systems(directory, Size(16 << 20, rounds=3))     # directory's own comes first
 
+Cold means: out of the page cache, the loop's file as well; what is in memory only is never cold.
 With the process that `unshare` starts, all mounts are gone. Left out: FUSE and NFS, which need a
 program or a server of their own.
 """
@@ -16,39 +18,73 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.instruments.host import file_system_of
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.fetching import evict_when_let_go
+from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.transfer.connections import connected_pair
 
 ON_LOOPS: Final = ("ext4", "xfs", "btrfs")
 _LOOP_BYTES: Final = 320 << 20  # mkfs.xfs wants 300 MiB
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 120.0
+_CALL_BYTES: Final = 64 << 10  # what two sockets' buffers hold in any case
+
+
+class Size(NamedTuple):
+    """How much is sent from each, how often, in which order."""
+
+    file_bytes: int
+    rounds: int
+    seed: int = 1
 
 
 class OnFileSystem(NamedTuple):
-    """The test of sendfile with a file there: alias, copied, inconclusive; or "" and why not."""
+    """One of them: the test (alias, copied, inconclusive; or "" and why not), and the price."""
 
     name: str
     verdict: str
     detail: str
+    warm_cpu_s_per_gib: Sequence[float] = ()
+    """the sender's, round by round"""
+    cold_s_per_gib: Sequence[float] = ()
+    """on the clock; empty where there is nothing to be cold"""
 
 
-def alias_test_by_file_system() -> list[OnFileSystem]:
-    """One for each in the table, those that cannot be had with the reason. Raises Unavailable."""
+class _Place(NamedTuple):
+    """A directory on a file system, or why there is none; and the file below its loop."""
+
+    name: str
+    directory: Path
+    why_not: str = ""
+    image: Path | None = None
+
+
+def try_file_systems(directory: Path, size: Size) -> list[OnFileSystem]:
+    """That of `directory`, then one for each in the table, those that cannot be had with the
+    reason. Raises Unavailable.
+    """
     if shutil.which("unshare") is None or shutil.which("mount") is None:
         why = "there is no unshare or no mount on the PATH"
         raise Unavailable("file systems of our own", why, "Install util-linux, on Linux")
     kind = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
+    words = [str(directory), *map(str, size)]
     done = subprocess.run(
-        ["unshare", *kind, sys.executable, "-P", "-m", __name__],
+        ["unshare", *kind, sys.executable, "-P", "-m", __name__, *words],
         env=importable_here({}),
         capture_output=True,
         text=True,
@@ -64,45 +100,111 @@ def alias_test_by_file_system() -> list[OnFileSystem]:
 # -- inside the namespace --------------------------------------------------------------------------
 
 
-def _all_verdicts(directory: Path) -> Iterator[OnFileSystem]:
-    memory = directory / "tmpfs"
-    yield _tried("tmpfs", memory, ["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
-    below = [memory / name for name in ("lower", "upper", "work")]
-    if os.path.ismount(memory):
+def _all_of_them(here: Path, size: Size) -> Iterator[OnFileSystem]:
+    with tempfile.TemporaryDirectory() as scratch, _mounted(Path(scratch)) as mounted:
+        known = file_system_of(here)
+        places = [_Place(f"{known.kind if known else 'unknown'}, where the lab is", here), *mounted]
+        there = [place for place in places if not place.why_not]
+        prices = _prices(there, size)
+        for place in places:
+            if place.why_not:
+                yield OnFileSystem(place.name, "", place.why_not)
+                continue
+            found = alias_test("sendfile", directory=place.directory)
+            warm, cold = prices[place.name]
+            yield OnFileSystem(place.name, found.verdict, found.detail, warm, cold)
+
+
+def _prices(there: Sequence[_Place], size: Size) -> dict[str, tuple[list[float], list[float]]]:
+    """By name: CPU warm, and seconds on the clock cold; all in turns, in shuffled order."""
+    files = {place: random_file(place.directory, size.file_bytes) for place in there}
+    found: dict[str, tuple[list[float], list[float]]] = {place.name: ([], []) for place in there}
+    order = random.Random(size.seed)
+    for _ in range(size.rounds):
+        for place in order.sample(list(there), len(there)):
+            warm, cold = found[place.name]
+            files[place].read_bytes()
+            warm.append(_send(files[place]).cpu_s_per_gib)
+            if len(cold) + 1 == len(warm) and _is_cold(files[place], place.image):
+                cold.append(_send(files[place]).s_per_gib)  # once in memory alone, always so
+    for path in files.values():
+        path.unlink()
+    return found
+
+
+def _is_cold(path: Path, image: Path | None) -> bool:
+    """Evicts the file, and what it lies in; False where its pages are all there is of it."""
+    try:
+        for each in filter(None, (path, image)):
+            evict_when_let_go(each, timeout_s=0.5)
+    except (NotEvicted, Unavailable):
+        return False
+    return True
+
+
+class _Sent(NamedTuple):
+    cpu_s_per_gib: float
+    s_per_gib: float
+
+
+def _send(path: Path) -> _Sent:
+    """The whole file by sendfile; between two calls what came is dropped, and the clocks rest."""
+    cpu_ns = wall_ns = sent_bytes = 0
+    with path.open("rb") as file, connected_pair("tcp") as (sender, receiver):
+        length = path.stat().st_size
+        while sent_bytes < length:
+            began_cpu_ns, began_ns = time.thread_time_ns(), time.perf_counter_ns()
+            moved = os.sendfile(sender.fileno(), file.fileno(), sent_bytes, _CALL_BYTES)
+            cpu_ns += time.thread_time_ns() - began_cpu_ns
+            wall_ns += time.perf_counter_ns() - began_ns
+            sent_bytes += moved
+            left = moved
+            while left:
+                left -= len(receiver.recv(left, socket.MSG_TRUNC))
+    gib = length / (1 << 30)
+    return _Sent(cpu_ns / 1e9 / gib, wall_ns / 1e9 / gib)
+
+
+@contextmanager
+def _mounted(directory: Path) -> Iterator[list[_Place]]:
+    """All that can be mounted, the latest unmounted first: the overlay lies on the tmpfs."""
+    memory, over = directory / "tmpfs", directory / "overlay"
+    places = [_mount("tmpfs", memory, ["-t", "tmpfs", "-o", "size=160m", "tmpfs"])]
+    lower, upper, work = below = [memory / name for name in ("lower", "upper", "work")]
+    if not places[0].why_not:
         for each in below:
             each.mkdir()
-    lower, upper, work = below
     layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    yield _tried("overlay", directory / "overlay", ["-t", "overlay", "-o", layers, "overlay"])
-    for name in ON_LOOPS:
-        yield _on_a_loop(name, directory)
+    places.append(_mount("overlay", over, ["-t", "overlay", "-o", layers, "overlay"]))
+    places += [_on_a_loop(name, directory) for name in ON_LOOPS]
+    try:
+        yield places
+    finally:
+        for place in reversed(places):
+            if os.path.ismount(place.directory):  # frees its loop device, too
+                subprocess.run(["umount", str(place.directory)], check=True)
 
 
-def _on_a_loop(name: str, directory: Path) -> OnFileSystem:
+def _on_a_loop(name: str, directory: Path) -> _Place:
     maker = shutil.which(f"mkfs.{name}", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if maker is None:
-        return OnFileSystem(name, "", f"there is no mkfs.{name} here")
+        return _Place(name, directory / name, f"there is no mkfs.{name} here")
     image = directory / f"{name}.image"
     with image.open("wb") as file:
         file.truncate(_LOOP_BYTES)
     made = subprocess.run([maker, "-q", str(image)], capture_output=True, text=True, check=False)
     if made.returncode:
-        return OnFileSystem(name, "", _last_line(made.stderr))
-    return _tried(name, directory / name, ["-t", name, "-o", "loop", str(image)])
+        return _Place(name, directory / name, _last_line(made.stderr))
+    mounted = _mount(name, directory / name, ["-t", name, "-o", "loop", str(image)])
+    return mounted._replace(image=image)
 
 
-def _tried(name: str, directory: Path, words: list[str]) -> OnFileSystem:
-    """Mounted and tested; a loop is unmounted again, the overlay lies on the tmpfs."""
+def _mount(name: str, directory: Path, words: list[str]) -> _Place:
     directory.mkdir()
     done = subprocess.run(
         ["mount", *words, str(directory)], capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        return OnFileSystem(name, "", _last_line(done.stderr))
-    found = alias_test("sendfile", directory=directory)
-    if name in ON_LOOPS:
-        subprocess.run(["umount", str(directory)], check=True)  # frees the loop device
-    return OnFileSystem(name, found.verdict, found.detail)
+    return _Place(name, directory, _last_line(done.stderr) if done.returncode else "")
 
 
 def _last_line(said: str) -> str:
@@ -111,9 +213,5 @@ def _last_line(said: str) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        found = list(_all_verdicts(Path(scratch)))
-        for mounted in ("overlay", "tmpfs"):
-            if os.path.ismount(Path(scratch, mounted)):
-                subprocess.run(["umount", str(Path(scratch, mounted))], check=True)
-    print(json.dumps(found))
+    place, *numbers = sys.argv[1:]
+    print(json.dumps(list(_all_of_them(Path(place), Size(*map(int, numbers))))))

@@ -142,7 +142,7 @@ def run_loop(
     receiver: Kind,
 ) -> dict[str, float]:
     """The work of one contestant. Raises OSError when not every byte arrived."""
-    turn = LOOPS[loop] if library is None else _in_c(library, loop)
+    turn = LOOPS[loop] if library is None else loop_in_c(library, loop)
     file = os.open(path, os.O_RDONLY)
     length = os.fstat(file).st_size
     with RunningReceiver(receiver, family) as running:
@@ -157,7 +157,8 @@ def run_loop(
     return {"sender_cpu_s_per_gib": stopwatch.figures["cpu_s"] / gib, "gib": gib}
 
 
-def _in_c(library: str, loop: str) -> Callable[[socket.socket, int, int, int], None]:
+def loop_in_c(library: str, loop: str) -> Callable[[socket.socket, int, int, int], None]:
+    """One of LOOPS from the library that `compiled` made. It raises OSError as the calls do."""
     function = getattr(ctypes.CDLL(library), loop)
     function.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_size_t]
 

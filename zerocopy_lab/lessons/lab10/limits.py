@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +22,14 @@ from zerocopy_lab.classroom.evidence import (
     finding,
     verdict_if,
 )
+from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, about
-from zerocopy_lab.instruments.host import file_system_of
+from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab10.limits_exercises import EXERCISES, prices
 from zerocopy_lab.measuring.alias_test import alias_test
-from zerocopy_lab.measuring.file_system_test import OnFileSystem, alias_test_by_file_system
+from zerocopy_lab.measuring.file_system_test import OnFileSystem, Size, try_file_systems
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.theme import Origin, Picture
@@ -55,16 +57,13 @@ _ARRIVED: Final = {
 # -- file systems ----------------------------------------------------------------------------------
 
 
-def on_file_systems(directory: Path) -> list[OnFileSystem] | Unmeasured:
-    """The alias test where the lab is, and on all that can be mounted."""
-    here = file_system_of(directory)
-    verdict = alias_test("sendfile", directory=directory)
-    name = f"{here.kind if here else 'unknown'}, where the lab is"
+def on_file_systems(directory: Path, lab: Lab) -> list[OnFileSystem] | Unmeasured:
+    """Test and price where the lab is, and on all that can be mounted."""
+    size = Size(16 << 20, 3, lab.seed) if lab.fast else Size(64 << 20, 7, lab.seed)
     try:
-        mounted = alias_test_by_file_system()
+        return try_file_systems(directory, size)
     except Unavailable as reason:
         return Unmeasured(str(reason))
-    return [OnFileSystem(name, verdict.verdict, verdict.detail), *mounted]
 
 
 def show_file_systems(found: list[OnFileSystem] | Unmeasured) -> str:
@@ -74,10 +73,22 @@ def show_file_systems(found: list[OnFileSystem] | Unmeasured) -> str:
         note = f"Not mounted here: {found} {recorded_words('see the table.')}"
         found = [OnFileSystem(*each) for each in recorded(FILE_SYSTEMS_AS)]
     show_table(
-        ["file system", "what arrived", "so"],
-        [[each.name, *_ARRIVED.get(each.verdict, ("not tried", each.detail))] for each in found],
+        ["file system", "what arrived", "so", "warm, CPU s/GiB", "cold, s/GiB on the clock"],
+        [
+            [
+                each.name,
+                *_ARRIVED.get(each.verdict, ("not tried", each.detail)),
+                _told(each.warm_cpu_s_per_gib, ""),
+                _told(each.cold_s_per_gib, "never cold" if each.warm_cpu_s_per_gib else ""),
+            ]
+            for each in found
+        ],
     )
     return note
+
+
+def _told(seconds: Sequence[float], without: str) -> str:
+    return spread(seconds).text(digits=2) if seconds else without
 
 
 def file_system_findings(found: list[OnFileSystem] | Unmeasured) -> list[Finding]:
@@ -110,6 +121,11 @@ def file_system_findings(found: list[OnFileSystem] | Unmeasured) -> list[Finding
             Evidence.PROVED,
             f"With sendfile from {told}." + (f" Not tried: {missing}." if missing else ""),
             *[Quantity(each.name, _ARRIVED[each.verdict][0]) for each in tried],
+            *[
+                Quantity(f"{each.name}, warm", spread(each.warm_cpu_s_per_gib), "CPU s/GiB")
+                for each in tried
+                if each.warm_cpu_s_per_gib
+            ],
             part=_LOCAL,
             about=KERNEL_HERE,
         ),

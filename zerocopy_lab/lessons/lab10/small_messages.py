@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.spread import spread
-from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
-from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
-from zerocopy_lab.measuring.racing import file_to_send
-from zerocopy_lab.measuring.sending_loops import GIB, compiled, loop_contestant
+from zerocopy_lab.measuring.sending_loops import compiled
+from zerocopy_lab.measuring.small_sends import Over, Plan, small_sends
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
@@ -34,58 +36,44 @@ SIZES: Final = (64, 256, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10,
 TOPIC: Final = "small"
 READ, MAP, DIRECT = "read + send", "send from memory", "sendfile"
 _LOOPS: Final = {READ: "read_and_send", MAP: "map_and_send", DIRECT: "only_sendfile"}
-_MOST_TURNS: Final = 20_000
-_COST: Final = "sender_cpu_s_per_gib"
+OVER_UNIX, OVER_CABLE = "over a unix socket", "over a cable (veth)"
+_ELSEWHERE: Final[dict[str, Over]] = {OVER_UNIX: "unix", OVER_CABLE: "veth"}
 
 Costs = Mapping[str, Mapping[int, Sequence[float]]]
 """Way -> size in bytes -> CPU microseconds of a message, round by round."""
 
 
 class SizeSweep(NamedTuple):
-    """The costs; where and with what they were measured."""
+    """The costs over the loopback; where and with what they were measured; and over other ways."""
 
     costs: Costs
     host: str
     in_c: bool
+    elsewhere: Mapping[str, Costs | Unmeasured] = MappingProxyType({})
+    """OVER_UNIX, OVER_CABLE -> the costs there"""
 
 
 def measure(directory: Path, lab: Lab) -> SizeSweep:
-    """Both ways at all sizes, in turns. Raises ExperimentRefused, ContestantFailed."""
-    sizes = FAST_SIZES if lab.fast else SIZES
+    """All ways at all sizes, in turns, over TCP; at a few sizes over a unix socket and a cable."""
+    rounds = 3 if lab.fast else 7
     try:
         library: Path | None = compiled(directory)
     except Unavailable:
         library = None
-    costs: dict[str, dict[int, list[float]]] = {way: {} for way in _LOOPS}
-    host = ""
-    for size in sizes:
-        outcome = _at_size(directory, size, library, lab)
-        host = outcome.host.text()
-        for way in _LOOPS:
-            costs[way][size] = _microseconds(outcome, way, size)
-    return SizeSweep(costs, host, library is not None)
+    plan = Plan(FAST_SIZES if lab.fast else SIZES, rounds, lab.seed)
+    elsewhere: dict[str, Costs | Unmeasured] = {}
+    for name, over in _ELSEWHERE.items() if library else ():
+        try:
+            elsewhere[name] = _costs(over, library, plan._replace(sizes=FAST_SIZES))
+        except Unavailable as reason:
+            elsewhere[name] = Unmeasured(str(reason))
+    host = describe_host().text()
+    return SizeSweep(_costs("tcp", library, plan), host, library is not None, elsewhere)
 
 
-def _at_size(directory: Path, size: int, library: Path | None, lab: Lab) -> Outcome:
-    total_bytes = min(size * _MOST_TURNS, (32 << 20) if lab.fast else (128 << 20))
-    with file_to_send(directory, total_bytes) as path:
-        contestants: list[Contestant] = [
-            loop_contestant(name, loop, size, path, library=library)
-            for name, loop in _LOOPS.items()
-        ]
-        return run_experiment(
-            f"messages of {byte_count(size)}",
-            contestants,
-            repeats=3 if lab.fast else 7,
-            warm_ups=0,
-            runs=1,
-            seed=lab.seed,
-        )
-
-
-def _microseconds(outcome: Outcome, way: str, size: int) -> list[float]:
-    """Of one message."""
-    return [cost * size / GIB * 1e6 for cost in outcome.values(way, _COST)]
+def _costs(over: Over, library: Path | None, plan: Plan) -> Costs:
+    found = small_sends(over, library, plan)
+    return {name: found[loop] for name, loop in _LOOPS.items()}
 
 
 def compared(costs: Costs, size: int, base: str = MAP) -> Comparison:
@@ -151,6 +139,22 @@ def _words_against(costs: Costs, base: str) -> str:
 _SAID = {"cheaper": "cheaper", "dearer": "dearer", "inconclusive": "too close to tell"}
 
 
+def show_elsewhere(sweep: SizeSweep) -> str:
+    """Sendfile beside bytes in memory over each way, size by size; returns a sentence, or ""."""
+    there = {"over the loopback (TCP)": sweep.costs, **sweep.elsewhere}
+    seen = {name: costs for name, costs in there.items() if not isinstance(costs, Unmeasured)}
+    sizes = sorted(set.intersection(*(set(costs[DIRECT]) for costs in seen.values())))
+    show_table(
+        [f"{DIRECT} / {MAP}", *map(byte_count, sizes)],
+        [
+            [name, *(compared(costs, size).ratio.text("times") for size in sizes)]
+            for name, costs in seen.items()
+        ],
+    )
+    missing = [f"{name}: not tried here: {why}" for name, why in there.items() if name not in seen]
+    return " ".join(missing if sweep.in_c else [NO_C])
+
+
 def smallest_answer(sweep: SizeSweep) -> int | None:
     """The number of the notebook's choice at the smallest size: from memory, sendfile, neither."""
     if not sweep.in_c:
@@ -189,6 +193,7 @@ def findings(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> lis
     return [
         _of_the_calls(sweep, READ, "against read and send"),
         _of_the_calls(sweep, MAP, "against bytes in memory"),
+        *[_elsewhere(sweep, name) for name in _ELSEWHERE],
         _of_a_fetch(sweep, smallest, subject),
     ]
 
@@ -219,6 +224,16 @@ def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
         part=part,
         about=KERNEL_HERE,
     )
+
+
+def _elsewhere(sweep: SizeSweep, name: str) -> Finding:
+    costs = sweep.elsewhere.get(name, Unmeasured(NO_C))
+    if isinstance(costs, Unmeasured):
+        return finding(
+            "L3", Verdict.NOT_TESTABLE, Evidence.TIMED, str(costs), part=name, about=KERNEL_HERE
+        )
+    there = SizeSweep(costs, sweep.host, sweep.in_c)
+    return _of_the_calls(there, MAP, name)
 
 
 def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> Finding:
