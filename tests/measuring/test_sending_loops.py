@@ -69,7 +69,7 @@ def test_in_c_it_sends_the_same(loop: str, file: int, chunk_bytes: int, library:
     assert received_from(loop, file, chunk_bytes, library) == expected
 
 
-def test_a_file_that_is_shorter_than_said_is_an_errorloop_in_c(file: int, library: Path) -> None:
+def test_a_file_that_is_shorter_than_said_is_an_error_in_c(file: int, library: Path) -> None:
     with connected_pair("tcp") as pair, pytest.raises(OSError, match="Input/output error"):
         sending_loops.loop_in_c(str(library), "only_sendfile")(
             pair.sender, file, LENGTH + 1, 1 << 20
