@@ -17,7 +17,13 @@ from zerocopy_lab.classroom.exercises import State, exercise_of, grade_of
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import THIS_BROKER
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.lessons.lab10 import limits, limits_exercises, small_messages, tls
+from zerocopy_lab.lessons.lab10 import (
+    limits,
+    limits_exercises,
+    small_messages,
+    tls,
+    tls_in_a_broker,
+)
 from zerocopy_lab.lessons.lab10.small_messages import (
     DIRECT,
     MAP,
@@ -28,6 +34,7 @@ from zerocopy_lab.lessons.lab10.small_messages import (
     SmallestFetch,
 )
 from zerocopy_lab.lessons.lab10.tls import Overheard
+from zerocopy_lab.lessons.lab10.tls_in_a_broker import PLAIN, TLS, BrokerPrices
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.file_system_test import OnFileSystem, Size, try_file_systems
 from zerocopy_lab.measuring.small_sends import Over, Plan, small_sends
@@ -69,6 +76,16 @@ def sweep(dearer_up_to: int = 1024, base: str = MAP) -> SizeSweep:
     return SizeSweep(over_all, "made up", True, elsewhere)
 
 
+def doors(small: float, large: float) -> BrokerPrices:
+    """TLS takes so many times the CPU for 64 KiB, and for 1 MiB."""
+    times = dict(zip(tls_in_a_broker.SIZES, (small, large), strict=True))
+    plain = {(PLAIN, size): [1.0, 1.02, 0.99] for size in times}
+    return BrokerPrices(
+        THIS_BROKER, {**plain, **{(TLS, size): [t] * 3 for size, t in times.items()}}
+    )
+
+
+DEARER_WITH_TLS = doors(2, 6)
 ALIAS = [OnFileSystem("ext4", "alias", ""), OnFileSystem("xfs", "", "no mkfs.xfs")]
 
 
@@ -77,9 +94,11 @@ def verdicts(
     wire: Overheard = CIPHERED,
     systems: list[OnFileSystem] | Unmeasured = ALIAS,
     sizes: SizeSweep | None = None,
+    in_broker: BrokerPrices | Unmeasured = DEARER_WITH_TLS,
 ) -> dict[tuple[str, str], Verdict]:
     found: list[Finding] = [
         *tls.findings(prices or outcome(0.1, 0.3, 0.4, 0.9), wire),
+        *tls_in_a_broker.findings(in_broker, THIS_BROKER),
         *limits.file_system_findings(systems),
         *small_messages.findings(sizes or sweep(), SmallestFetch(189, 259), THIS_BROKER),
         *limits.other_systems_findings(),
@@ -99,6 +118,8 @@ def test_what_is_usually_seen() -> None:
         ("L1", "against sendfile"): Verdict.CONTRADICTED,
         ("L1", "against a sender that copies"): Verdict.CONTRADICTED,
         ("L1", "with the kernel's TLS"): Verdict.CONTRADICTED,
+        ("L1", "in a broker, fetches of 64 KiB"): Verdict.CONTRADICTED,
+        ("L1", "in a broker, fetches of 1 MiB"): Verdict.CONTRADICTED,
         ("L2", "local file systems"): Verdict.CONTRADICTED,
         ("L2", "NFS, FUSE and DAX"): Verdict.CONTRADICTED,
         ("L3", "against read and send"): Verdict.SUPPORTED,
@@ -118,6 +139,23 @@ def test_a_price_of_a_quarter_more_supports_the_claim_and_one_around_it_is_not_c
     assert changed(prices=outcome(0.4, 0.1, 0.4, 0.52))[("L1", "against sendfile")] is (
         Verdict.INCONCLUSIVE
     )
+
+
+def test_tls_in_a_broker_is_judged_size_by_size() -> None:
+    assert changed(in_broker=doors(1.25, 6)) == {
+        ("L1", "in a broker, fetches of 64 KiB"): Verdict.SUPPORTED
+    }
+    assert set(changed(in_broker=LACKING).values()) == {Verdict.NOT_TESTABLE}
+    assert "nobody may mount here" in tls_in_a_broker.show(LACKING)
+
+
+def test_a_broker_has_two_doors(lab_of: LabOf) -> None:
+    found = tls_in_a_broker.price("zerocopy_lab", lab_of("10"))
+    if isinstance(found, Unmeasured):
+        pytest.skip(str(found))
+    assert {len(rounds) for rounds in found.costs.values()} == {5}
+    assert min(min(rounds) for rounds in found.costs.values()) > 0
+    assert isinstance(tls_in_a_broker.price("far.away:9092", lab_of("10")), Unmeasured)
 
 
 OF_TLS = {("L1", "against sendfile"), ("L1", "against a sender that copies")}

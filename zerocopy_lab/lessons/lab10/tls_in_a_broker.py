@@ -1,0 +1,161 @@
+"""Lab 10, TLS in a broker: the same fetches through two doors of one broker, one of them with TLS.
+
+The records are in memory, the client asks as fast as it is answered and looks at nothing, and what
+counts is the CPU time of the broker's process for a GiB that it answered: of ours, or of a real
+Kafka, where BROKER says so. Both doors and both sizes of a fetch take turns, in shuffled order.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final, NamedTuple
+
+from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
+from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
+from zerocopy_lab.classroom.notebook_output import show_table
+from zerocopy_lab.classroom.subject import Subject, about
+from zerocopy_lab.client.consumer import fetch_frame
+from zerocopy_lab.client.producer import produce
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.processor import cpu_seconds
+from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab10.tls import verdict_on_price
+from zerocopy_lab.pictures.theme import byte_count
+from zerocopy_lab.records.record import Record, build_batch
+from zerocopy_lab.running.running_broker import Kind, RunningBroker
+from zerocopy_lab.running.scratch import ScratchDirectory
+from zerocopy_lab.running.tls_listener import TlsListener, self_signed, tls_listener
+from zerocopy_lab.running.topic_admin import create_topic
+
+SIZES: Final = (64 << 10, 1 << 20)
+PLAIN, TLS = "plain", "TLS"
+_TOPIC: Final = "through-two-doors"
+_BATCH_BYTES: Final = 15 << 10  # four make a fetch of 64 KiB
+_LOG_BYTES: Final = 4 << 20
+_GIB: Final = 1 << 30
+
+Costs = Mapping[tuple[str, int], Sequence[float]]
+"""(Door, bytes of a fetch) -> the broker's CPU seconds a GiB, round by round."""
+
+
+class BrokerPrices(NamedTuple):
+    """What was measured, and of whom."""
+
+    subject: Subject
+    costs: Costs
+
+    def times(self, size: int) -> Spread:
+        """TLS as a multiple of plain, round by round."""
+        pairs = zip(self.costs[TLS, size], self.costs[PLAIN, size], strict=True)
+        return spread(one / other for one, other in pairs)
+
+
+def price(which: str, lab: Lab) -> BrokerPrices | Unmeasured:
+    """Both doors of the broker that `which` (BROKER) names; or why not here."""
+    if which not in (OURS, KAFKA):
+        return Unmeasured(f"the CPU time of the cluster at {which} cannot be read from here")
+    with ScratchDirectory("tls") as scratch, ExitStack() as stack:
+        try:
+            listener = tls_listener(self_signed(scratch.path))
+        except Unavailable as reason:
+            return Unmeasured(str(reason))
+        kind: Kind = "kafka" if which == KAFKA else "zerocopy_lab"
+        broker = stack.enter_context(RunningBroker(kind=kind, **listener.for_the_broker))
+        _fill(broker)
+        wires = {
+            PLAIN: stack.enter_context(Wire(broker.host, broker.port)),
+            TLS: stack.enter_context(_under_tls(listener)),
+        }
+        return BrokerPrices(about(broker), _in_turns(broker, wires, lab))
+
+
+def _under_tls(listener: TlsListener) -> Wire:
+    host, _, port = listener.bootstrap.partition(":")
+    wire = Wire(host, int(port))
+    context = ssl.create_default_context(cafile=listener.pem)
+    wire.sock = context.wrap_socket(wire.sock, server_hostname=host)
+    return wire
+
+
+def _fill(broker: RunningBroker) -> None:
+    """Batches that no codec could make smaller. Raises RuntimeError when one is refused."""
+    create_topic(broker.bootstrap, _TOPIC)
+    with Wire(broker.host, broker.port) as wire:
+        for number in range(_LOG_BYTES // _BATCH_BYTES):
+            record = Record(0, int(time.time() * 1000), None, os.urandom(_BATCH_BYTES))
+            error, _ = produce(wire, _TOPIC, 0, build_batch([record]))
+            while error and number == 0:  # a Kafka creates a topic before its leader knows
+                error, _ = produce(wire, _TOPIC, 0, build_batch([record]))
+            if error:
+                raise RuntimeError(f"a batch was refused: Kafka's error {error}")
+
+
+def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], lab: Lab) -> Costs:
+    turns = [(door, size) for door in wires for size in SIZES]
+    costs: dict[tuple[str, int], list[float]] = {turn: [] for turn in turns}
+    order = lab.random("doors")
+    warm_ups = 4 if broker.kind == "kafka" else 1  # a JVM compiles what it has run often
+    for number in range(warm_ups + (5 if lab.fast else 9)):
+        for door, size in order.sample(turns, len(turns)):
+            cost = _turn(broker, wires[door], size, (24 << 20) if lab.fast else (128 << 20))
+            if number >= warm_ups:
+                costs[door, size].append(cost)
+    return costs
+
+
+def _turn(broker: RunningBroker, wire: Wire, size: int, wanted_bytes: int) -> float:
+    """CPU seconds of the broker for a GiB of answers, all of the same fetch."""
+    frame = fetch_frame(wire, _TOPIC, 0, 0, max_bytes=size)
+    before_s, answered_bytes = cpu_seconds(broker.pid), 0
+    while answered_bytes < wanted_bytes:
+        wire.send_frame(frame)
+        answered_bytes += len(wire.receive_frame())
+    return (cpu_seconds(broker.pid) - before_s) / (answered_bytes / _GIB)
+
+
+def show(prices: BrokerPrices | Unmeasured) -> str:
+    """A row for each size of a fetch; returns a sentence to be printed."""
+    if isinstance(prices, Unmeasured):
+        return f"TLS in a broker: not measured here: {prices}"
+    show_table(
+        [f"{prices.subject.words}: a fetch of", "plain, CPU s/GiB", "TLS, CPU s/GiB", "times"],
+        [
+            [
+                byte_count(size),
+                *(spread(prices.costs[door, size]).text(digits=2) for door in (PLAIN, TLS)),
+                prices.times(size).text(digits=2),
+            ]
+            for size in SIZES
+        ],
+    )
+    return ""
+
+
+def findings(prices: BrokerPrices | Unmeasured, subject: Subject) -> list[Finding]:
+    """L1 in a broker, at both sizes."""
+    return [_finding(prices, size, subject) for size in SIZES]
+
+
+def _finding(prices: BrokerPrices | Unmeasured, size: int, subject: Subject) -> Finding:
+    part = f"in a broker, fetches of {byte_count(size)}"
+    if isinstance(prices, Unmeasured):
+        return finding(
+            "L1", Verdict.NOT_TESTABLE, Evidence.TIMED, str(prices), part=part, about=subject
+        )
+    ratio = prices.times(size)
+    return seen_on(
+        prices.subject,
+        "L1",
+        verdict_on_price(ratio),
+        Evidence.TIMED,
+        f"Fetches of {byte_count(size)} through the door with TLS took {ratio.text(digits=2)} "
+        "times the broker's CPU of the same through the plain one.",
+        Quantity("TLS / plain", ratio),
+        *[Quantity(door, spread(prices.costs[door, size]), "CPU s/GiB") for door in (TLS, PLAIN)],
+        part=part,
+    )
