@@ -99,10 +99,11 @@ def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], lab: Lab) -> Cos
     turns = [(door, size) for door in wires for size in SIZES]
     costs: dict[tuple[str, int], list[float]] = {turn: [] for turn in turns}
     order = lab.random("doors")
-    warm_ups = 4 if broker.kind == "kafka" else 1  # a JVM compiles what it has run often
+    # A JVM compiles what it has run often, and its own threads want more to drown in.
+    warm_ups, wanted_bytes = (6, 96 << 20) if broker.kind == "kafka" else (1, 24 << 20)
     for number in range(warm_ups + (5 if lab.fast else 9)):
         for door, size in order.sample(turns, len(turns)):
-            cost = _turn(broker, wires[door], size, (24 << 20) if lab.fast else (128 << 20))
+            cost = _turn(broker, wires[door], size, wanted_bytes * (1 if lab.fast else 4))
             if number >= warm_ups:
                 costs[door, size].append(cost)
     return costs
