@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.measuring import card_test
+from zerocopy_lab.measuring import another_python
 from zerocopy_lab.measuring.card_test import ABILITIES, alias_test_by_abilities
 from zerocopy_lab.measuring.card_test_of_broker import alias_test_of_answers
 from zerocopy_lab.running import apache_kafka
@@ -45,7 +45,7 @@ def test_so_it_does_with_a_brokers_answer(kind: Kind) -> None:
 
 
 def test_it_says_which_program_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card_test, "_path", lambda: str(tmp_path))
+    monkeypatch.setattr(another_python, "programs_path", lambda: str(tmp_path))
     with pytest.raises(Unavailable, match="there is no unshare on the PATH"):
         alias_test_by_abilities(["sendfile"])
 
@@ -59,6 +59,6 @@ def test_it_says_why_no_namespace_could_be_made(
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\n{words}\n")
         program.chmod(0o755)
-    monkeypatch.setattr(card_test, "_path", lambda: str(tmp_path))
+    monkeypatch.setattr(another_python, "programs_path", lambda: str(tmp_path))
     with pytest.raises(Unavailable, match="Operation not permitted"):
         alias_test_by_abilities(["sendfile"])

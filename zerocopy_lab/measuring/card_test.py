@@ -24,7 +24,6 @@ import ctypes
 import fcntl
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -34,9 +33,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test_between
-from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.measuring.another_python import ask_python
 from zerocopy_lab.transfer import strategies
 from zerocopy_lab.transfer.connections import Pair, set_steady_congestion_control
 
@@ -78,32 +76,9 @@ def alias_test_by_abilities(names: Sequence[str]) -> list[CardVerdict]:
 
 def in_own_network(words: Sequence[str]) -> str:
     """What Python says when it is called with these words in a network namespace of its own, as
-    root there. Raises Unavailable with the last line of its complaint.
+    root there. Raises Unavailable.
     """
-    if sys.platform != "linux":
-        raise Unavailable("a pair of cards", f"{sys.platform} has no veth", "Run this on Linux")
-    for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
-        if shutil.which(program, path=_path()) is None:
-            remedy = f"Install {package}"
-            raise Unavailable("a pair of cards", f"there is no {program} on the PATH", remedy)
-    kind = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
-    done = subprocess.run(
-        ["unshare", *kind, sys.executable, "-P", *words],
-        env={**importable_here({}), "PATH": _path()},
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unavailable("a pair of cards", why, "Run as root, or allow user namespaces")
-    return done.stdout
-
-
-def _path() -> str:
-    """Where programs are; an ordinary user's PATH may lack the directories of root's."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return ask_python(words, "--net", "a pair of cards")
 
 
 # -- inside the namespace --------------------------------------------------------------------------

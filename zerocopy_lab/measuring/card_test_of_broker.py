@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +26,9 @@ from zerocopy_lab.measuring.card_test import (
     in_own_network,
     ip,
 )
-from zerocopy_lab.records.record import Record, build_batch
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import Kind, RunningBroker
-from zerocopy_lab.running.topic_admin import create_topic
 
-_TOPIC = "over-the-cable"
 ANSWER = "the answer to a fetch"
 _VALUE_BYTES = 20_000
 
@@ -46,27 +43,22 @@ def _all_verdicts(kind: Kind) -> Iterator[CardVerdict]:
     """Inside the namespace."""
     ip("link", "set", "lo", "up")
     ip("address", "add", f"{SENDER}/32", "dev", "lo")  # to listen there before there is a cable
-    with RunningBroker(kind=kind, host=SENDER) as broker:
-        segment = _with_records(broker)
+    with RunningBroker(kind=kind, host=SENDER) as broker, a_topic(broker) as topic:
+        segment = _with_a_large_record(broker, topic)
         for title, abilities in ABILITIES.items():
             with connected_from_the_other_host(broker.port, abilities) as client:
-                found = alias_test_over(client, segment, fetch_frame(Frames(), _TOPIC, 0, 0))
+                found = alias_test_over(client, segment, fetch_frame(Frames(), topic, 0, 0))
             yield CardVerdict(title, ANSWER, found.verdict, found.detail)
 
 
-def _with_records(broker: RunningBroker) -> Path:
-    """A topic with one large record, and its segment. Raises RuntimeError when it is refused."""
-    create_topic(broker.bootstrap, _TOPIC)
-    record = Record(0, int(time.time() * 1000), None, bytes(range(250)) * (_VALUE_BYTES // 250))
+def _with_a_large_record(broker: RunningBroker, topic: str) -> Path:
+    """The topic's segment, with pages of it to be seen. Raises RuntimeError when it is refused."""
+    [batch] = batches_of([bytes(range(250)) * (_VALUE_BYTES // 250)], 1)
     with Wire(broker.host, broker.port) as wire:
-        while (error := produce(wire, _TOPIC, 0, build_batch([record]))[0]) in (
-            3,  # UNKNOWN_TOPIC_OR_PARTITION: a Kafka creates it before its leader knows
-            6,  # NOT_LEADER_OR_FOLLOWER
-        ):
-            pass
+        error, _ = produce(wire, topic, 0, batch)
     if error:
         raise RuntimeError(f"the record was refused: Kafka's error {error}")
-    [segment] = broker.data_dir.glob(f"{_TOPIC}-0/*.log")
+    [segment] = broker.data_dir.glob(f"{topic}-0/*.log")
     return segment
 
 

@@ -34,14 +34,13 @@ from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.host import file_system_of
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.another_python import ask_python
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.racing import random_file
-from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.transfer.connections import connected_pair
 
 ON_LOOPS: Final = ("ext4", "xfs", "btrfs")
 _LOOP_BYTES: Final = 320 << 20  # mkfs.xfs wants 300 MiB
-_TIMEOUT_S: Final = 120.0
 _CALL_BYTES: Final = 64 << 10  # what two sockets' buffers hold in any case
 
 
@@ -78,23 +77,9 @@ def try_file_systems(directory: Path, size: Size) -> list[OnFileSystem]:
     """That of `directory`, then one for each in the table, those that cannot be had with the
     reason. Raises Unavailable.
     """
-    if shutil.which("unshare") is None or shutil.which("mount") is None:
-        why = "there is no unshare or no mount on the PATH"
-        raise Unavailable("file systems of our own", why, "Install util-linux, on Linux")
-    kind = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
-    words = [str(directory), *map(str, size)]
-    done = subprocess.run(
-        ["unshare", *kind, sys.executable, "-P", "-m", __name__, *words],
-        env=importable_here({}),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unavailable("file systems of our own", why, "Run as root, or allow user namespaces")
-    return [OnFileSystem(*each) for each in json.loads(done.stdout)]
+    words = ["-m", __name__, str(directory), *map(str, size)]
+    said = ask_python(words, "--mount", "file systems of our own")
+    return [OnFileSystem(*each) for each in json.loads(said)]
 
 
 # -- inside the namespace --------------------------------------------------------------------------
@@ -186,7 +171,7 @@ def _mounted(directory: Path) -> Iterator[list[_Place]]:
 
 
 def _on_a_loop(name: str, directory: Path) -> _Place:
-    maker = shutil.which(f"mkfs.{name}", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    maker = shutil.which(f"mkfs.{name}")
     if maker is None:
         return _Place(name, directory / name, f"there is no mkfs.{name} here")
     image = directory / f"{name}.image"

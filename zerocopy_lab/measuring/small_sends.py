@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,10 +23,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.measuring.card_test import in_own_network, two_hosts
+from zerocopy_lab.measuring.another_python import ask_python
+from zerocopy_lab.measuring.card_test import two_hosts
 from zerocopy_lab.measuring.sending_loops import LOOPS, loop_in_c
-from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.transfer.connections import Pair, connected_pair
 
 Over = Literal["tcp", "unix", "veth"]
@@ -53,26 +51,11 @@ def small_sends(over: Over, library: Path | None, plan: Plan) -> Costs:
     """All WAYS at all sizes, in turns. Raises Unavailable where there can be no cable."""
     words = ["-m", __name__, over, str(library or ""), str(plan.rounds), str(plan.seed)]
     words += map(str, plan.sizes)
-    said = in_own_network(words) if over == "veth" else _in_a_process(words)
+    said = ask_python(words, "--net" if over == "veth" else "", f"messages over {over}")
     return {
         way: {int(size): rounds for size, rounds in by_size.items()}
         for way, by_size in json.loads(said).items()
     }
-
-
-def _in_a_process(words: list[str]) -> str:
-    done = subprocess.run(
-        [sys.executable, "-P", *words],
-        env=importable_here({}),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unavailable("small messages", why, "See what the process complains of")
-    return done.stdout
 
 
 # -- in a process of its own -----------------------------------------------------------------------

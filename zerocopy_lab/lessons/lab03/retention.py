@@ -360,38 +360,43 @@ def invariants(log: FilledLog, by_time: Left, by_size: Left) -> dict[str, bool]:
 
 def findings(log: FilledLog, by_time: Left, by_size: Left, retention_bytes: int) -> list[Finding]:
     """What this lab says about S4: both limits work, and both are lower bounds."""
+    age = Quantity("oldest message left", by_time.oldest_age_days, "days")
+    rest = Quantity("left", by_size.kept_bytes, "bytes")
+    old = f"the oldest message left is {by_time.oldest_age_days:.1f} days old"
+    by = log.written_by
     return [
-        seen_on(
-            log.written_by,
-            "S4",
-            verdict_if(by_time.follows_the_rule),
-            Evidence.COUNTED,
-            f"With a limit of {RETENTION_DAYS} days {_in_words(by_time)}, and the oldest message "
-            f"left is {by_time.oldest_age_days:.1f} days old.",
-            Quantity("segments deleted", len(by_time.gone)),
-            Quantity("by the rule", len(by_time.expected_gone)),
-            Quantity("oldest message left", by_time.oldest_age_days, "days"),
-            Quantity("limit", RETENTION_DAYS, "days"),
-            part="by time",
-        ),
-        seen_on(
-            log.written_by,
-            "S4",
-            verdict_if(by_size.follows_the_rule),
-            Evidence.COUNTED,
-            f"With a limit of {retention_bytes:,} bytes {_in_words(by_size)}, and "
-            f"{by_size.kept_bytes:,} bytes are left.",
-            Quantity("segments deleted", len(by_size.gone)),
-            Quantity("by the rule", len(by_size.expected_gone)),
-            Quantity("left", by_size.kept_bytes, "bytes"),
+        _finding(by, by_time, "by time", Quantity("limit", RETENTION_DAYS, "days"), age, old),
+        _finding(
+            by,
+            by_size,
+            "by size",
             Quantity("limit", retention_bytes, "bytes"),
-            part="by size",
+            rest,
+            f"{by_size.kept_bytes:,} bytes are left",
         ),
         *[
             cited_finding("S4", Verdict.SUPPORTED, words, f"{_UNIFIED_LOG} ({function})", part=part)
             for part, words, function in _BY_THE_SOURCE
         ],
     ]
+
+
+def _finding(
+    subject: Subject, left: Left, part: str, limit: Quantity, of_it: Quantity, told: str
+) -> Finding:
+    """Of one limit: did just those segments go that had to, and what is left?"""
+    return seen_on(
+        subject,
+        "S4",
+        verdict_if(left.follows_the_rule),
+        Evidence.COUNTED,
+        f"With a limit of {limit.value:,} {limit.unit} {_in_words(left)}, and {told}.",
+        Quantity("segments deleted", len(left.gone)),
+        Quantity("by the rule", len(left.expected_gone)),
+        of_it,
+        limit,
+        part=part,
+    )
 
 
 _UNIFIED_LOG = (

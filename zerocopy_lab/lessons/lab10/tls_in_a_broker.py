@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
@@ -26,15 +25,13 @@ from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab10.tls import verdict_on_price
 from zerocopy_lab.pictures.theme import byte_count
-from zerocopy_lab.records.record import Record, build_batch
+from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import Kind, RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.running.tls_listener import TlsListener, self_signed, tls_listener
-from zerocopy_lab.running.topic_admin import create_topic
 
 SIZES: Final = (64 << 10, 1 << 20)
 PLAIN, TLS = "plain", "TLS"
-_TOPIC: Final = "through-two-doors"
 _BATCH_BYTES: Final = 15 << 10  # four make a fetch of 64 KiB
 _LOG_BYTES: Final = 4 << 20
 _GIB: Final = 1 << 30
@@ -66,12 +63,13 @@ def price(which: str, lab: Lab) -> BrokerPrices | Unmeasured:
             return Unmeasured(str(reason))
         kind: Kind = "kafka" if which == KAFKA else "zerocopy_lab"
         broker = stack.enter_context(RunningBroker(kind=kind, **listener.for_the_broker))
-        _fill(broker)
+        topic = stack.enter_context(a_topic(broker))
+        _fill(broker, topic)
         wires = {
             PLAIN: stack.enter_context(Wire(broker.host, broker.port)),
             TLS: stack.enter_context(_under_tls(listener)),
         }
-        return BrokerPrices(about(broker), _in_turns(broker, wires, lab))
+        return BrokerPrices(about(broker), _in_turns(broker, wires, topic, lab))
 
 
 def _under_tls(listener: TlsListener) -> Wire:
@@ -82,20 +80,17 @@ def _under_tls(listener: TlsListener) -> Wire:
     return wire
 
 
-def _fill(broker: RunningBroker) -> None:
+def _fill(broker: RunningBroker, topic: str) -> None:
     """Batches that no codec could make smaller. Raises RuntimeError when one is refused."""
-    create_topic(broker.bootstrap, _TOPIC)
+    values = [os.urandom(_BATCH_BYTES) for _ in range(_LOG_BYTES // _BATCH_BYTES)]
     with Wire(broker.host, broker.port) as wire:
-        for number in range(_LOG_BYTES // _BATCH_BYTES):
-            record = Record(0, int(time.time() * 1000), None, os.urandom(_BATCH_BYTES))
-            error, _ = produce(wire, _TOPIC, 0, build_batch([record]))
-            while error and number == 0:  # a Kafka creates a topic before its leader knows
-                error, _ = produce(wire, _TOPIC, 0, build_batch([record]))
+        for batch in batches_of(values, 1):
+            error, _ = produce(wire, topic, 0, batch)
             if error:
                 raise RuntimeError(f"a batch was refused: Kafka's error {error}")
 
 
-def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], lab: Lab) -> Costs:
+def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], topic: str, lab: Lab) -> Costs:
     turns = [(door, size) for door in wires for size in SIZES]
     costs: dict[tuple[str, int], list[float]] = {turn: [] for turn in turns}
     order = lab.random("doors")
@@ -103,15 +98,15 @@ def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], lab: Lab) -> Cos
     warm_ups, wanted_bytes = (6, 96 << 20) if broker.kind == "kafka" else (1, 24 << 20)
     for number in range(warm_ups + (5 if lab.fast else 9)):
         for door, size in order.sample(turns, len(turns)):
-            cost = _turn(broker, wires[door], size, wanted_bytes * (1 if lab.fast else 4))
+            frame = fetch_frame(wires[door], topic, 0, 1, max_bytes=size)
+            cost = _turn(broker, wires[door], frame, wanted_bytes * (1 if lab.fast else 4))
             if number >= warm_ups:
                 costs[door, size].append(cost)
     return costs
 
 
-def _turn(broker: RunningBroker, wire: Wire, size: int, wanted_bytes: int) -> float:
+def _turn(broker: RunningBroker, wire: Wire, frame: bytes, wanted_bytes: int) -> float:
     """CPU seconds of the broker for a GiB of answers, all of the same fetch."""
-    frame = fetch_frame(wire, _TOPIC, 0, 0, max_bytes=size)
     before_s, answered_bytes = cpu_seconds(broker.pid), 0
     while answered_bytes < wanted_bytes:
         wire.send_frame(frame)
