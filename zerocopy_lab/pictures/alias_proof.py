@@ -101,6 +101,7 @@ def _row(axes: Axes, place: int, row: AliasRow, most_pages: int) -> None:
                 edgecolor=QUIET,
                 lw=0.8,
                 hatch=_HATCHES[answer],
+                clip_on=False,  # the last one's edge lies on that of the axes
             )
         )
         if most_pages <= 16 and answer in (OLD, NEW):

@@ -6,6 +6,7 @@ trades. Both are logarithmic both ways: the sizes span decades, and so do the an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -151,6 +152,14 @@ def _in_words(
     return in_words(title, "Cost by message size.", *told, change)
 
 
+def _are_neighbours(values: Sequence[float], number: int) -> bool:
+    """Whether a value is so near the one before, on a logarithmic axis, that words would meet."""
+    if max(values) == min(values):
+        return True
+    distance = math.log(values[number] / values[number - 1])
+    return abs(distance) < 0.12 * math.log(max(values) / min(values))
+
+
 @themed
 def latency_against_throughput(
     settings: Sequence[Setting], *, origin: Origin, title: str = ""
@@ -177,9 +186,19 @@ def latency_against_throughput(
     axes.errorbar(
         rates, medians, yerr=whiskers(waits), color=SERIES[0], marker="o", lw=1.2, capsize=3
     )
-    for setting, rate, median in zip(settings, rates, medians, strict=True):
-        axes.annotate(  # below and to the right: the line to the next point leaves upwards
-            setting.label, (rate, median), xytext=(7, -11), textcoords="offset points", fontsize=8
+    for number, setting in enumerate(settings):
+        # Below and to the right: the line to the next point leaves upwards. Beside another point's
+        # words, on the other side.
+        is_crowded = (
+            number > 0 and _are_neighbours(rates, number) and _are_neighbours(medians, number)
+        )
+        axes.annotate(
+            setting.label,
+            (rates[number], medians[number]),
+            xytext=(-7, 8) if is_crowded else (7, -11),
+            ha="right" if is_crowded else "left",
+            textcoords="offset points",
+            fontsize=8,
         )
     _enough_ticks(axes.xaxis, rates)
     _enough_ticks(axes.yaxis, medians)

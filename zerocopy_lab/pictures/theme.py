@@ -172,7 +172,7 @@ def new_picture(height_inches: float, title: str, footer: str) -> Picture:
     title_lines = textwrap.wrap(title, 88)
     if footer.startswith(RECORDED_EARLIER):
         title_lines.insert(0, RECORDED_EARLIER)
-    footer_lines = textwrap.wrap(footer, 128)
+    footer_lines = textwrap.wrap(footer, 150)
     height_inches += 0.22 * len(title_lines)
     footer_inches = 0.1 + 0.15 * len(footer_lines)
     picture = Picture(figsize=(WIDTH_INCHES, height_inches + footer_inches), dpi=DOTS_PER_INCH)
