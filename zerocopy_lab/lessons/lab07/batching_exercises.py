@@ -34,8 +34,9 @@ def stream_question(lab: Lab) -> Stream:
 
 
 def messages_together(stream: Stream) -> int:
-    """How many ride in the first batch, in simulated time: after it all is the same again."""
-    coming = [WaitingRecord(stream.message_bytes, n * stream.gap_ms) for n in range(200)]
+    """How many ride in the first batch, in simulated time, with all that come before it goes."""
+    count = stream.linger_ms // stream.gap_ms + 2
+    coming = [WaitingRecord(stream.message_bytes, n * stream.gap_ms) for n in range(count)]
     limits = ProducerLimits(stream.linger_ms, stream.batch_bytes, 1000)
     return simulated(accumulator, coming, limits, 1.0)[0].records
 
