@@ -20,6 +20,7 @@ NO_SKIP = os.environ.get("ZEROCOPY_LAB_NO_SKIP") == "1"
 # What a kernel may lack: a name, and how the reason of such a skip reads.
 KERNEL_LACKS = {
     "kernel TLS": re.compile(r"kernel TLS|kTLS|module tls", re.IGNORECASE),
+    "FUSE": re.compile(r"/dev/fuse"),
 }
 
 

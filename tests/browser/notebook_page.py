@@ -202,11 +202,11 @@ class NotebookPage:
         """Presses the first button of every prediction; how many there were."""
         with self._all_of_it():
             buttons = self._tab.get_by_role("button", name=re.compile(r"^1\. "), disabled=False)
-            number = buttons.count()
-            for _ in range(number):
-                buttons.first.click()
-                self._window.page.wait_for_timeout(100)
-            return number
+            handles = buttons.element_handles()
+            for button in handles:
+                button.click()
+                button.wait_for_element_state("disabled")  # the kernel has noted the guess
+            return len(handles)
 
     def pictures(self) -> list[dict[str, str]]:
         """The pictures in outputs: `alt`, and the `filter` that a theme puts over them."""

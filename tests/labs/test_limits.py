@@ -35,6 +35,7 @@ from zerocopy_lab.lessons.lab10.small_messages import (
 )
 from zerocopy_lab.lessons.lab10.tls import Overheard
 from zerocopy_lab.lessons.lab10.tls_in_a_broker import PLAIN, TLS, BrokerPrices
+from zerocopy_lab.measuring import file_system_test
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.file_system_test import OnFileSystem, Size, try_file_systems
 from zerocopy_lab.measuring.small_sends import Over, Plan, small_sends
@@ -269,7 +270,8 @@ def test_file_systems_of_this_machine_are_tried_or_say_why_not(tmp_path: Path) -
     except Unavailable as reason:
         pytest.skip(str(reason))
     assert here.name.endswith(", where the lab is")
-    assert [each.name for each in mounted] == ["tmpfs", "overlay", "ext4", "xfs", "btrfs"]
+    names = ["tmpfs", "overlay", *file_system_test.ON_LOOPS, *file_system_test.IN_PROGRAMS]
+    assert [each.name for each in mounted] == names
     for each in (here, *mounted):
         assert each.detail
         assert len(each.warm_cpu_s_per_gib) == bool(each.verdict)

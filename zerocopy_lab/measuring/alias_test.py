@@ -34,6 +34,9 @@ from zerocopy_lab.transfer.connections import Family, Pair, is_ready, pair_for
 from zerocopy_lab.transfer.send_with_msg_zerocopy import SendWithMsgZerocopy
 
 PAGE_BYTES = 4096
+OVERWRITTEN = "overwritten-while-sent"
+"""The name of the file that `alias_test_between` leaves."""
+
 PROBE_BYTES = 2 * PAGE_BYTES
 """Few enough to fit into any socket's buffers at once: what is not yet sent cannot be judged."""
 
@@ -99,7 +102,7 @@ def alias_test_between(
     before_bytes: int = 0,
 ) -> AliasVerdict:
     """Try a strategy on a connection that is there already, with a file in `directory`."""
-    path, old = directory / "overwritten-while-sent", os.urandom(probe_bytes)
+    path, old = directory / OVERWRITTEN, os.urandom(probe_bytes)
     path.write_bytes(bytes(before_bytes) + old)
     piece = FileSlice(OpenFile.open(path), before_bytes, probe_bytes)
     transfer = chosen()

@@ -6,12 +6,13 @@ file on each, and what sendfile costs from there, warm and cold.
 | `tmpfs`   | mount -t tmpfs                                 | a user namespace         |
 | `overlay` | two directories of the tmpfs, one over another | a user namespace         |
 | ext4, xfs, btrfs | a file of 320 MiB, mostly holes, by mkfs and a loop device | root, mkfs.NAME |
+| FUSE      | a program that passes everything through, at once or late | root, /dev/fuse |
 
     found = try_file_systems(directory, Size(16 << 20, rounds=3))     # directory's own comes first
 
-Cold means: out of the page cache, the loop's file as well; what is in memory only is never cold.
-With the process that `unshare` starts, all mounts are gone. Left out: FUSE and NFS, which need a
-program or a server of their own.
+Cold means: out of the page cache, and what lies below as well; what is in memory only is never
+cold. With the process that `unshare` starts, all mounts are gone. Left out: NFS, which needs a
+server of its own; what is like it here is a program that answers late.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.host import file_system_of
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.alias_test import OVERWRITTEN, AliasVerdict, alias_test_between
 from zerocopy_lab.measuring.another_python import ask_python
 from zerocopy_lab.measuring.fetching import evict_when_let_go
-from zerocopy_lab.measuring.racing import random_file
+from zerocopy_lab.measuring.fuse_pass_through import passed_through
+from zerocopy_lab.measuring.racing import TO_BE_SENT, random_file
+from zerocopy_lab.transfer import strategies
 from zerocopy_lab.transfer.connections import connected_pair
 
 ON_LOOPS: Final = ("ext4", "xfs", "btrfs")
+IN_PROGRAMS: Final = {"FUSE": 0.0, "FUSE, each read 2 ms late": 0.002}
 _LOOP_BYTES: Final = 320 << 20  # mkfs.xfs wants 300 MiB
 _CALL_BYTES: Final = 64 << 10  # what two sockets' buffers hold in any case
 
@@ -95,9 +99,17 @@ def _all_of_them(here: Path, size: Size) -> Iterator[OnFileSystem]:
             if place.why_not:
                 yield OnFileSystem(place.name, "", place.why_not)
                 continue
-            found = alias_test("sendfile", directory=place.directory)
+            found = _alias_test(place.directory)
             warm, cold = prices[place.name]
             yield OnFileSystem(place.name, found.verdict, found.detail, warm, cold)
+
+
+def _alias_test(directory: Path) -> AliasVerdict:
+    """With a file in that very directory: what a program keeps has no others."""
+    with connected_pair("tcp") as pair:
+        found = alias_test_between(pair, strategies()["sendfile"], "tcp", directory)
+    (directory / OVERWRITTEN).unlink()
+    return found
 
 
 def _prices(there: Sequence[_Place], size: Size) -> dict[str, tuple[list[float], list[float]]]:
@@ -162,12 +174,25 @@ def _mounted(directory: Path) -> Iterator[list[_Place]]:
     layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
     places.append(_mount("overlay", over, ["-t", "overlay", "-o", layers, "overlay"]))
     places += [_on_a_loop(name, directory) for name in ON_LOOPS]
-    try:
+    with ExitStack() as stack:
+        for place in places:
+            if not place.why_not:  # a loop device is freed with its mount
+                words = ["umount", str(place.directory)]
+                stack.callback(subprocess.run, words, check=True)
+        places += [
+            stack.enter_context(_in_a_program(name, directory, delay_s))
+            for name, delay_s in IN_PROGRAMS.items()
+        ]
         yield places
-    finally:
-        for place in reversed(places):
-            if os.path.ismount(place.directory):  # frees its loop device, too
-                subprocess.run(["umount", str(place.directory)], check=True)
+
+
+@contextmanager
+def _in_a_program(name: str, directory: Path, delay_s: float) -> Iterator[_Place]:
+    there, below = directory / f"at {delay_s}", directory / f"below {delay_s}"
+    there.mkdir()
+    below.mkdir()
+    with passed_through(there, below, delay_s=delay_s) as why_not:
+        yield _Place(name, there, why_not, below / TO_BE_SENT)
 
 
 def _on_a_loop(name: str, directory: Path) -> _Place:

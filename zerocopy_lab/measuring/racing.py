@@ -110,6 +110,7 @@ LINE_UP: Final = (
     Entry("encrypt_then_send", None),
     Entry("sendfile_over_kernel_tls", None),
 )
+TO_BE_SENT: Final = "to-be-sent"
 COURSES: Final = (Course("tcp", "touching"), Course("tcp", "dropping"), Course("unix", "splicing"))
 
 
@@ -222,7 +223,7 @@ def file_to_send(directory: Path, length: int) -> Iterator[Path]:
 
 def random_file(directory: Path, length: int) -> Path:
     """The file that a race sends, for whoever removes it himself."""
-    path = directory / "to-be-sent"
+    path = directory / TO_BE_SENT
     with open(path, "wb") as file:
         for position in range(0, length, 1 << 20):
             file.write(os.urandom(min(1 << 20, length - position)))
