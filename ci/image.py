@@ -94,15 +94,15 @@ class Tree:
             shutil.copy(ROOT / source, self._inside(target))
 
     def run(self, command: str) -> None:
-        """A shell's command in the tree, as its user, in a mount namespace with /proc and a small
-        /dev/shm, as Docker has it.
+        """A shell's command in the tree, as its user, in a mount namespace with /proc, /sys and a
+        small /dev/shm, as Docker has it.
         """
         home = 'export HOME="$(getent passwd "$(id -u)" | cut -d: -f6)"'
         inside = f"{home}; cd {self.workdir}; {command}"
         there = shlex.join(["env", "-i", *self.environment, "sh", "-ec", inside])
         lines = [
             f"cd {shlex.quote(str(self.directory))}",
-            "mount -t proc proc proc",
+            "mount -t proc proc proc && mount -t sysfs -o ro sysfs sys",
             "mkdir -p dev/shm && mount -t tmpfs -o size=64m,mode=1777 tmpfs dev/shm",
             f"exec chroot --userspec={self.user} . {there}",
         ]

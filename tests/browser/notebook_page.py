@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 from zerocopy_lab.classroom.explore import ERROR_MARK, PLAY_CLASS
@@ -64,6 +65,12 @@ LEAVE = f"""async id => {{
     await panel.sessionContext.shutdown();
     panel.dispose();
 }}"""
+SHOWN_BY_LABS = (".jp-OutputArea-child", ".jp-MarkdownOutput")
+RUN_AXE = """async places => {
+    const there = places.filter(place => document.querySelector(place));
+    return (await axe.run({include: there.map(place => [place])}, {resultTypes: ['violations']}))
+        .violations;
+}"""
 # How far down the last cell reaches, once all of them are drawn, from the top of the window.
 CONTENT_HEIGHT = """async id => {
     const outer = document.getElementById(id).querySelector('.jp-WindowedPanel-outer');
@@ -245,6 +252,13 @@ class NotebookPage:
         with self._all_of_it():
             self.page.screenshot(path=path)
 
+    def hindrances(self) -> list[str]:
+        """What stands in the way of somebody who cannot see or uses no mouse, in what a lab shows
+        (the rest of the page is JupyterLab's).
+        """
+        with self._all_of_it():
+            return hindrances(self.page, [f"[id='{self._id}'] {each}" for each in SHOWN_BY_LABS])
+
     @contextmanager
     def _all_of_it(self) -> Iterator[None]:
         """A window as tall as the notebook: what is outside of it JupyterLab does not draw."""
@@ -262,6 +276,18 @@ def _unfolded(output: dict[str, Any]) -> str:
     if markup is None:
         return str(output.get("text", ""))
     return re.sub(r"<[^>]+>", " ", re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL))
+
+
+def hindrances(page: Page, places: list[str]) -> list[str]:
+    """What axe-core calls serious or critical in these places of a page (selectors)."""
+    page.evaluate(AXE_SCRIPT)
+    found: list[dict[str, Any]] = page.evaluate(RUN_AXE, places)
+    return [
+        f"{each['id']} ({each['impact']}): {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
 
 
 def explorer_of(control: Locator) -> Locator:

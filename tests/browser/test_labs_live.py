@@ -133,6 +133,7 @@ def pictures_can_be_told_in_every_theme(notebook: NotebookPage, lab: LabEntry) -
         assert len(pictures) >= len(lab.pictures)
         assert all(picture["alt"] for picture in pictures)
         assert {picture["filter"] == "none" for picture in pictures} == {"Light" in theme}
+        assert notebook.hindrances() == []
         if SCREENSHOTS:
             notebook.screenshot(Path(SCREENSHOTS, f"{lab.name}-{theme.split()[1].lower()}.png"))
     notebook.use_theme("JupyterLab Light")
@@ -212,6 +213,10 @@ show(lambda shown: picture_of(str(1 / (shown == 1))))
 WARNS_AND_RAISES = "import sys; print('oh', file=sys.stderr); [][0]"
 
 
+FORGET_NAMES = """() => document.querySelectorAll('.noUi-handle')
+    .forEach(handle => handle.removeAttribute('aria-label'))"""
+
+
 def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
     """A cell that raises, a warning, a slider that does nothing, a callback that fails: of these,
     an exit code tells but the first.
@@ -220,6 +225,10 @@ def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
         notebook.run_all()
         notebook.wait_until_run(60)
         assert notebook.problems() == ["IndexError: list index out of range", "oh\n"]
+        assert notebook.hindrances() == []
+        notebook.page.evaluate(FORGET_NAMES)
+        assert all("aria-input-field-name" in each for each in notebook.hindrances())
+        assert len(notebook.hindrances()) == 3
         follows, does_nothing, fails = notebook.controls().all()
         answers(follows, timeout_ms=30_000)
         with pytest.raises(AssertionError, match="did not change"):

@@ -74,7 +74,7 @@ def show_html(markup: str, plain: str) -> None:
     display({"text/html": markup, "text/plain": plain}, raw=True)
 
 
-_GONE = "Controls end with their kernel: run this cell to have them back."
+_GONE = "Controls need their kernel and a page with widgets: run this cell to have them back."
 _GONE_STYLE = (
     "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)){font-size:0}"
     ".jp-OutputArea-output.jupyter-widgets:not(:has(*))::after{font-size:14px;"
@@ -84,11 +84,26 @@ _GONE_STYLE = (
 inside, which tells it from a live one."""
 
 
+_NAMES = """<script>(area => {
+const nameAll = () => area.querySelectorAll('.widget-slider').forEach(slider => {
+    const name = slider.querySelector('.widget-label').textContent;
+    slider.querySelectorAll('.noUi-handle, .widget-readout').forEach(part => {
+        part.setAttribute('aria-label', name);
+        if (part.isContentEditable) part.setAttribute('role', 'textbox');
+    });
+});
+new MutationObserver(nameAll).observe(area, {childList: true, subtree: true});
+nameAll();
+})(document.currentScript.closest('.jp-OutputArea') ?? document.body)</script>"""
+"""What is dragged of a slider of ipywidgets has no name for a screen reader; the label beside it
+has it."""
+
+
 def show_controls(widget: Any) -> None:
     """Shows a widget; where no kernel runs, in a saved notebook opened again or on a code host, a
     sentence stands in its place.
     """
-    show_html(_GONE_STYLE, plain="")
+    show_html(_GONE_STYLE + _NAMES, plain="")
     display({**widget._repr_mimebundle_(), "text/plain": _GONE}, raw=True)
 
 
