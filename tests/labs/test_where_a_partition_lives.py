@@ -162,7 +162,7 @@ def test_a_directory_that_stays_empty_contradicts_s2() -> None:
     ],
 )
 def test_a_bound_that_does_not_hold_contradicts_s1(otherwise: FullMount) -> None:
-    assert verdicts(WHOLE, otherwise)["S1", lesson.BOUND] is Verdict.CONTRADICTED
+    assert verdicts(WHOLE, otherwise)["S1", full_mount.BOUND] is Verdict.CONTRADICTED
 
 
 def test_what_cannot_be_seen_is_no_verdict() -> None:

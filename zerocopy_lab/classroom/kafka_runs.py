@@ -48,6 +48,16 @@ def recorded_findings(lab_id: str) -> list[Finding]:
     ]
 
 
+def recorded_in_words(lab_id: str, claim_id: str, part: str) -> str:
+    """What was found there about a part of a claim, marked as recorded; "" where nothing was."""
+    told = (
+        f"RECORDED. {each.about.words}: {each.words}"
+        for each in recorded_findings(lab_id)
+        if each.about and (each.claim_id, each.part) == (claim_id, part)
+    )
+    return next(told, "")
+
+
 def recorded_beside(lab_id: str, findings: Iterable[Finding]) -> list[Finding]:
     """The recorded findings on what no Kafka was asked about live, claim by claim, part by part."""
     live = {

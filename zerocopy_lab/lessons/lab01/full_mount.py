@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab01.partition_homes import home_of, start
@@ -27,6 +28,9 @@ from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.running.running_broker import RunningBroker, importable_here
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.running.topic_admin import create_topic
+
+BOUND = "bounded by one mount point"
+"""The part of S1 that this is about."""
 
 MOUNT_BYTES = 4 << 20
 _TOPIC = "bounded"
@@ -142,7 +146,7 @@ def _refusal(bootstrap: str, partition: int, most_bytes: int) -> str:
 def spill_words(spill: FullMount | Unmeasured) -> str:
     """What happened, or why nobody could look."""
     if isinstance(spill, Unmeasured):
-        return f"Not tried here: {spill}."
+        return f"Not tried here: {spill}. {recorded_in_words('01', 'S1', BOUND)}".rstrip()
     what = f"then refused ({spill.refusal})" if spill.refusal else "and never refused"
     others = "goes on" if spill.other_partition_goes_on else "stopped as well"
     return (

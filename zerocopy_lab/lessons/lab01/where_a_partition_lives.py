@@ -29,7 +29,7 @@ from zerocopy_lab.lessons.lab01.even_replicas import (
     evenness,
     kafkas_evenness,
 )
-from zerocopy_lab.lessons.lab01.full_mount import FullMount, spill_words
+from zerocopy_lab.lessons.lab01.full_mount import BOUND, FullMount, spill_words
 from zerocopy_lab.lessons.lab01.partition_homes import DIRECTORIES, Homes, KeyedTraffic, NextHome
 from zerocopy_lab.lessons.lab01.where_a_partition_lives_exercises import (
     EXERCISES,
@@ -48,7 +48,7 @@ _PLACER = (
     "kafka/admin/AdminUtils.java"
 )
 _OUR_COPY = Subject(SubjectKind.THIS_BROKER, "this kit's own copy of Kafka's algorithm")
-WHOLE, BOUND = "never split", "bounded by one mount point"
+WHOLE = "never split"
 WITHIN_ONE, EXACTLY = "evenly, to within one", "exactly 5 on each"
 
 

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import Subject
@@ -32,6 +33,7 @@ AS_IT_COMES, NO_GATHER, NO_CHECKSUM = CARDS = tuple(ABILITIES)
 CARDS_AS, DISK_AS = "09 cards", "09 reading from the disk"
 """What the reference run calls them."""
 
+ANSWERS: Final = "a broker's answer, card by card"
 _MOSTLY_ASLEEP: Final = 0.5
 _AT_WORK_THROUGHOUT: Final = 0.9
 Cards = list[CardVerdict] | Unmeasured
@@ -89,7 +91,8 @@ def try_answers(which: str) -> Cards:
 def show_answers(answers: Cards, subject: Subject) -> str:
     """What arrived of them; returns a sentence to be printed."""
     if isinstance(answers, Unmeasured):
-        return f"{subject.words}, its answers: not tried here: {answers}"
+        told = f"{subject.words}, its answers: not tried here: {answers}."
+        return f"{told} {recorded_in_words('09', 'Z2', ANSWERS)}".rstrip()
     show_table(
         ["the broker's card", f"a fetch from {subject.words}", "so"],
         [[each.abilities, *ARRIVED[each.verdict]] for each in answers],

@@ -21,6 +21,7 @@ from zerocopy_lab.classroom.evidence import (
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab09.devices import (
+    ANSWERS,
     ARRIVED,
     AS_IT_COMES,
     CARDS,
@@ -171,7 +172,7 @@ def card_findings(cards: Cards) -> list[Finding]:
 
 
 _GATHERS, _CANNOT = "a card that gathers and checksums", "a card that cannot"
-_LEFT, _ANSWER = "what is left for the card", "a broker's answer, card by card"
+_LEFT = "what is left for the card"
 _WHO_COPIED: Mapping[bool | None, str] = {
     False: "nobody had copied",
     True: "somebody had copied",
@@ -184,7 +185,7 @@ def answer_finding(answers: Cards, subject: Subject) -> Finding:
     if isinstance(answers, Unmeasured):
         words = f"No answer of {subject.words} was tried: {answers}"
         return finding(
-            "Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=_ANSWER, about=subject
+            "Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=ANSWERS, about=subject
         )
     copied = {each.abilities: copied_with(answers, ANSWER, each.abilities) for each in answers}
     told = "; ".join(f"{card}, {_WHO_COPIED[known]}" for card, known in copied.items())
@@ -195,7 +196,7 @@ def answer_finding(answers: Cards, subject: Subject) -> Finding:
         Evidence.PROVED,
         f"When its answer to a fetch left by a card {told}.",
         *[Quantity(f"card {each.abilities}", ARRIVED[each.verdict][0]) for each in answers],
-        part=_ANSWER,
+        part=ANSWERS,
     )
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
+from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import Subject, about
@@ -117,7 +118,8 @@ def _turn(broker: RunningBroker, wire: Wire, frame: bytes, wanted_bytes: int) ->
 def show(prices: BrokerPrices | Unmeasured) -> str:
     """A row for each size of a fetch; returns a sentence to be printed."""
     if isinstance(prices, Unmeasured):
-        return f"TLS in a broker: not measured here: {prices}"
+        recorded = [recorded_in_words("10", "L1", part_of(size)) for size in SIZES]
+        return " ".join([f"TLS in a broker: not measured here: {prices}.", *filter(None, recorded)])
     show_table(
         [f"{prices.subject.words}: a fetch of", "plain, CPU s/GiB", "TLS, CPU s/GiB", "times"],
         [
@@ -137,8 +139,13 @@ def findings(prices: BrokerPrices | Unmeasured, subject: Subject) -> list[Findin
     return [_finding(prices, size, subject) for size in SIZES]
 
 
+def part_of(size: int) -> str:
+    """The part of the claim that fetches of this size are about."""
+    return f"in a broker, fetches of {byte_count(size)}"
+
+
 def _finding(prices: BrokerPrices | Unmeasured, size: int, subject: Subject) -> Finding:
-    part = f"in a broker, fetches of {byte_count(size)}"
+    part = part_of(size)
     if isinstance(prices, Unmeasured):
         return finding(
             "L1", Verdict.NOT_TESTABLE, Evidence.TIMED, str(prices), part=part, about=subject
