@@ -573,3 +573,28 @@ def test_a_batch_that_a_part_put_elsewhere_is_as_it_was(wrong: Callable[..., obj
     with pytest.raises(PartFailed, match="part stamp"):
         _stamped_as_by_ours(wrong, memoryview(batch), 77, 3)
     assert batch == sent
+
+
+def test_the_processors_time_can_be_limited_whatever_the_clock() -> None:
+    def endless(_: object) -> int:
+        while True:
+            pass
+
+    found = examine(PARTS["placement"], lambda: endless, limit_s=60, cpu_s=1)
+    assert found.words == (
+        "placement gave no answer: it had no end after 1 s of the processor's time"
+    )
+
+
+def test_a_result_that_the_code_wrote_itself_is_no_answer() -> None:
+    def forges(_: object) -> int:
+        for descriptor in range(3, 64):
+            try:
+                os.write(descriptor, b'{"value": [true, "of course"], "problem": null}')
+            except OSError:
+                continue
+        os._exit(0)
+
+    found = examine(PARTS["placement"], lambda: forges)
+    assert found.passed is False
+    assert "it wrote a result of its own making" in found.words

@@ -36,7 +36,7 @@ from zerocopy_lab.running.confinement import Allowance, require_walls
 
 ONLY = ("02", "10")
 WORTH = sum(sum(labs()[each].points.values()) for each in ONLY)
-TERMS = Terms("a secret of this test", answer_s=2.0)
+TERMS = Terms("a secret of this test", answer_cpu_s=1)
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(300)]
 
@@ -184,7 +184,7 @@ LOSES_THE_PART = WORTH - labs()["02"].points["02.1"]
         ("cyd-wrong", 0, "02.2: handed in as passed, failed: Two numbers of four bytes each"),
         ("dot-empty", 0, None),
         ("eve-hard-coded", WORTH - 2, "10.1: handed in as passed, failed: "),
-        ("fay-endless", LOSES_THE_PART, "it did not come back within 2 s"),
+        ("fay-endless", LOSES_THE_PART, "it had no end after 1 s of the processor's time"),
         ("gus-forks", LOSES_THE_PART, "it reached for os.fork"),
         ("hal-network", LOSES_THE_PART, "it reached for socket."),
         ("ivy-solution", LOSES_THE_PART, "it reached for open"),
@@ -360,7 +360,7 @@ def test_a_notebook_is_run_between_walls_and_its_check_is_not_believed(
         "1 / 0",
         "while os.fork(): pass\nos._exit(0)",
     )
-    terms = TERMS._replace(cell_s=2, notebook_limits=Allowance(seconds=120, processes=60))
+    terms = TERMS._replace(cell_s=10, notebook_limits=Allowance(seconds=120, processes=60))
     read: list[Any] = []
     odd = grading._what_is_odd
 

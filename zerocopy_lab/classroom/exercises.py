@@ -77,7 +77,7 @@ def building(exercise_id: str, part_name: str, asks: str, hints: tuple[str, ...]
     def grade(answer: Any, lab: Lab) -> Grade:
         if not callable(answer):
             return failed(f"The answer is a function: {wanted.shape}.")
-        found = examine(wanted, lambda: answer, seed=lab.exam_seed, limit_s=lab.exam_limit_s)
+        found = examine(wanted, lambda: answer, **lab.exam)
         if found.passed is None:
             return NOT_ATTEMPTED
         words = "\n".join([found.words, *found.trace])
@@ -135,7 +135,8 @@ def grade_of(exercise: Exercise, answer: object, lab: Lab) -> tuple[Grade, list[
             return failed(f"Nobody can tell whether this is right: {reason}."), []
     if exercise.part:  # its exam has a child of its own
         return exercise.grade(answer, lab), []
-    told = in_a_child(lambda: _graded(exercise, answer, lab), lab.exam_limit_s or _LIMIT_S)
+    limit_s, cpu_s = lab.exam.get("limit_s") or _LIMIT_S, lab.exam.get("cpu_s")
+    told = in_a_child(lambda: _graded(exercise, answer, lab), limit_s, cpu_s=cpu_s)
     if told.problem is not None:
         verb = "ended in" if told.trace else "had no end:"
         return failed(f"Checking your answer {verb} {told.problem}"), list(told.trace[-6:])

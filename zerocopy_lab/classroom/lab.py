@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from zerocopy_lab import __version__
 from zerocopy_lab.checkout import workplace
@@ -61,6 +61,14 @@ OURS, KAFKA = "zerocopy_lab", "kafka"
 _ADDRESS = re.compile(r"[^:\s]+:\d{1,5}")
 
 
+class ExamTerms(TypedDict, total=False):
+    """Of `conformance.part.examine`."""
+
+    seed: int
+    limit_s: float
+    cpu_s: int
+
+
 class BadParameter(ValueError):
     """A parameter of the notebook has the wrong name or type; the message says what to write."""
 
@@ -82,10 +90,8 @@ class Lab:
     student: str = ""
     problem: int = 1
     """SEED: the seed itself for nobody in particular, else which of a student's problems."""
-    exam_seed: int | None = None
-    """What exams of parts draw from; None: what nobody knows."""
-    exam_limit_s: float | None = None
-    """How long an answer may be examined; None: as long as its exam allows."""
+    exam: ExamTerms = field(default_factory=lambda: ExamTerms())
+    """What exams draw from and how long they may take; nothing: as they do in a notebook."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     began_monotonic_s: float = field(default_factory=time.monotonic)
     _predictions: dict[str, dict[str, str]] = field(default_factory=dict)

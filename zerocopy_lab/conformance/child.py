@@ -1,8 +1,9 @@
 """Somebody's code, tried in a forked child: it may raise, hang, exit or die, and harms nobody.
 
 A child shares nothing with whoever asked: what the code changes, prints or opens is gone with it.
-It has a time limit (then its whole process group is killed) and a limit on the memory that it may
-take beyond what it began with. It tells its result as JSON through a pipe, with a word that was
+It has a time limit (then its whole process group is killed), where wanted one on the processor's
+time, which a busy machine does not shorten, and a limit on the memory that it may take beyond what
+it began with. It tells its result as JSON through a pipe, with a word that was
 drawn for it; a child that ends without it has not answered, so neither `sys.exit()` and
 `os._exit()` nor a result that the code wrote into the pipe itself are ever a good answer.
 
@@ -28,6 +29,8 @@ from typing import Any, NamedTuple
 from zerocopy_lab.transfer.connections import is_ready
 
 MEMORY_LIMIT_BYTES = 1 << 30
+OUT_OF_TIME = "it did not come back within"
+"""What is said of a child that a clock has ended: it, or a busy machine, took too long."""
 _TRACE_LINES = 12
 _this_is_a_child = False
 
@@ -41,7 +44,10 @@ class Told(NamedTuple):
 
 
 def in_a_child(
-    work: Callable[[], Any], limit_s: float, memory_bytes: int = MEMORY_LIMIT_BYTES
+    work: Callable[[], Any],
+    limit_s: float,
+    memory_bytes: int = MEMORY_LIMIT_BYTES,
+    cpu_s: int | None = None,
 ) -> Told:
     """`work()` in a forked child; its result must be of JSON's types. Never raises for the work."""
     read_end, write_end = os.pipe()
@@ -50,7 +56,7 @@ def in_a_child(
     if child == 0:
         try:
             os.close(read_end)
-            _stand_alone(memory_bytes)
+            _stand_alone(memory_bytes, cpu_s)
             _speak(write_end, work, password)
         finally:
             os._exit(0)  # not sys.exit: the parent's clean-up is none of the child's business
@@ -66,11 +72,13 @@ def in_a_child(
             os.kill(child, signal.SIGKILL)  # it may not yet have a group of its own
         _, status = os.waitpid(child, 0)
     if words is None:
-        return Told(None, f"it did not come back within {limit_s:g} s")
+        return Told(None, f"{OUT_OF_TIME} {limit_s:g} s")
     if words.startswith(password.encode()):
         return Told(**json.loads(words[len(password) :]))
     if words:
         return Told(None, "it wrote a result of its own making")
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        return Told(None, f"it had no end after {cpu_s} s of the processor's time")
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         return Told(None, f"it died of {signal.Signals(os.WTERMSIG(status)).name}")
     return Told(None, "it ended its process without an answer")
@@ -84,7 +92,7 @@ def in_words(error: BaseException) -> str:
         return f"{type(error).__name__}, whose message could not be had"
 
 
-def _stand_alone(memory_bytes: int) -> None:
+def _stand_alone(memory_bytes: int, cpu_s: int | None) -> None:
     global _this_is_a_child
     if not _this_is_a_child:  # a child's children stay in its group, and end with it
         os.setpgid(0, 0)
@@ -95,6 +103,9 @@ def _stand_alone(memory_bytes: int) -> None:
     for standard in (0, 1, 2):
         os.dup2(silence, standard)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    if cpu_s is not None:
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     with contextlib.suppress(OSError, ValueError):  # /proc is Linux's, and a limit may be lower
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + memory_bytes

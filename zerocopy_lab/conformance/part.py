@@ -56,14 +56,17 @@ def examine(
     *,
     seed: int | None = None,
     limit_s: float | None = None,
+    cpu_s: int | None = None,
 ) -> Examined:
     """The part's exam on the function that `load` returns, both in a child with a time limit
-    (None: the part's).
+    (None: the part's), and one on the processor's time of each of its processes.
 
     `seed` repeats an exam; None draws one that nobody knows. Never raises for the function's sake.
     """
     drawn = secrets.randbits(64) if seed is None else seed
-    told = in_a_child(lambda: _sit(part, load, random.Random(drawn)), limit_s or part.limit_s)
+    told = in_a_child(
+        lambda: _sit(part, load, random.Random(drawn)), limit_s or part.limit_s, cpu_s=cpu_s
+    )
     if told.problem is not None:
         return Examined(False, _in_words(part, told), told.trace)
     state, words = told.value

@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from zerocopy_lab.classroom.exercises import (
     CODE,
@@ -30,8 +30,9 @@ from zerocopy_lab.classroom.exercises import (
     failed,
     grade_of,
 )
-from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.lab import ExamTerms, Lab
 from zerocopy_lab.classroom.manifest import lab_entry
+from zerocopy_lab.conformance.child import OUT_OF_TIME
 from zerocopy_lab.publishing.watched_code import later
 
 _MOST_WORDS: Final = 600
@@ -48,17 +49,23 @@ class Question(NamedTuple):
     hidden_seed: int
 
 
-def graded_again(question: Question, limit_s: float) -> Grade:
-    """What the answer is worth, after so long at most. Never raises for the answer's sake."""
+LIMIT_S: Final = 60.0
+"""What a clock ends is not judged: it may have been the machine. So this is generous."""
+
+
+def graded_again(question: Question, cpu_s: int) -> Grade:
+    """What the answer is worth, after so much of the processor's time at most. Never raises for
+    the answer's sake.
+    """
     exercise = exercise_of(question.exercise)
-    hidden = question.hidden_seed
+    terms = ExamTerms(seed=question.hidden_seed, limit_s=LIMIT_S, cpu_s=cpu_s)
     if question.kind == VALUE:
-        return _graded_value(exercise, question, _lab(exercise, question.seed, hidden, limit_s))
+        return _graded_value(exercise, question, _lab(exercise, question.seed, terms))
     if question.kind != CODE:
         return Grade(State.INCONCLUSIVE, f"there is nothing to examine: {question.answer}")
     if not exercise.takes_code:
         return failed("The answer is no function.")
-    return _graded_code(exercise, question, _lab(exercise, hidden, hidden, limit_s))
+    return _graded_code(exercise, question, _lab(exercise, question.hidden_seed, terms))
 
 
 def _graded_value(exercise: Exercise, question: Question, lab: Lab) -> Grade:
@@ -78,23 +85,24 @@ def _graded_code(exercise: Exercise, question: Question, lab: Lab) -> Grade:
     if reached_for:
         words = f"look at it: while it was examined it reached for {reached_for}"
         return Grade(State.INCONCLUSIVE, words)
+    if OUT_OF_TIME in grade.words:
+        return Grade(State.INCONCLUSIVE, f"a clock ended it, so look at it: {grade.words}")
     return grade
 
 
-def _lab(exercise: Exercise, seed: int, hidden_seed: int, limit_s: float) -> Lab:
+def _lab(exercise: Exercise, seed: int, terms: ExamTerms) -> Lab:
     entry = lab_entry(exercise.id.partition(".")[0])
     nowhere = Path(tempfile.gettempdir()) / entry.name
-    terms: dict[str, Any] = {"exam_seed": hidden_seed, "exam_limit_s": limit_s}
-    return Lab(entry, True, seed, nowhere, True, **terms)
+    return Lab(entry, True, seed, nowhere, True, exam=terms)
 
 
 def main() -> None:
     """Reads the questions, says the grades."""
     if sys.platform == "linux":  # no child may look into this process: prctl(2)
         ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
-    limit_s = float(sys.argv[1])
+    cpu_s = int(sys.argv[1])
     for question in [Question(**each) for each in json.load(sys.stdin)]:
-        grade = graded_again(question, limit_s)
+        grade = graded_again(question, cpu_s)
         told = {"exercise": question.exercise, "state": str(grade.state)}
         line = json.dumps({**told, "words": grade.words[:_MOST_WORDS]})
         os.write(1, f"{line}\n".encode())

@@ -42,11 +42,11 @@ class Terms(NamedTuple):
     one_seed: int | None = None
     rerun: bool = False
     """Runs notebooks again although they carry evidence."""
-    limits: Allowance = Allowance()
+    limits: Allowance = Allowance(seconds=600)
     notebook_limits: Allowance = Allowance(seconds=600)
     cell_s: int = 60
-    answer_s: float = 5.0
-    """For one answer. Ours take a fraction of a second; what has no end costs this much."""
+    answer_cpu_s: int = 5
+    """Of the processor's time, for one answer. Ours take little more than one at most."""
     walls: bool = True
     hidden: tuple[Path, ...] = ()
     """Directories that no submission may see, the solutions aside."""
@@ -233,7 +233,7 @@ def _examined(
     given = json.dumps([each._asdict() for each in questions]).encode()
     hidden = (SOLUTIONS_DIR, *terms.hidden)
     ran = run_confined(
-        [*_EXAMINATION, str(terms.answer_s)], given, terms.limits, hidden, walls=terms.walls
+        [*_EXAMINATION, str(terms.answer_cpu_s)], given, terms.limits, hidden, walls=terms.walls
     )
     found: dict[str, tuple[State, str]] = {}
     for line in ran.said.splitlines():
