@@ -136,5 +136,7 @@ _README = """\
 # zerocopy_lab, {edition} edition
 
 Made by `labs release`. The notebooks in `labs/` need the package `zerocopy_lab` in the Python that
-runs them (`pip install` it, then `jupyter lab labs`); results go to `out/`, beside this file.
+runs them (`pip install` it, then `jupyter lab labs`). In a course, put your id into `STUDENT` in
+the first code cell. Results go to `out/`, beside this file; what is handed in is the notebook,
+saved after it has run, or what then lies in `out/students/ID/evidence/`.
 """
