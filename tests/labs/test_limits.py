@@ -87,13 +87,17 @@ def doors(small: float, large: float) -> BrokerPrices:
 
 
 DEARER_WITH_TLS = doors(2, 6)
-ALIAS = [OnFileSystem("ext4", "alias", ""), OnFileSystem("xfs", "", "no mkfs.xfs")]
+ALIAS = [
+    OnFileSystem("ext4", "alias", ""),
+    OnFileSystem("tmpfs", "alias", ""),
+    OnFileSystem("xfs", "", "no mkfs.xfs"),
+]
 
 
 def verdicts(
     prices: Outcome | None = None,
     wire: Overheard = CIPHERED,
-    systems: list[OnFileSystem] | Unmeasured = ALIAS,
+    systems: list[OnFileSystem] = ALIAS,
     sizes: SizeSweep | None = None,
     in_broker: BrokerPrices | Unmeasured = DEARER_WITH_TLS,
 ) -> dict[tuple[str, str], Verdict]:
@@ -212,8 +216,10 @@ def test_a_file_system_that_copies_supports_the_claim_and_without_mounts_nothing
     assert changed(systems=copies) == {key: Verdict.SUPPORTED}
     mixed = [*ALIAS, OnFileSystem("odd", "inconclusive", "")]
     assert changed(systems=mixed) == {key: Verdict.INCONCLUSIVE}
-    assert changed(systems=LACKING) == {key: Verdict.NOT_TESTABLE}
-    assert "nobody may mount here Recorded on " in limits.show_file_systems(LACKING)
+    alone = [ALIAS[0], OnFileSystem("tmpfs", "", "nobody may mount here.")]
+    assert changed(systems=alone) == {key: Verdict.INCONCLUSIVE}
+    told = limits.show_file_systems(alone)
+    assert told.startswith("Not tried here: tmpfs (nobody may mount here). Recorded on ")
 
 
 def test_sizes_move_the_verdicts_on_small_messages_only() -> None:
@@ -277,6 +283,17 @@ def test_file_systems_of_this_machine_are_tried_or_say_why_not(tmp_path: Path) -
         assert len(each.warm_cpu_s_per_gib) == bool(each.verdict)
     in_memory, over_it, *_ = mounted
     assert [in_memory.cold_s_per_gib, over_it.cold_s_per_gib] == [[], []]
+
+
+def test_who_may_mount_nothing_tries_what_is_mounted_anyway(tmp_path: Path) -> None:
+    here, in_memory, *others = file_system_test.without_mounting(tmp_path, Size(1 << 20, 1), "no")
+    assert here.verdict == "alias"
+    assert (in_memory.name, in_memory.verdict or in_memory.detail) in (
+        ("tmpfs", "alias"),
+        ("tmpfs", "no"),
+    )
+    assert {(each.verdict, each.detail) for each in others} == {("", "no")}
+    assert not list(tmp_path.iterdir())
 
 
 # -- the exercises ---------------------------------------------------------------------------------

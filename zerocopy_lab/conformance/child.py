@@ -122,9 +122,12 @@ def _speak(write_end: int, work: Callable[[], Any], password: str) -> None:
 
 
 def _trace_of(error: BaseException) -> list[str]:
-    """Where it happened, without the exception's own words (they may raise)."""
-    lines = "".join(traceback.format_tb(error.__traceback__)).splitlines()
-    return lines[-_TRACE_LINES:]
+    """Where it happened, without the exception's own words (they may raise), and without the rooms
+    of this house: whoever wrote the code knows his own.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [each for each in frames if not each.filename.startswith(str(Path(__file__).parent))]
+    return "".join(traceback.format_list(theirs)).splitlines()[-_TRACE_LINES:]
 
 
 def _words_before_the_end(read_end: int, limit_s: float) -> bytes | None:

@@ -38,6 +38,20 @@ _PROBES = 14
 _LARGEST_PROBE = 22  # as a power of two
 
 
+_TO_THINK_OF = {
+    "exact_bytes": "Where does what is left begin (piece.position + sent_bytes), and how much is "
+    "it (piece.length - sent_bytes)?",
+    "one_byte_at_a_time": "Here the socket takes less than it is offered. Return what the call "
+    "says that it took: `send` tells, `sendall` does not.",
+    "stalled_receiver": "Here the receiver pauses and the socket is full at last. One call a turn, "
+    "and its result returned at once: for the rest you are called again.",
+    "reset_receiver": "Here the receiver hangs up. The socket's error belongs to whoever called.",
+    "shrinking_file": "Here the file ends before the slice does. What came is b'' then, or 0 bytes "
+    "moved: return 0.",
+}
+"""What a learner may not have thought of, by the promise that was broken."""
+
+
 def transfer_of(send: Send, strategy_name: str = "transfer") -> type[Transfer]:
     """A transfer strategy whose `send` is this function."""
 
@@ -69,12 +83,16 @@ def _checked(moved: Any, most_bytes: int, strategy: Transfer, piece: FileSlice) 
     """What was returned, if it can be: whole, not negative, not more than was asked for."""
     if type(moved) is not int or not 0 <= moved <= most_bytes:
         raise TypeError(
-            f"{strategy.name} returned {moved!r} where at most {most_bytes} bytes could be moved"
+            f"{strategy.name} returned {moved!r} where at most {most_bytes} bytes could be moved. "
+            "How many did the call move? (With nothing left to move, 0.)"
         )
     if moved == 0 and most_bytes:  # a file that ends early, or a function that does nothing
         if os.fstat(piece.file.fd).st_size < piece.position + piece.length:
             return strategy.nothing_came(piece, 0)
-        raise TypeError(f"{strategy.name} moved nothing, with {most_bytes} bytes left to move")
+        raise TypeError(
+            f"{strategy.name} moved nothing, with {most_bytes} bytes left to move. A full socket "
+            "raises BlockingIOError: let it, for 0 says that nothing is left."
+        )
     return moved
 
 
@@ -128,7 +146,8 @@ def _begun(call: Callable[[socket.socket, FileSlice], object]) -> None:
 
 def _keeps_promises(strategy: type[Transfer]) -> None:
     if found := first_problem(strategy, _CHECK_LIMIT_S):
-        raise NotConforming(f"{found.check} on a {found.family} socket: {found.problem}")
+        told = f"{found.check} on a {found.family} socket: {found.problem}"
+        raise NotConforming(f"{told}\n{_TO_THINK_OF.get(found.check, '')}".rstrip())
 
 
 def _leaves_no_copy(strategy: type[Transfer], size_bytes: int, draw: random.Random) -> None:

@@ -91,17 +91,36 @@ def try_file_systems(directory: Path, size: Size) -> list[OnFileSystem]:
 
 def _all_of_them(here: Path, size: Size) -> Iterator[OnFileSystem]:
     with tempfile.TemporaryDirectory() as scratch, _mounted(Path(scratch)) as mounted:
-        known = file_system_of(here)
-        places = [_Place(f"{known.kind if known else 'unknown'}, where the lab is", here), *mounted]
-        there = [place for place in places if not place.why_not]
-        prices = _prices(there, size)
-        for place in places:
-            if place.why_not:
-                yield OnFileSystem(place.name, "", place.why_not)
-                continue
-            found = _alias_test(place.directory)
-            warm, cold = prices[place.name]
-            yield OnFileSystem(place.name, found.verdict, found.detail, warm, cold)
+        yield from _tried([_where_the_lab_is(here), *mounted], size)
+
+
+def without_mounting(directory: Path, size: Size, why_not: str) -> list[OnFileSystem]:
+    """The same for who may mount nothing: that of `directory`, and what is mounted anyway."""
+    anyway = {"tmpfs": Path("/dev/shm")}
+    places = [_where_the_lab_is(directory)]
+    for name in ("tmpfs", "overlay", *ON_LOOPS, *IN_PROGRAMS):
+        known = file_system_of(anyway[name]) if name in anyway else None
+        if known is not None and known.kind == name and os.access(anyway[name], os.W_OK):
+            places.append(_Place(name, anyway[name]))
+        else:
+            places.append(_Place(name, directory, why_not))
+    return list(_tried(places, size))
+
+
+def _where_the_lab_is(directory: Path) -> _Place:
+    known = file_system_of(directory)
+    return _Place(f"{known.kind if known else 'unknown'}, where the lab is", directory)
+
+
+def _tried(places: Sequence[_Place], size: Size) -> Iterator[OnFileSystem]:
+    prices = _prices([place for place in places if not place.why_not], size)
+    for place in places:
+        if place.why_not:
+            yield OnFileSystem(place.name, "", place.why_not)
+            continue
+        found = _alias_test(place.directory)
+        warm, cold = prices[place.name]
+        yield OnFileSystem(place.name, found.verdict, found.detail, warm, cold)
 
 
 def _alias_test(directory: Path) -> AliasVerdict:

@@ -134,7 +134,7 @@ def _moves(directory: Path) -> dict[str, Any]:
     return {
         receiving.RECEIVERS_AS: {**taken, **_certain(receiving.taken_by_receivers())},
         devices.CARDS_AS: _certain(devices.try_cards()),
-        limits.FILE_SYSTEMS_AS: _certain(limits.on_file_systems(directory, lab)),
+        limits.FILE_SYSTEMS_AS: limits.on_file_systems(directory, lab),
         devices.DISK_AS: _without_paths(_certain(devices.read_in_all_ways(path, lab))),
     }
 

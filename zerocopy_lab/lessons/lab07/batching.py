@@ -34,7 +34,7 @@ from zerocopy_lab.lessons.lab07.costs import (
     per_byte_s,
     per_message_s,
 )
-from zerocopy_lab.lessons.lab07.counts import MESSAGES, Counts
+from zerocopy_lab.lessons.lab07.counts import BROKERS_CALLS, MESSAGES, Counts
 from zerocopy_lab.lessons.lab07.frontier import (
     ALONE,
     LINGERING,
@@ -45,7 +45,7 @@ from zerocopy_lab.lessons.lab07.frontier import (
 
 __all__ = ["EXERCISES", "about", "costs_question", "stream_question"]
 
-CLIENT, BROKER, PACKETS = "the client's calls", "the broker's calls", "packets"
+CLIENT, BROKER, PACKETS = "the client's calls", BROKERS_CALLS, "packets"
 COST, GAIN = "what a message costs the broker", "messages a second"
 OF_ITS_OWN = "a message in company costs nothing of its own"
 
@@ -68,7 +68,7 @@ def findings(
 
 
 def _not_counted(part: str, why: Unmeasured, subject: Subject, evidence: Evidence) -> Finding:
-    words = f"Not measured here: {why}."
+    words = f"Not measured here: {str(why).rstrip('.')}."
     return finding("W2", Verdict.NOT_TESTABLE, evidence, words, part=part, about=subject)
 
 

@@ -160,7 +160,7 @@ def cost_answer(costs: Costs | Unmeasured) -> int | None:
 def costs_words(costs: Costs | Unmeasured) -> str:
     """The sum, and whether it came out."""
     if isinstance(costs, Unmeasured):
-        return f"Not measured here: {costs}."
+        return f"Not measured here: {str(costs).rstrip('.')}."
     predicted, measured = check(costs)
     outcome = "comes out"
     if not measured.low * 0.7 <= predicted <= measured.high * 1.3:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.producer import produce
@@ -25,6 +26,9 @@ from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import RunningBroker, importable_here
 
 MESSAGES = 100
+BROKERS_CALLS = "the broker's calls"
+"""The part of W2 that these counts are about."""
+
 _PASSES = 3
 _SENDING = ("sendto", "sendmsg", "write", "writev", "sendfile")
 _RECEIVING = ("recvfrom", "recvmsg", "read", "readv")
@@ -147,6 +151,8 @@ def show_counts(alone: Counts, company: Counts) -> None:
         for name, words in names.items()
     ]
     show_table([f"{MESSAGES} messages", "alone", "in company"], rows)
+    for why in dict.fromkeys(str(each) for each in alone if isinstance(each, Unmeasured)):
+        print(f"Not counted here: {why} {recorded_in_words('07', 'W2', BROKERS_CALLS)}".rstrip())
 
 
 def _shown(count: int | Unmeasured) -> str:

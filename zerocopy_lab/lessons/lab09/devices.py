@@ -91,7 +91,7 @@ def try_answers(which: str) -> Cards:
 def show_answers(answers: Cards, subject: Subject) -> str:
     """What arrived of them; returns a sentence to be printed."""
     if isinstance(answers, Unmeasured):
-        told = f"{subject.words}, its answers: not tried here: {answers}."
+        told = f"{subject.words}, its answers: not tried here: {str(answers).rstrip('.')}."
         return f"{told} {recorded_in_words('09', 'Z2', ANSWERS)}".rstrip()
     show_table(
         ["the broker's card", f"a fetch from {subject.words}", "so"],

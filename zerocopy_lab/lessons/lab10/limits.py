@@ -26,10 +26,15 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, about
 from zerocopy_lab.instruments.spread import spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.lessons.lab10.limits_exercises import EXERCISES, prices
 from zerocopy_lab.measuring.alias_test import alias_test
-from zerocopy_lab.measuring.file_system_test import OnFileSystem, Size, try_file_systems
+from zerocopy_lab.measuring.file_system_test import (
+    OnFileSystem,
+    Size,
+    try_file_systems,
+    without_mounting,
+)
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.theme import Origin, Picture
@@ -57,41 +62,47 @@ _ARRIVED: Final = {
 # -- file systems ----------------------------------------------------------------------------------
 
 
-def on_file_systems(directory: Path, lab: Lab) -> list[OnFileSystem] | Unmeasured:
+def on_file_systems(directory: Path, lab: Lab) -> list[OnFileSystem]:
     """Test and price where the lab is, and on all that can be mounted."""
     size = Size(16 << 20, 3, lab.seed) if lab.fast else Size(64 << 20, 7, lab.seed)
     try:
         return try_file_systems(directory, size)
     except Unavailable as reason:
-        return Unmeasured(str(reason))
+        return without_mounting(directory, size, str(reason))
 
 
-def show_file_systems(found: list[OnFileSystem] | Unmeasured) -> str:
-    """A row for each; returns a sentence to be printed, "" where all was seen here."""
-    note = ""
-    if isinstance(found, Unmeasured):
-        note = f"Not mounted here: {found} {recorded_words('see the table.')}"
-        found = [OnFileSystem(*each) for each in recorded(FILE_SYSTEMS_AS)]
-    show_table(
-        ["file system", "what arrived", "so", "warm, CPU s/GiB", "cold, s/GiB on the clock"],
-        [
-            [
-                each.name,
-                *_ARRIVED.get(each.verdict, ("not tried", each.detail)),
-                _told(each.warm_cpu_s_per_gib, ""),
-                _told(each.cold_s_per_gib, "never cold" if each.warm_cpu_s_per_gib else ""),
-            ]
-            for each in found
-        ],
-    )
-    return note
+def show_file_systems(found: Sequence[OnFileSystem]) -> str:
+    """A row for each, from the recorded run where it could not be tried here; returns a sentence
+    to be printed, "" where all was seen.
+    """
+    elsewhere = {each.name: each for each in (OnFileSystem(*e) for e in recorded(FILE_SYSTEMS_AS))}
+    rows, missing = [], []
+    for each in found:
+        shown, mark = each, ""
+        if not each.verdict:
+            missing.append(f"{each.name} ({each.detail.rstrip('.')})")
+            shown, mark = elsewhere.get(each.name, each), " (RECORDED)"
+        if shown.verdict:
+            rows.append(
+                [
+                    shown.name + mark,
+                    *_ARRIVED[shown.verdict],
+                    _told(shown.warm_cpu_s_per_gib, ""),
+                    _told(shown.cold_s_per_gib, "never cold" if shown.warm_cpu_s_per_gib else ""),
+                ]
+            )
+    headings = ["what arrived", "so", "warm, CPU s/GiB", "cold, s/GiB on the clock"]
+    show_table(["file system", *headings], rows)
+    if not missing:
+        return ""
+    return f"Not tried here: {'; '.join(missing)}. {recorded_words('see the table.')}"
 
 
 def _told(seconds: Sequence[float], without: str) -> str:
     return spread(seconds).text(digits=2) if seconds else without
 
 
-def file_system_findings(found: list[OnFileSystem] | Unmeasured) -> list[Finding]:
+def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
     """L2: those that were tried, and the network's."""
     network = cited_finding(
         "L2",
@@ -103,17 +114,14 @@ def file_system_findings(found: list[OnFileSystem] | Unmeasured) -> list[Finding
         "(fuse_splice_read), fs/splice.c (copy_splice_read, for O_DIRECT and DAX)",
         part="NFS, FUSE and DAX",
     )
-    if isinstance(found, Unmeasured):
-        words = f"No file system could be mounted here: {found}"
-        lacking = finding(
-            "L2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=_LOCAL, about=KERNEL_HERE
-        )
-        return [lacking, network]
     tried = [each for each in found if each.verdict]
     said = {each.verdict for each in tried}
-    depends = None if "inconclusive" in said else len(said) > 1
+    is_clear = len(tried) > 1 and "inconclusive" not in said
+    depends = len(said) > 1 if is_clear else None
     told = ", ".join(f"{each.name}: {_ARRIVED[each.verdict][1]}" for each in tried)
-    missing = ", ".join(f"{each.name} ({each.detail})" for each in found if not each.verdict)
+    missing = ", ".join(
+        f"{each.name} ({each.detail.rstrip('.')})" for each in found if not each.verdict
+    )
     return [
         finding(
             "L2",

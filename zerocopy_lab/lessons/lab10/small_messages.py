@@ -174,6 +174,12 @@ class SmallestFetch(NamedTuple):
     message_bytes: int
     records_bytes: int
 
+    def __str__(self) -> str:
+        return (
+            f"a fetch that finds one message of {self.message_bytes} bytes brings "
+            f"{self.records_bytes} bytes of records"
+        )
+
     @property
     def brings_it_whole(self) -> bool:
         """Records are a message and what is around it, so never less."""

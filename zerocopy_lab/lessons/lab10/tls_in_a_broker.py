@@ -119,7 +119,12 @@ def show(prices: BrokerPrices | Unmeasured) -> str:
     """A row for each size of a fetch; returns a sentence to be printed."""
     if isinstance(prices, Unmeasured):
         recorded = [recorded_in_words("10", "L1", part_of(size)) for size in SIZES]
-        return " ".join([f"TLS in a broker: not measured here: {prices}.", *filter(None, recorded)])
+        return " ".join(
+            [
+                f"TLS in a broker: not measured here: {str(prices).rstrip('.')}.",
+                *filter(None, recorded),
+            ]
+        )
     show_table(
         [f"{prices.subject.words}: a fetch of", "plain, CPU s/GiB", "TLS, CPU s/GiB", "times"],
         [
