@@ -191,6 +191,12 @@ def verdict_on_cheaper(comparison_verdict: str) -> Verdict:
     }[comparison_verdict]
 
 
+def verdict_on_dearer(comparison_verdict: str) -> Verdict:
+    """Of a claim that the first contestant is dearer."""
+    turned = {"cheaper": "dearer", "dearer": "cheaper"}
+    return verdict_on_cheaper(turned.get(comparison_verdict, comparison_verdict))
+
+
 _LIKENESS: dict[Verdict, Likeness] = {
     Verdict.SUPPORTED: Likeness.DOES_SO,
     Verdict.CONTRADICTED: Likeness.DOES_OTHERWISE,

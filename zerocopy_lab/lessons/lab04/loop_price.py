@@ -13,9 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    verdict_if,
+)
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.classroom.thresholds import MOST
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
@@ -274,8 +282,7 @@ def _judged(found: Shares | None) -> Verdict:
     """Copies have their share between two bounds; a bound alone proves nothing."""
     if found is None:
         return Verdict.INCONCLUSIVE
-    if found.least_of_copies.low > 0.5 and found.no_copies.low > 0.5:
+    bounds = (found.least_of_copies, found.no_copies)
+    if all(bound.low > MOST for bound in bounds):
         return Verdict.SUPPORTED
-    if found.least_of_copies.high < 0.5 and found.no_copies.high < 0.5:
-        return Verdict.CONTRADICTED
-    return Verdict.INCONCLUSIVE
+    return verdict_if(False if all(bound.high < MOST for bound in bounds) else None)

@@ -12,10 +12,17 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    finding,
+    verdict_if,
+)
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.classroom.thresholds import MANY_TIMES
 from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.system_calls import count_system_calls
@@ -128,10 +135,7 @@ def switch_finding(counts: Switches, measured: Sweep) -> Finding:
             abs(seen[way] / n - 1) < 0.05 for way, n in counts.counted.items() if way in seen
         )
         told = f"The kernel counted {seen[SMALL_LOOP]:,.0f} and {seen[LARGE_DIRECT]:,.0f}."
-    more = loop > 10 * direct
-    verdict = Verdict.INCONCLUSIVE
-    if agrees:
-        verdict = Verdict.SUPPORTED if more else Verdict.CONTRADICTED
+    verdict = verdict_if(loop > MANY_TIMES * direct if agrees else None)
     return finding(
         "Z1",
         verdict,

@@ -13,9 +13,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    verdict_on_dearer,
+)
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
+from zerocopy_lab.classroom.thresholds import are_alike
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
@@ -202,7 +210,7 @@ def others_answer(outcome: Outcome | Unmeasured) -> int | None:
     found = device_against_memory(outcome, DIRECT)
     if found.verdict == "dearer":
         return 2 + (found.ratio.median >= 5)
-    within = found.ratio.low > 0.8 and found.ratio.high < 1.25
+    within = are_alike(found.ratio.low, 1) and are_alike(found.ratio.high, 1)
     return 1 if within or found.verdict == "cheaper" else None
 
 
@@ -234,14 +242,9 @@ def _waiting_finding(outcome: Outcome | Unmeasured, name: str, subject: Subject)
         words = others_words(outcome)
         return finding("P2", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=subject)
     found = device_against_memory(outcome, name)
-    verdict = {
-        "dearer": Verdict.SUPPORTED,
-        "cheaper": Verdict.CONTRADICTED,
-        "inconclusive": Verdict.INCONCLUSIVE,
-    }[found.verdict]
     return finding(
         "P2",
-        verdict,
+        verdict_on_dearer(found.verdict),
         Evidence.TIMED,
         _pair_words(outcome, name),
         Quantity("wait beside a reader from memory", _waits(outcome, name, "memory"), "ms"),
@@ -258,7 +261,7 @@ def gain_finding(outcome: Outcome | Unmeasured) -> Finding:
     part = "the more of it, the bigger the gain"
     if isinstance(outcome, Unmeasured):
         told = recorded_words(_gain_words(recorded_late_reader()))
-        words = f"A slow device could not be made here: {outcome} {told}"
+        words = f"A slow device could not be made here: {outcome}. {told}"
         return finding(
             "P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=KERNEL_HERE
         )
@@ -283,11 +286,7 @@ def _is_gain_bigger_from_memory(outcome: Outcome) -> Verdict:
     if min(map(min, pairs)) <= 0:  # in some round it saved nothing
         return Verdict.INCONCLUSIVE
     found = compare_pairs("memory", "device", "CPU saved", pairs)
-    return {
-        "dearer": Verdict.SUPPORTED,
-        "cheaper": Verdict.CONTRADICTED,
-        "inconclusive": Verdict.INCONCLUSIVE,
-    }[found.verdict]
+    return verdict_on_dearer(found.verdict)
 
 
 def _gain_words(outcome: Outcome) -> str:

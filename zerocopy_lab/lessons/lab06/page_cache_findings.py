@@ -17,8 +17,10 @@ from zerocopy_lab.classroom.evidence import (
     cited_finding,
     finding,
     seen_on,
+    verdict_if,
 )
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
+from zerocopy_lab.classroom.thresholds import HARDLY_ANY, MOST, are_alike
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab06.page_cache import (
     Free,
@@ -57,7 +59,7 @@ def _producer_finding(written: Written, subject: Subject) -> Finding:
     return seen_on(
         subject,
         "S6",
-        Verdict.SUPPORTED if to_device < 0.01 * sent else Verdict.CONTRADICTED,
+        verdict_if(to_device < HARDLY_ANY * sent),
         Evidence.COUNTED,
         f"Sending {byte_count(sent)} made the producer's process write {byte_count(to_device)} to "
         "a device.",
@@ -72,11 +74,10 @@ def _broker_finding(written: Written, subject: Subject) -> Finding:
     if isinstance(written.waiting, Unmeasured):
         return _not_testable("S6", str(written.waiting), "the broker", subject)
     lands = lands_in_the_cache(written.waiting)
-    verdict = {True: Verdict.CONTRADICTED, False: Verdict.SUPPORTED, None: Verdict.INCONCLUSIVE}
     return seen_on(
         subject,
         "S6",
-        verdict[lands],
+        verdict_if(None if lands is None else not lands),
         Evidence.COUNTED,
         watch_words(written),
         *_quantities(written.waiting),
@@ -89,7 +90,6 @@ def _write_finding(written: Written, subject: Subject) -> Finding:
     if isinstance(written.waiting, Unmeasured):
         return _not_testable("P1", str(written.waiting), "", subject)
     lands = lands_in_the_cache(written.waiting)
-    verdict = {True: Verdict.SUPPORTED, False: Verdict.CONTRADICTED, None: Verdict.INCONCLUSIVE}
     more = {
         True: " Until then a power cut would have taken them; the death of the broker would not, "
         "because the pages are the kernel's.",
@@ -99,7 +99,7 @@ def _write_finding(written: Written, subject: Subject) -> Finding:
     return seen_on(
         subject,
         "P1",
-        verdict[lands],
+        verdict_if(lands),
         Evidence.COUNTED,
         watch_words(written) + more[lands],
         *_quantities(written.waiting),
@@ -112,7 +112,7 @@ def lands_in_the_cache(waiting: Waiting) -> bool | None:
     append. In between the kernel may have been quick: None.
     """
     share = waiting.most_bytes / waiting.log_bytes
-    if share > 0.5:
+    if share > MOST:
         return True
     return False if share < 0.15 and waiting.acknowledged_bytes < 0.05 * waiting.log_bytes else None
 
@@ -134,10 +134,8 @@ def _soon_finding(seen: Sighting, subject: Subject) -> Finding:
     late = seen.late.device_bytes if isinstance(seen.late, Read) else seen.late
     if isinstance(soon, Unmeasured):
         return _not_testable("P2", str(soon), "", subject)
-    verdict = Verdict.INCONCLUSIVE
-    if soon > 0.5 * sent:
-        verdict = Verdict.CONTRADICTED
-    elif soon < 0.01 * sent and not isinstance(late, Unmeasured) and late > 0.25 * sent:
+    verdict = verdict_if(False if soon > MOST * sent else None)
+    if soon < HARDLY_ANY * sent and not isinstance(late, Unmeasured) and late > 0.25 * sent:
         verdict = Verdict.SUPPORTED
     figures = [Quantity("device bytes, reading soon", soon, "bytes")]
     if not isinstance(late, Unmeasured):
@@ -174,7 +172,7 @@ def free_finding(free: Free | Unmeasured) -> Finding:
     fell = statistics.median(free.fell_bytes)
     verdict = Verdict.INCONCLUSIVE
     if free.resident_bytes:
-        if 0.8 <= fell / free.resident_bytes <= 1.25:
+        if are_alike(fell, free.resident_bytes):
             verdict = Verdict.SUPPORTED
         elif max(free.fell_bytes) < 0.2 * free.resident_bytes:
             verdict = Verdict.CONTRADICTED

@@ -18,6 +18,7 @@ from zerocopy_lab.classroom.evidence import (
     verdict_on_cheaper,
 )
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
+from zerocopy_lab.classroom.thresholds import MANY_TIMES
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab07.batching_exercises import (
@@ -92,7 +93,7 @@ def _on_the_client(alone: Counts, company: Counts) -> Finding:
 def _ratio_verdict(many: int, one: int) -> Verdict:
     """A hundred to one, or thereabouts: what belongs to the connection is counted, too."""
     ratio = many / max(one, 1)
-    return verdict_if(True if ratio >= 10 else False if ratio < 2 else None)
+    return verdict_if(True if ratio >= MANY_TIMES else False if ratio < 2 else None)
 
 
 def _on_the_broker(subject: Subject, alone: Counts, company: Counts) -> Finding:

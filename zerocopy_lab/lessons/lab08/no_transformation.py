@@ -17,6 +17,7 @@ from zerocopy_lab.classroom.evidence import (
     cited_finding,
     seen_on,
     verdict_if,
+    verdict_on_dearer,
 )
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
@@ -243,12 +244,11 @@ def price_findings(prices: Prices | Unmeasured, asked: Subject) -> list[Finding]
             for part in (PRICE, COPIES)
         ]
     found = prices.compare(REPACKING)
-    verdict = {"dearer": Verdict.SUPPORTED, "cheaper": Verdict.CONTRADICTED}
     return [
         seen_on(
             prices.subject,
             "W1",
-            verdict.get(found.verdict, Verdict.INCONCLUSIVE),
+            verdict_on_dearer(found.verdict),
             Evidence.TIMED,
             price_words(prices),
             *(

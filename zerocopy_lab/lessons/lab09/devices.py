@@ -14,6 +14,7 @@ from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import Subject
+from zerocopy_lab.classroom.thresholds import MOST
 from zerocopy_lab.instruments.network import network_cards
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
@@ -34,7 +35,6 @@ CARDS_AS, DISK_AS = "09 cards", "09 reading from the disk"
 """What the reference run calls them."""
 
 ANSWERS: Final = "a broker's answer, card by card"
-_MOSTLY_ASLEEP: Final = 0.5
 _AT_WORK_THROUGHOUT: Final = 0.9
 Cards = list[CardVerdict] | Unmeasured
 
@@ -221,6 +221,6 @@ def interrupts_of(disk: Outcome, way: str) -> str:
 def asleep_while_it_came(disk: Outcome) -> bool | None:
     """Was the processor free while the disk moved the bytes? None: not clear."""
     past, warm = share_of(disk, PAST), share_of(disk, WARM)
-    if past.high < _MOSTLY_ASLEEP and past.high < warm.low:
+    if past.high < MOST and past.high < warm.low:
         return True
     return False if past.low > _AT_WORK_THROUGHOUT else None

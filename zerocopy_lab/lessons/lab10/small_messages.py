@@ -13,7 +13,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    seen_on,
+    verdict_if,
+    verdict_on_dearer,
+)
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
@@ -208,11 +217,7 @@ def verdict_on_small(sweep: SizeSweep, base: str) -> Verdict:
     """Overhead for small messages: is sendfile dearer at the smallest size?"""
     if not sweep.in_c:
         return Verdict.NOT_TESTABLE
-    return {
-        "dearer": Verdict.SUPPORTED,
-        "cheaper": Verdict.CONTRADICTED,
-        "inconclusive": Verdict.INCONCLUSIVE,
-    }[compared(sweep.costs, min(sweep.costs[DIRECT]), base).verdict]
+    return verdict_on_dearer(compared(sweep.costs, min(sweep.costs[DIRECT]), base).verdict)
 
 
 def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
@@ -252,9 +257,7 @@ def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> 
     if between is None:
         verdict, more = Verdict.INCONCLUSIVE, "no crossover was seen to hold it against"
     else:
-        verdict = (
-            Verdict.SUPPORTED if smallest.records_bytes <= between[0] else Verdict.CONTRADICTED
-        )
+        verdict = verdict_if(smallest.records_bytes <= between[0])
         more = (
             f"the order changes between {byte_count(between[0])} and {byte_count(between[1])}; a "
             "fetch of 1 MiB, the default for a partition, is far above"
