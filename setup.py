@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 BESIDE = {
     "labs": ["*.ipynb", "labs.toml", "solutions/*.ipynb"],
-    "data": ["flights.jsonl.gz", "*.json", "*/*.json", "README.md"],
+    "data": ["flights.jsonl.gz", "*.json", "*/*.json", "machines/*/*.json", "README.md"],
     "docs": ["*.md"],
 }
 
@@ -17,7 +17,7 @@ setup(
     ],
     package_dir={f"zerocopy_lab.shipped.{name}": name for name in BESIDE},
     package_data={
-        "": ["*.toml", "*.json", "*.jinja", "*.c", "py.typed"],
+        "": ["*.toml", "*.json", "*.jinja", "*.css", "*.c", "py.typed"],
         **{f"zerocopy_lab.shipped.{name}": files for name, files in BESIDE.items()},
     },
 )

@@ -62,15 +62,18 @@ ROOMS_THAT_MAY_BE_IMPORTED: dict[str, set[str]] = {
     },
     # the class
     "classroom": {*WORKSHOP, "pictures", "plain_words", "checkout"},
+    "verdict": {"classroom", "instruments", "measuring", "checkout"},
     "lessons": {
         *(*CORE, *WORKSHOP, "log.startup"),
-        *("classroom", "pictures", "plain_words", "checkout"),
+        *("classroom", "verdict", "pictures", "plain_words", "checkout"),
     },
-    "publishing": {*WORKSHOP, "classroom", "lessons", "pictures", "plain_words", "checkout"},
+    "publishing": {
+        *(*WORKSHOP, "classroom", "verdict", "lessons", "pictures", "plain_words", "checkout"),
+    },
     "course": {"classroom", "conformance", "file_slice", "measuring", "running", "transfer"},
     "commands": {
         *CORE, *WORKSHOP, "broker.broker", "broker.admin", "log.startup",
-        "classroom", "publishing", "pictures", "plain_words", "checkout",
+        "classroom", "verdict", "publishing", "pictures", "plain_words", "checkout",
     },
     "__init__": {"classroom"},
     "__main__": {"commands"},

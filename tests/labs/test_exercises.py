@@ -4,6 +4,8 @@ hint. (Labs 01 to 03 have theirs beside the tests of their lessons.)
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import statistics
@@ -21,6 +23,7 @@ from zerocopy_lab.lessons.lab04 import traditional_path_exercises
 from zerocopy_lab.lessons.lab05 import zero_copy_exercises
 from zerocopy_lab.lessons.lab06 import page_cache_exercises
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
+from zerocopy_lab.lessons.lab14 import the_verdict_exercises
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY
 
 LabOf = Callable[[str], Lab]
@@ -146,7 +149,49 @@ def first_in_first_out(room: int, touched: list[tuple[str, int]]) -> int:
     return count
 
 
-HERE = ("00", "04", "05", "06", "09", "10")
+def by_the_best_verdict(found: list[tuple[str, str, str]]) -> str:
+    return max((verdict for _, _, verdict in found), default="open")
+
+
+def counts_everybody(found: list[tuple[str, str, str]]) -> str:
+    return judged({verdict for _, _, verdict in found})
+
+
+def skips_the_inconclusive(found: list[tuple[str, str, str]]) -> str:
+    speaking = {}
+    for basis in ("cited", "recorded", "seen here"):
+        decided = [f for f in found if f[1] == basis and f[2] in ("supported", "contradicted")]
+        speaking.update({part: verdict for part, _, verdict in decided})
+    return judged(set(speaking.values()))
+
+
+def judged(verdicts: set[str]) -> str:
+    told = {"supported": "right", "contradicted": "wrong"}
+    decided = verdicts & set(told)
+    return "half right" if len(decided) == 2 else told[decided.pop()] if decided else "open"
+
+
+def believes_every_table(text: str) -> str:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return "no evidence"
+    if not isinstance(told, dict) or told.get("schema") != "zerocopy_lab evidence":
+        return "no evidence"
+    return "as written" if told["version"] == 1 else "outdated"
+
+
+def hashes_the_text(text: str) -> str:
+    said = believes_every_table(text)
+    if said != "as written":
+        return said
+    told = json.loads(text)
+    digest = told.pop("digest", "")
+    is_right = digest == "sha256:" + hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return "as written" if is_right else "changed"
+
+
+HERE = ("00", "04", "05", "06", "09", "10", "14")
 
 WRONG = [
     ("00.1", no_write, "How does a chunk get out again?"),
@@ -184,6 +229,18 @@ WRONG = [
     ("09.1", lambda _: from_the_moon, "no station is called 'moon'"),
     ("09.2", lambda lab: 2 * busy_hour(lab).produced_gb, "That is the way in"),
     ("09.3", lambda _: {"scatter-gather"}, "leave every byte unread"),
+    ("14.1", lambda _: by_the_best_verdict, "There are four judgements"),
+    ("14.1", lambda _: counts_everybody, "which finding speaks?"),
+    ("14.1", lambda _: skips_the_inconclusive, "which finding speaks?"),
+    ("14.1", lambda _: "half right", "The answer is a function"),
+    ("14.2", lambda _: believes_every_table, "hold it against the one told"),
+    ("14.2", lambda _: hashes_the_text, "Spaces, lines and the order of keys"),
+    ("14.2", lambda _: 1, "The answer is a function"),
+    ("14.3", lambda _: {}, "more: look for columns"),
+    ("14.3", lambda lab: dict.fromkeys(the_verdict_exercises.right_reasons(lab), "kernel"), "just"),
+    ("14.3", lambda _: {"Z2 price": "moon"}, "is no fact of the table"),
+    ("14.3", lambda _: {"moon": "kernel"}, "is no part of the table"),
+    ("14.3", lambda _: ["Z2 price"], "Answer with a dict"),
     ("06.1", lambda _: {"kill -9": "lost", "power cut": "lost"}, "Whose memory"),
     ("06.1", lambda _: {"kill -9": "kept", "power cut": "kept"}, "without power"),
     ("06.1", lambda _: "kept", "Answer with a dict"),
@@ -233,6 +290,8 @@ def test_the_solution_passes_whatever_the_seed(
     answers: list[object] = []
     namespace = {
         "os": os,
+        "json": json,
+        "hashlib": hashlib,
         "lab": lab,
         "lesson": lesson_of(exercise_id),
         "check": keep_answer(answers),

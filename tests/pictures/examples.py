@@ -34,6 +34,7 @@ from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
 from zerocopy_lab.pictures.segment_map import segment_map
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.pictures.verdict_grid import GridRow, verdict_grid
 from zerocopy_lab.records.fields import header_fields, record_fields
 from zerocopy_lab.records.record import Record, build_batch
 
@@ -180,7 +181,23 @@ RUNGS = [
     Rung("flushed every message", around(3e3)),
 ]
 
+VERDICTS = [
+    GridRow("Z1", ("supported", "contradicted", "inconclusive"), "half right"),
+    GridRow("L1", ("contradicted",), "wrong"),
+    GridRow("C1", (), "open"),
+]
+
 EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "verdicts": lambda: verdict_grid(VERDICTS, origin=COUNTED, title=LONG_TITLE),
+    "verdicts, many machines": lambda: verdict_grid(
+        [
+            GridRow(f"a part of claim {n}", ("right", "half right", "wrong", "open") * 3)
+            for n in range(24)
+        ],
+        columns=[f"machine {n}" for n in range(12)],
+        origin=COUNTED,
+    ),
+    "verdicts, one": lambda: verdict_grid(VERDICTS[1:2], origin=COUNTED),
     "strategies": lambda: strategies_side_by_side(CONTESTANTS, origin=TIMED, title=LONG_TITLE),
     "strategies, one": lambda: strategies_side_by_side(CONTESTANTS[:1], origin=TIMED),
     "strategies, many": lambda: strategies_side_by_side(
@@ -307,6 +324,7 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
 }
 
 EMPTY: dict[str, Callable[[], Picture]] = {
+    "verdicts": lambda: verdict_grid([], origin=COUNTED),
     "strategies": lambda: strategies_side_by_side([], origin=TIMED),
     "alias": lambda: alias_proof([], page_bytes=4096, origin=COUNTED),
     "guesses": lambda: predicted_against_measured([], unit="s", origin=TIMED),

@@ -37,6 +37,7 @@ FILLS = {
     "movers": (theme.CPU, theme.DMA),
     "pages": (theme.ABSENT, theme.RESIDENT, theme.DIRTY, theme.WRITEBACK),
     "replicas": (theme.SENDER, theme.TOTAL, theme.ABSENT),
+    "verdicts": (theme.SENDER, theme.CPU, theme.TOTAL, theme.ABSENT),
     "segments": (theme.SENDER, theme.RESIDENT, theme.PAPER),
 }
 

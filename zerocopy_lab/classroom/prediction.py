@@ -44,6 +44,8 @@ class Seen(StrEnum):
     MEASURED = "Measured here"
     COMPUTED = "Computed"
     CITED = "Cited"
+    OWN_WORDS = "In the learner's own words"
+    """Nothing that was asked: what somebody thought before the labs, and thinks now."""
 
 
 class Prediction:

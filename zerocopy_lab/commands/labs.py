@@ -4,6 +4,7 @@ python -m zerocopy_lab labs list
 python -m zerocopy_lab labs run --fast --out out 00 05
 python -m zerocopy_lab labs run --broker kafka 05
 python -m zerocopy_lab labs grade submitted              for teachers: see `lab_grading`
+python -m zerocopy_lab labs report --class DIR     the page about what was run, without running it
 python -m zerocopy_lab labs progress      how far you are, over all labs
 python -m zerocopy_lab labs copy DIR      bring the labs there; release, slides: for teachers
 python -m zerocopy_lab labs tidy          for authors: strip outputs, renew headings and links
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
-from zerocopy_lab.commands import lab_editions, lab_grading
+from zerocopy_lab.commands import lab_editions, lab_grading, lab_reports
 
 if TYPE_CHECKING:
     from zerocopy_lab.publishing.headless import LabRun
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="results (default: out)"
     )
+    lab_reports.add_class(run_parser)
     run_parser.add_argument(
         "--broker",
         default="zerocopy_lab",
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="kafka: what labs find on a real one (data/kafka_runs); else data/reference_run.json",
     )
     lab_editions.add_actions(actions)
+    lab_reports.add_actions(actions)
     for listed in (run_parser, tidy_parser, solve_parser, record_parser):
         listed.add_argument(
             "labs", nargs="*", metavar="LAB", help="05 or 05_zero_copy (default: all)"
@@ -85,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run(
             chosen,
             arguments.out,
+            arguments.class_dir,
             fast=arguments.fast,
             seed=arguments.seed,
             broker=arguments.broker,
@@ -109,12 +113,20 @@ def _progress(out_dir: Path) -> int:
 
 
 def _run(
-    chosen: Sequence[LabEntry], out_dir: Path, *, fast: bool, seed: int, broker: str, student: str
+    chosen: Sequence[LabEntry],
+    out_dir: Path,
+    class_dir: Path | None,
+    *,
+    fast: bool,
+    seed: int,
+    broker: str,
+    student: str,
 ) -> int:
     import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
+    from zerocopy_lab.classroom.student import results_of
     from zerocopy_lab.publishing.headless import run_lab
-    from zerocopy_lab.publishing.report import write_report
+    from zerocopy_lab.verdict.page import report_on, write_page
 
     out_dir.mkdir(parents=True, exist_ok=True)
     runs: list[LabRun] = []
@@ -122,7 +134,9 @@ def _run(
         print(f"[{number}/{len(chosen)}] {entry.id} {entry.title} ...", end=" ", flush=True)
         runs.append(run_lab(entry, out_dir, fast=fast, seed=seed, broker=broker, student=student))
         print(_in_words(runs[-1]), flush=True)
-    print(f"report: {write_report(runs, out_dir, fast=fast)}")
+    out_root = results_of(out_dir, student)
+    notes = {lab_run.entry.id: lab_run.note for lab_run in runs}
+    print(f"report: {write_page(report_on(out_root, notes, class_dir))}")
     return 1 if any(lab_run.problems for lab_run in runs) else 0
 
 

@@ -8,7 +8,7 @@ an exit code of 0 is not enough.
     OUT/05_zero_copy/05_zero_copy.ipynb     executed
     OUT/evidence/05_zero_copy.json          answers, verdicts and figures
     OUT/05_zero_copy/*.png                  pictures
-    OUT/report.html                         all labs (`report.py`)
+    OUT/report.html                         all labs (`verdict.page`)
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from zerocopy_lab.classroom.student import STUDENT_VARIABLE, results_of
 from zerocopy_lab.publishing.scan import errors_in_outputs, problems_of
 from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.running.scratch import ScratchDirectory
+from zerocopy_lab.verdict.page import RunNote
 
 _START_TIMEOUT_S = 60
 
@@ -57,6 +58,12 @@ class LabRun(NamedTuple):
     def notebook(self) -> Path:
         """The executed notebook."""
         return self.results / f"{self.entry.name}.ipynb"
+
+    @property
+    def note(self) -> RunNote:
+        """What the report says of the run."""
+        concluded = bool(self.evidence.get("conclusion"))
+        return RunNote(self.seconds, self.problems, self.skipped, concluded)
 
 
 def run_lab(

@@ -1,0 +1,84 @@
+"""Records a machine for data/machines: all labs in fast mode, their evidence as it was written.
+
+    python -m zerocopy_lab labs record-machine cubic --congestion-control cubic     (as root)
+
+One machine can be several: another congestion control holds in a network namespace of its own, and
+another user has fewer rights. What prepares them is this module run as a program, which then
+becomes `labs run`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from zerocopy_lab.classroom.evidence_file import EVIDENCE_DIRECTORY
+from zerocopy_lab.publishing.reference_run import CannotRecord
+from zerocopy_lab.running.running_broker import importable_here
+from zerocopy_lab.running.scratch import ScratchDirectory
+from zerocopy_lab.verdict.machines import MACHINES_DIR
+from zerocopy_lab.verdict.results import read_results
+
+_CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+
+
+def record_machine(name: str, congestion_control: str | None, uid: int | None) -> Path:
+    """Runs all labs and keeps what has findings; its directory. Raises CannotRecord."""
+    if not re.fullmatch(r"[\w ,.-]+", name):
+        raise CannotRecord(f"{name!r} is to be the name of a directory")
+    if (congestion_control or uid) and os.geteuid() != 0:
+        raise CannotRecord("another congestion control or another user: as root only")
+    with ScratchDirectory("machine") as scratch:
+        if uid is not None:
+            os.chown(scratch.path, uid, -1)
+        apart = ["unshare", "--net"] if congestion_control else []
+        done = subprocess.run(
+            [
+                *(*apart, sys.executable, "-m", "zerocopy_lab.publishing.recorded_machine"),
+                *(str(scratch.path), congestion_control or "", "" if uid is None else str(uid)),
+            ],
+            env=importable_here({}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CannotRecord(f"{done.stdout}\n{done.stderr}")
+        return _keep(name, scratch.path / "out" / EVIDENCE_DIRECTORY)
+
+
+def _keep(name: str, evidence: Path) -> Path:
+    """In place of what was recorded under this name before."""
+    paths = sorted(evidence.glob("*.json"))
+    results, refused = read_results(paths)
+    if refused:
+        raise CannotRecord(f"{refused[0].name}: {refused[0].reason}")
+    with_findings = [path for path in paths if results[path.name[:2]].findings]
+    kept = MACHINES_DIR / name
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for path in with_findings:
+        shutil.copyfile(path, kept / path.name)
+    return kept
+
+
+def _become(scratch: str, congestion_control: str, uid: str) -> None:
+    """Prepares this process and turns it into `labs run`."""
+    if congestion_control:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        _CONGESTION_CONTROL.write_text(congestion_control)
+    if uid:
+        os.setgroups([])
+        os.setgid(int(uid))
+        os.setuid(int(uid))
+    os.environ["HOME"] = scratch
+    command = ["-m", "zerocopy_lab", "labs", "run", "--fast", "--out", f"{scratch}/out"]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+if __name__ == "__main__":
+    _become(*sys.argv[1:4])
