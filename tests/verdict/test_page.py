@@ -53,8 +53,8 @@ def test_the_answer_comes_first_and_is_computed(tmp_path: Path, concluded: Concl
         "2 of these judgements rest on what was seen on this machine and 1 on runs that were "
         "recorded on another.",
     ]
-    conclusion = found("C1", CONTRADICTED, words="It is batching. Then comes the rest.")
-    concluded(tmp_path, "10", [conclusion])
+    why = found("C1", CONTRADICTED, "what makes the millions", words="It is batching. And so on.")
+    concluded(tmp_path, "10", [found("C1", CONTRADICTED, "because of DMA"), why])
     assert report_on(tmp_path).answer[0] == "The machine disagrees. It is batching."
     top = text_of(a_page(tmp_path).partition("claim by claim")[0])
     assert "It is batching" in top

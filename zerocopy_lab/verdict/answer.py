@@ -15,6 +15,9 @@ CLAIMED: Final = (
     "controls."
 )
 CONCLUSION: Final = "C1"
+_REASON: Final = "what makes the millions"
+"""The part of the conclusion that answers the question; its words open with the answer."""
+
 INGREDIENTS: Final = {
     "zero copy": ("Z2",),
     "DMA": ("D1", "D2"),
@@ -49,7 +52,9 @@ def _of_the_conclusion(verdicts: Sequence[ClaimVerdict]) -> str:
     [conclusion] = [judged for judged in verdicts if judged.claim.id == CONCLUSION]
     if conclusion.overall is Overall.OPEN:
         return "Whether that is the reason was not decided here."
-    part = next(part for part in conclusion.parts if part.is_decided)
+    decided = [part for part in conclusion.parts if part.is_decided]
+    tested = [each for each in conclusion.parts if each.basis and each.part == _REASON]
+    part = [*tested, *decided][0]
     said = {
         Overall.RIGHT: "The machine agrees.",
         Overall.HALF: "The machine agrees in part.",

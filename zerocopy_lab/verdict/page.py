@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from zerocopy_lab.classroom.evidence import Verdict
-from zerocopy_lab.classroom.evidence_file import PROGRESS_HEADINGS, progress_rows
+from zerocopy_lab.classroom.evidence_file import PROGRESS_HEADINGS, evidence_of, progress_rows
 from zerocopy_lab.classroom.kept_parts import parts_in_words
 from zerocopy_lab.classroom.manifest import LabEntry, labs
 from zerocopy_lab.classroom.prediction import Seen
@@ -206,6 +206,17 @@ class Report:
     def progress(self) -> list[list[str]]:
         """A row for each lab."""
         return progress_rows(self.out_root)
+
+    @property
+    def progress_in_words(self) -> str:
+        """Exercises and points, over all labs."""
+        told = [evidence_of(self.out_root, entry).get("exercises", {}) for entry in labs().values()]
+        answers = [answer for lab in told for answer in lab.values()]
+        passed = sum(answer["state"] == "passed" for answer in answers)
+        points = sum(answer["points"] for answer in answers)
+        number = sum(len(entry.exercises) for entry in labs().values())
+        of = sum(sum(entry.points.values()) for entry in labs().values())
+        return f"Exercises passed: {passed} of {number}; points: {points} of {of}."
 
     @property
     def parts_in_words(self) -> str:
