@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
-from itertools import count
+from itertools import combinations, count
 
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.lessons.lab00.start_here import file_to_send, seven_rounds
@@ -26,6 +26,7 @@ from zerocopy_lab.lessons.lab07.batching import costs_question, stream_question
 from zerocopy_lab.lessons.lab08.no_transformation import cores_question
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
 from zerocopy_lab.lessons.lab10.limits import prices
+from zerocopy_lab.lessons.lab14.the_verdict_exercises import made_up_class
 
 Answer = Callable[[Lab], object]
 
@@ -205,6 +206,23 @@ def share_of_the_cipher(lab: Lab) -> float:
     return 100 - 100 * (copying - direct) / (tls - direct)
 
 
+def reasons_by_pairs(lab: Lab) -> dict[str, str]:
+    """14.3: whoever answer alike have the fact in common, whoever do not have not."""
+    made_up = made_up_class(lab)
+    pairs = list(combinations(made_up.machines, 2))
+    facts = {fact for each in made_up.machines.values() for fact in each}
+    return {
+        part: fact
+        for part, says in made_up.verdicts.items()
+        for fact in facts
+        if {"supported", "contradicted"} <= set(says.values())
+        and all(
+            (says[a] == says[b]) is (made_up.machines[a][fact] == made_up.machines[b][fact])
+            for a, b in pairs
+        )
+    }
+
+
 VALUES: dict[str, list[Answer]] = {
     "00.1": [calls_of_the_loop],
     "00.2": [judged, lambda lab: f" {judged(lab).upper()} "],
@@ -226,4 +244,5 @@ VALUES: dict[str, list[Answer]] = {
     "08.3": [cores, cores_for_whole_batches],
     "09.2": [copied_gb],
     "10.2": [share_of_the_cipher, lambda lab: round(share_of_the_cipher(lab))],
+    "14.3": [reasons_by_pairs],
 }

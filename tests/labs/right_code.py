@@ -4,21 +4,27 @@ as different learners would.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
 from crc32c import crc32c
 
+from zerocopy_lab.classroom.evidence import Evidence, Quantity, Verdict, finding
+from zerocopy_lab.classroom.evidence_file import SCHEMA, VERSION, is_as_written
+from zerocopy_lab.classroom.subject import KERNEL_HERE, cited, recorded_on
 from zerocopy_lab.conformance.accumulator import WaitingRecord
 from zerocopy_lab.conformance.retention import SegmentFacts
 from zerocopy_lab.file_slice import FileSlice
+from zerocopy_lab.verdict.judgement import LabFinding, judge
 
 Costs = Mapping[int, tuple[list[float], list[float]]]
 Touches = Sequence[tuple[str, int]]
@@ -316,6 +322,56 @@ def crossover_by_trying_all(costs: Costs) -> int:
     return min(starts, default=-1)
 
 
+# -- 14.1: the rule; 14.2: a reader ----------------------------------------------------------------
+
+Found = list[tuple[str, str, str]]
+
+
+def judge_of_the_article(found: Found) -> str:
+    """By the code that judges the article's claims."""
+    about = {"seen here": KERNEL_HERE, "recorded": recorded_on("a run"), "cited": cited("a source")}
+    told = [
+        LabFinding(
+            "05",
+            finding(
+                "Z2",
+                Verdict(verdict),
+                Evidence.CITED if basis == "cited" else Evidence.COUNTED,
+                "So it was.",
+                Quantity("counted", 1),
+                source="a source",
+                part=part,
+                about=about[basis],
+            ),
+        )
+        for part, basis, verdict in found
+    ]
+    return str(next(each.overall for each in judge(told) if each.claim.id == "Z2"))
+
+
+def judge_by_the_first_that_speaks(found: Found) -> str:
+    order = ["seen here", "recorded", "cited"]
+    tested = sorted(
+        (part, order.index(basis), verdict)
+        for part, basis, verdict in found
+        if not verdict.startswith("not")
+    )
+    first = {part: verdict for part, _, verdict in reversed(tested)}
+    yes, no = (word in first.values() for word in ("supported", "contradicted"))
+    return ("half right" if no else "right") if yes else ("wrong" if no else "open")
+
+
+def reader_of_the_package(text: str) -> str:
+    told = None
+    with suppress(ValueError):
+        told = json.loads(text)
+    if type(told) is not dict or told.get("schema") != SCHEMA:
+        return "no evidence"
+    if told["version"] != VERSION:
+        return "outdated"
+    return "as written" if is_as_written(told) else "changed"
+
+
 CODE: dict[str, list[Callable[..., Any]]] = {
     "00.3": [judge_by_sorting, judge_by_counting],
     "01.1": [first_of_the_fewest, last_of_the_fewest],
@@ -330,4 +386,6 @@ CODE: dict[str, list[Callable[..., Any]]] = {
     "08.2": [detective_by_the_header, detective_by_the_checksum],
     "09.1": [ledger, ledger_of_moves_alone, ledger_with_a_mapping],
     "10.1": [crossover_from_above, crossover_by_trying_all],
+    "14.1": [judge_of_the_article, judge_by_the_first_that_speaks],
+    "14.2": [reader_of_the_package],
 }
