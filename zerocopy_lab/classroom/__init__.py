@@ -17,7 +17,7 @@ Only labs, publishing, tests and the command line import this room. Where to sta
 | what a running broker looks like from outside | `console`, `console_table` |
 
 Brokers to measure are in `running`, contestants and judgement in `measuring`, the exams of parts in
-`conformance`, headless runs, scan and report in `publishing`.
+`conformance`, headless runs and their scan in `publishing`, judgements and the report in `verdict`.
 
 How a lab is written
 --------------------

@@ -188,7 +188,7 @@ def _names(report: Report) -> list[str]:
 
 def _many_origins(report: Report) -> Origin:
     recorded = all(machine.is_recorded for machine in report.machines)
-    return Origin("as each part says", "the machines above", recorded)
+    return Origin("as each part says", "the machine under each column", recorded)
 
 
 # -- the page, and the conclusion ------------------------------------------------------------------
