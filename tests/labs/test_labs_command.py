@@ -42,8 +42,10 @@ def test_the_exit_code_says_whether_all_went_well(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def ran(entry: LabEntry, out_dir: Path, *, fast: bool, seed: int, broker: str) -> LabRun:
-        assert (entry.id, fast, seed, broker) == ("05", True, 3, "zerocopy_lab")
+    def ran(
+        entry: LabEntry, out_dir: Path, *, fast: bool, seed: int, broker: str, student: str
+    ) -> LabRun:
+        assert (entry.id, fast, seed, broker, student) == ("05", True, 3, "zerocopy_lab", "")
         return LabRun(entry, 1.5, problems, skipped, out_dir / entry.name)
 
     monkeypatch.setattr(headless, "run_lab", ran)
