@@ -19,7 +19,9 @@ import pytest
 
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
+from zerocopy_lab.publishing.grade_formats import FORMATS
 from zerocopy_lab.publishing.graders import BEGIN, nbgrader_edition, otter_edition
+from zerocopy_lab.publishing.grading import GradedAnswer, StudentReport
 from zerocopy_lab.publishing.headless import read_notebook
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY, answers_of
 
@@ -156,3 +158,48 @@ def test_points_and_time_are_those_of_the_list() -> None:
         assert graded == [entry.points[each] for each in entry.exercises]
     longest_s = max(entry.timeout_s for entry in every)
     assert f"c.Execute.timeout = {longest_s}\n" in files["nbgrader_config.py"]
+
+
+THEIR_EXPORT = """
+import csv, datetime
+from nbgrader.api import Gradebook
+from nbgrader.plugins.export import CsvExportPlugin
+
+with open("ours.csv") as file:
+    rows = list(csv.DictReader(file))
+with Gradebook("sqlite:///gradebook.db") as book:
+    name, most = rows[0]["assignment"], float(rows[0]["max_score"])
+    book.add_assignment(name)
+    book.add_notebook("lab", name)
+    book.add_grade_cell("points", "lab", name, max_score=most, cell_type="code")
+    for row in rows:
+        book.add_student(row["student_id"])
+        when = datetime.datetime.fromisoformat(row["timestamp"])
+        book.add_submission(name, row["student_id"], timestamp=when)
+        book.find_grade("points", "lab", name, row["student_id"]).auto_score = float(row["score"])
+        book.db.commit()
+    CsvExportPlugin(to="theirs.csv").export(book)
+"""
+
+
+def test_labs_grade_writes_what_nbgrader_would_export(tool: Tool, tmp_path: Path) -> None:
+    points = {"ada": [1, 1, 2], "bob": [1, 0, 0]}
+    reports = [
+        StudentReport(
+            student,
+            (ENTRY,),
+            {
+                each: GradedAnswer("passed" if earned else "failed", earned, ENTRY.points[each])
+                for each, earned in zip(ENTRY.exercises, told, strict=True)
+            },
+            (),
+            {ENTRY.id: "2027-03-01T10:20:30+00:00"},
+        )
+        for student, told in points.items()
+    ]
+    [ours] = FORMATS["nbgrader"](reports).values()
+    (tmp_path / "ours.csv").write_text(ours)
+    (tmp_path / "their_export.py").write_text(THEIR_EXPORT)
+    tool(tmp_path, "their_export")
+    theirs = (tmp_path / "theirs.csv").read_text()
+    assert sorted(csv.reader(theirs.splitlines())) == sorted(csv.reader(ours.splitlines()))
