@@ -14,7 +14,7 @@ import builtins
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 from zerocopy_lab.classroom.exercises import CODE_NAME
@@ -32,7 +32,13 @@ _WATCHED: Final = (
     *("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "marshal.loads"),
     *("pickle.find_class", "mmap.__new__", "signal.pthread_kill", "setopencodehook"),
 )
-_NO_IMPORT: Final = (_PACKAGE, "gc", "inspect", "ctypes", "signal", "faulthandler", "importlib")
+_ALSO_OF_THE_LIBRARY: Final = ("sys._getframe", "compile", "exec", "object.__")
+"""What a named tuple, a dataclass or an enumeration does by itself while it is defined."""
+_DEFINERS: Final = ("collections", "dataclasses", "enum", "typing", "functools", "reprlib")
+_NO_IMPORT: Final = (
+    *(_PACKAGE, "gc", "inspect", "ctypes", "signal", "faulthandler", "importlib"),
+    *("threading", "_thread", "multiprocessing"),
+)
 
 
 def later(source: str, exercise_id: str, flag: int) -> Callable[..., Any]:
@@ -50,8 +56,11 @@ def later(source: str, exercise_id: str, flag: int) -> Callable[..., Any]:
 
 
 def _load(source: str, label: str, flag: int) -> Callable[..., Any]:
-    code = compile(source, label, "exec")
-    namespace: dict[str, Any] = {"__name__": "answer", "__builtins__": _builtins(label, flag)}
+    code = compile(source, label, "exec", dont_inherit=True)
+    module = ModuleType(CODE_NAME)
+    sys.modules[CODE_NAME] = module  # where a dataclass looks for its own
+    namespace = vars(module)
+    namespace["__builtins__"] = _builtins(label, flag)
     sys.addaudithook(_hook(label, flag))
     exec(code, namespace)
     found = namespace.get(CODE_NAME)
@@ -89,12 +98,30 @@ def _hook(label: str, flag: int) -> Callable[[str, tuple[Any, ...]], None]:
         try:
             if event == "exec" and arguments and getattr(arguments[0], "co_filename", "") == label:
                 return  # this very module
-            if _was_asked_by(label, sys._getframe(1)):
+            frame = sys._getframe(1)
+            if event.startswith(_ALSO_OF_THE_LIBRARY) and _is_a_definer(frame):
+                return
+            if _was_asked_by(label, frame):
                 _end(flag, event)
         finally:
             looking[0] = False
 
     return hook
+
+
+def _is_a_definer(frame: FrameType | None) -> bool:
+    """A module of the standard library that looks around for a good reason, itself or by way of
+    `inspect`.
+    """
+    while frame is not None and _is_of(frame, "inspect"):
+        frame = frame.f_back
+    return frame is not None and any(_is_of(frame, name) for name in _DEFINERS)
+
+
+def _is_of(frame: FrameType, name: str) -> bool:
+    """Whether this module's own code runs in the frame, and none that only calls itself so."""
+    module = sys.modules.get(name)
+    return module is not None and vars(module) is frame.f_globals
 
 
 def _was_asked_by(label: str, frame: FrameType | None) -> bool:
