@@ -322,6 +322,89 @@ def crossover_by_trying_all(costs: Costs) -> int:
     return min(starts, default=-1)
 
 
+# -- 11.1 to 11.3: what is left --------------------------------------------------------------------
+
+
+def recovery_by_batches(log: memoryview, next_offset: int) -> int:
+    """Each batch is cut out, and then looked at."""
+    position = 0
+    while True:
+        batch = log[position:]
+        batch = batch[: 12 + int.from_bytes(batch[8:12], "big", signed=True)]
+        if not _is_good(batch, log[position:], next_offset):
+            return position
+        next_offset = _end_offset(batch)
+        position += len(batch)
+
+
+def _is_good(batch: memoryview, rest: memoryview, next_offset: int) -> bool:
+    if len(rest) < 61 or len(batch) < 61:
+        return False
+    if len(batch) != 12 + int.from_bytes(rest[8:12], "big", signed=True):
+        return False
+    crc_holds = int.from_bytes(batch[17:21], "big") == crc32c(batch[21:])
+    return batch[16] == 2 and crc_holds and _base_offset(batch) >= next_offset
+
+
+def _base_offset(batch: memoryview) -> int:
+    return int.from_bytes(batch[:8], "big", signed=True)
+
+
+def _end_offset(batch: memoryview) -> int:
+    return _base_offset(batch) + int.from_bytes(batch[23:27], "big", signed=True) + 1
+
+
+def recovery_by_recursion(log: memoryview, next_offset: int) -> int:
+    try:
+        base, length, _, magic, crc, _, delta = struct.unpack_from(">qiibIhi", log)
+    except struct.error:
+        return 0
+    end = 12 + length
+    if base < next_offset or magic != 2 or not 61 <= end <= len(log) or crc != crc32c(log[21:end]):
+        return 0
+    return end + recovery_by_recursion(log[end:], base + delta + 1)
+
+
+def follower_batch_by_batch(fetch: Callable[[int], bytes], log: Any, next_offset: int) -> int:
+    came = memoryview(fetch(next_offset))
+    while size := recovery_by_recursion(came, next_offset):
+        one = 12 + int.from_bytes(came[8:12], "big")
+        log.write(bytes(came[:one]))
+        next_offset, came = _end_offset(came[:one]), came[one:]
+        assert size >= one
+    return next_offset
+
+
+def follower_in_one_write(fetch: Callable[[int], bytes], log: Any, next_offset: int) -> int:
+    came = fetch(next_offset)
+    good = came[: recovery_by_batches(memoryview(came), next_offset)]
+    log.write(good)
+    position, last = 0, None
+    while position < len(good):
+        last = memoryview(good)[position:]
+        position += 12 + int.from_bytes(last[8:12], "big")
+    return next_offset if last is None else _end_offset(last)
+
+
+def election_by_ends(
+    events: Sequence[tuple[str, int]], acks: str, min_in_sync: int, elected: int
+) -> int:
+    """Where each log ends, and how far all that are in sync have come."""
+    leader, ends, in_sync, acknowledged = 0, {1: 0, 2: 0}, {1, 2}, 0
+    for kind, number in events:
+        if kind == "write" and (acks == "1" or 1 + len(in_sync) >= min_in_sync):
+            leader += number
+        elif kind == "fetch":
+            ends[number] = leader
+        elif kind == "leave":
+            in_sync.remove(number)
+        elif kind == "join":
+            in_sync.add(number)
+        slowest = min([leader, *(ends[each] for each in in_sync)])
+        acknowledged = max(acknowledged, leader if acks == "1" else slowest)
+    return max(0, acknowledged - ends[elected])
+
+
 # -- 14.1: the rule; 14.2: a reader ----------------------------------------------------------------
 
 Found = list[tuple[str, str, str]]
@@ -386,6 +469,9 @@ CODE: dict[str, list[Callable[..., Any]]] = {
     "08.2": [detective_by_the_header, detective_by_the_checksum],
     "09.1": [ledger, ledger_of_moves_alone, ledger_with_a_mapping],
     "10.1": [crossover_from_above, crossover_by_trying_all],
+    "11.1": [recovery_by_batches, recovery_by_recursion],
+    "11.2": [follower_batch_by_batch, follower_in_one_write],
+    "11.3": [election_by_ends],
     "14.1": [judge_of_the_article, judge_by_the_first_that_speaks],
     "14.2": [reader_of_the_package],
 }

@@ -109,14 +109,12 @@ def test_a_lab_has_exercises_with_hints_and_one_of_them_is_code(entry: LabEntry)
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_lab_builds_its_part_and_keeps_it(entry: LabEntry) -> None:
-    if entry.id in NO_PART:
-        assert entry.part == ""
-        return
-    assert PARTS[entry.part].lab == entry.id
-    assert [e.part for e in exercises_of(entry.id)].count(entry.part) == 1
+def test_a_lab_builds_its_parts_and_keeps_them(entry: LabEntry) -> None:
+    assert (not entry.parts) == (entry.id in NO_PART)
+    assert all(PARTS[name].lab == entry.id for name in entry.parts)
+    assert [e.part for e in exercises_of(entry.id) if e.part] == list(entry.parts)
     kept = [ast.literal_eval(call.args[0]) for call in calls_of(entry, "keep")]
-    assert kept == [entry.part]
+    assert kept == list(entry.parts)
 
 
 # -- 3: a verdict says what it is about ------------------------------------------------------------

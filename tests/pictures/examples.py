@@ -24,6 +24,7 @@ from zerocopy_lab.pictures.cost_curves import (
     crossover,
     latency_against_throughput,
 )
+from zerocopy_lab.pictures.kept_and_lost import Kind, Piece, Stretch, kept_and_lost
 from zerocopy_lab.pictures.ladder import Rung, ladder
 from zerocopy_lab.pictures.loop_cost import LoopCost, Order, cost_of_loops
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
@@ -187,6 +188,19 @@ VERDICTS = [
     GridRow("C1", (), "open"),
 ]
 
+KEPT_OR_LOST: dict[Kind, str] = {
+    "kept": "on the disk for certain",
+    "lost": "in memory only: a power cut may take it",
+    "damaged": "the batch that was hit",
+}
+SURVIVORS = [
+    Stretch(
+        "the system decides", (Piece(3251, "lost", "3,251"),), "kill -9 took 0, a torn write 0"
+    ),
+    Stretch("every 1,000 messages", (Piece(3001, "kept", "3,001"), Piece(250, "lost", "250"))),
+    Stretch("every batch", (Piece(3251, "kept", "3,251"),), "kill -9 took 0, a torn write 0"),
+    Stretch("the leader's disk", (), "not seen from here"),
+]
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "verdicts": lambda: verdict_grid(VERDICTS, origin=COUNTED, title=LONG_TITLE),
     "verdicts, many machines": lambda: verdict_grid(
@@ -306,6 +320,19 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         {p: [p % 12, (p + 1) % 12] for p in range(200)}, brokers=range(12), origin=COMPUTED
     ),
     "ladder": lambda: ladder(RUNGS, unit="messages per second", origin=TIMED, title="Batching"),
+    "kept and lost": lambda: kept_and_lost(
+        SURVIVORS, unit="acknowledged messages", kinds=KEPT_OR_LOST, origin=COUNTED
+    ),
+    "kept and lost, a broken log": lambda: kept_and_lost(
+        [
+            Stretch("batches as written", tuple(Piece(n, "kept", f"{n}") for n in (105, 87, 9))),
+            Stretch("recovery", (Piece(105, "kept"), Piece(87, "damaged", "87"), Piece(9, "lost"))),
+        ],
+        unit="bytes of the log",
+        kinds=KEPT_OR_LOST,
+        origin=COMPUTED,
+        title=LONG_TITLE,
+    ),
     "multiples": lambda: multiples(
         [
             Multiple("its own clock", Spread(1.02, 0.97, 1.1, 7), "zero copy: yes"),
@@ -343,6 +370,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
         [], cell_bytes=1, who=WHO, until_s=1, until_bytes=1, origin=COUNTED
     ),
     "memory": lambda: memory_over_time([], origin=COUNTED),
+    "kept and lost": lambda: kept_and_lost([], unit="bytes", kinds=KEPT_OR_LOST, origin=COUNTED),
     "multiples": lambda: multiples([], of="passing through", origin=TIMED),
     "replicas": lambda: replica_map({}, brokers=[0, 1], origin=COMPUTED),
     "ladder": lambda: ladder([Rung("all", None, "not here")], unit="1/s", origin=TIMED),

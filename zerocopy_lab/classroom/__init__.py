@@ -25,7 +25,7 @@ How a lab is written
    timeout_s (of one cell), claims (`conclude` must bring a finding on each), exercises, `points`
    (a part 4, other code 2, a value 1; examined or counted, never a matter of a clock), pictures
    (the scan misses none of them), `system_calls` (law 1: names that its code cells must hold) and
-   `part` (law 2: what the learner builds; "" where there is none).
+   `parts` (law 2: what the learner builds).
 2. *Put its control* into `lessons/labNN/`: `<topic>.py` (the notebook's name after the number)
    holds EXERCISES. Functions measure and return plain values; functions turn values into findings
    and into words. The mechanism itself stands in the notebook. Their tests are in `tests/labs/`.

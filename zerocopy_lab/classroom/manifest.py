@@ -44,8 +44,8 @@ class LabEntry(NamedTuple):
     """Exercise id -> what it is worth: examined or counted, never a matter of a clock."""
     system_calls: tuple[str, ...] = ()
     """Names that the lab's code cells must hold: its mechanism, bare."""
-    part: str = ""
-    """The part of a broker that the learner builds here; "" where there is none."""
+    parts: tuple[str, ...] = ()
+    """The parts of a broker that the learner builds here."""
 
     @property
     def notebook(self) -> Path:

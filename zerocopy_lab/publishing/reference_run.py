@@ -25,6 +25,7 @@ from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.lessons.lab09 import devices, receiving
 from zerocopy_lab.lessons.lab10 import limits
+from zerocopy_lab.lessons.lab11 import failed_fsync, flush_policies
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.fetch_calls import calls_per_fetch
 from zerocopy_lab.measuring.racing import random_file
@@ -50,6 +51,7 @@ def record(path: Path = REFERENCE_FILE) -> None:
             **_calls(scratch.path / "calls"),
             **_pages(),
             **_moves(scratch.path),
+            **_ends(),
         }
     run = {
         "format": REFERENCE_FORMAT,
@@ -123,6 +125,16 @@ def _small_memory() -> small_memory.Scene:
                 stage.read(small_memory.LATE)
             stage.look()
     return stage.scene
+
+
+def _ends() -> dict[str, Any]:
+    """Of lab 11."""
+    with RunningBroker() as broker:
+        seen = _certain(flush_policies.survivors(broker, _lab("11")))
+    return {
+        flush_policies.RECORDED_AS: [each._asdict() for each in seen],
+        failed_fsync.RECORDED_AS: _certain(failed_fsync.fail_twice())._asdict(),
+    }
 
 
 def _moves(directory: Path) -> dict[str, Any]:

@@ -1,0 +1,327 @@
+"""Lab 11, a failed fsync: what becomes of the pages, and what the next fsync says.
+
+The disk fails for real. It is a file system on a loop device whose file lies on a tmpfs that is too
+small for it: a disk that promises more than it has, as thinly provisioned ones do. Nobody notices
+before the kernel writes the pages out, and then fsync(2) is told. It takes root. All of it hangs on
+one descriptor and is gone with whoever holds that: both mounts are detached at once.
+
+Source: fsync(2), ERRORS; https://wiki.postgresql.org/wiki/Fsync_Errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    seen_on,
+    verdict_if,
+)
+from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
+from zerocopy_lab.client.consumer import fetch
+from zerocopy_lab.client.producer import produce
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.instruments.page_residency import PAGE_BYTES, page_counts
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.lessons.lab11.flush_policies import (
+    BatchRefused,
+    acknowledged,
+    log_path,
+    messages_in,
+)
+from zerocopy_lab.measuring.recorded import recorded, recorded_words
+from zerocopy_lab.records.record import Record, build_batch
+from zerocopy_lab.running.passing_topic import a_topic
+from zerocopy_lab.running.running_broker import Kind, RunningBroker
+from zerocopy_lab.running.scratch import ScratchDirectory
+
+RECORDED_AS = "11 a failed fsync"
+ROOM_BYTES = 8 << 20
+"""What the disk really has."""
+_PROMISED_BYTES = 256 << 20
+_BATCH = b"kept" * (1 << 18)
+_NEEDS = ("mount", "losetup", "mkfs.ext4")
+
+
+class FailedFlush(NamedTuple):
+    """More was written than the disk has room for, and fsync called once more when it failed."""
+
+    first: str
+    """what the fsync said that failed"""
+    second: str
+    """what the next one said, with nothing written in between"""
+    dirty_pages: int
+    """that waited for the disk, after the first"""
+    in_memory: bool
+    """whether a reader finds the last batch"""
+    on_disk: bool
+    """whether a reader finds it when the memory has forgotten it"""
+
+
+@contextmanager
+def disk_with_too_little_room() -> Iterator[Path]:
+    """A directory on a disk that has room for `ROOM_BYTES` and says more. Raises Unavailable."""
+    with ScratchDirectory("disk") as scratch:
+        held = _made(scratch.path)
+        try:
+            yield Path(f"/proc/{os.getpid()}/fd/{held}")
+        finally:
+            os.close(held)
+
+
+def _made(scratch: Path) -> int:
+    """A descriptor of its root directory; nothing else holds it."""
+    if os.geteuid() or any(shutil.which(name) is None for name in _NEEDS):
+        needs = ", ".join(_NEEDS)
+        raise Unavailable("a disk that fails", f"it takes root, {needs}", "Run as root")
+    room, place = scratch / "room", scratch / "place"
+    room.mkdir()
+    place.mkdir()
+    with contextlib.ExitStack() as undone:
+        _call("mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "none", str(room))
+        undone.callback(_call, "umount", "--lazy", str(room))
+        with (room / "disk").open("wb") as disk:
+            disk.truncate(_PROMISED_BYTES)
+        loop = _call("losetup", "--find", "--show", str(room / "disk")).strip()
+        undone.callback(_call, "losetup", "--detach", loop)  # it goes when nobody uses it
+        _one_page_at_a_time(loop)
+        few_inodes = ["-N", "1024"]  # their table must not take the room
+        _call("mkfs.ext4", "-q", "-b", str(PAGE_BYTES), *few_inodes, "-O", "^has_journal", loop)
+        _call("mount", "-o", "noinit_itable", loop, str(place))
+        undone.callback(_call, "umount", "--lazy", str(place))
+        return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _one_page_at_a_time(loop: str) -> None:
+    """A loop device takes half a request that was written for a whole one that was; of requests of
+    one page there are no halves.
+    """
+    try:
+        limit = Path("/sys/block", Path(loop).name, "queue", "max_sectors_kb")
+        limit.write_text(str(PAGE_BYTES >> 10))
+    except OSError as error:
+        raise Unavailable("a disk that fails", str(error), "Run as root of a machine") from error
+
+
+def _call(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"{words[0]} failed"])[-1]
+        raise Unavailable("a disk that fails", why, "Run as root of a machine")
+    return done.stdout
+
+
+def on_a_failing_disk(show: Callable[[Path], object]) -> None:
+    """Runs the notebook's cell on such a disk; where none can be made, the recorded run is told."""
+    try:
+        with disk_with_too_little_room() as disk:
+            show(disk)
+    except Unavailable as reason:
+        print(failed_flush_words(Unmeasured(str(reason))))
+
+
+def fail_twice() -> FailedFlush | Unmeasured:
+    """The notebook's cell, under control; or why not here."""
+    try:
+        with disk_with_too_little_room() as disk:
+            return _written(disk / "log")
+    except Unavailable as reason:
+        return Unmeasured(str(reason))
+
+
+def _written(path: Path) -> FailedFlush:
+    """Batches of a MiB, each flushed, until a flush fails; then once more."""
+    log, position, first = os.open(path, os.O_RDWR | os.O_CREAT), 0, "done"
+    try:
+        while first == "done" and position < 2 * ROOM_BYTES:
+            os.pwrite(log, _BATCH, position)
+            first = _flushed(log)
+            position += len(_BATCH)
+        counts = page_counts(path)
+        second = _flushed(log)
+        last = position - len(_BATCH)
+        in_memory = os.pread(log, len(_BATCH), last) == _BATCH
+        os.posix_fadvise(log, 0, 0, os.POSIX_FADV_DONTNEED)
+        on_disk = os.pread(log, len(_BATCH), last) == _BATCH
+    finally:
+        os.close(log)
+    return FailedFlush(first, second, counts.dirty or 0, in_memory, on_disk)
+
+
+def _flushed(file: int) -> str:
+    try:
+        os.fsync(file)
+    except OSError as error:
+        return str(error.strerror)
+    return "done"
+
+
+def failed_flush_words(seen: FailedFlush | Unmeasured) -> str:
+    """What happened, or the recorded run."""
+    if isinstance(seen, Unmeasured):
+        told = failed_flush_words(FailedFlush(**recorded(RECORDED_AS)))
+        return f"No disk could be made to fail here: {seen} {recorded_words(told)}"
+    memory, disk = ("was there" if each else "was not all there" for each in seen[3:])
+    return (
+        f"An fsync said “{seen.first}”; after it {seen.dirty_pages:,} pages waited for the disk, "
+        f"and the next fsync said “{seen.second}”. In memory the batch {memory}; on the disk it "
+        f"{disk}."
+    )
+
+
+def failed_flush_answer(seen: FailedFlush | Unmeasured) -> int | None:
+    """What the second fsync said: the number of the notebook's choice."""
+    if isinstance(seen, Unmeasured) or seen.first == "done":
+        return None
+    return 2 if seen.second == "done" and seen.on_disk else 3 if seen.second == "done" else 1
+
+
+def why_not_failed(seen: FailedFlush | Unmeasured) -> str:
+    """Why there is no answer; nothing where there is one."""
+    if isinstance(seen, Unmeasured):
+        return str(seen)
+    return "No flush failed here." if seen.first == "done" else ""
+
+
+def failed_flush_finding(seen: FailedFlush | Unmeasured) -> Finding:
+    """P1, turned round: the later flush may fail, and the next one says that it did not."""
+    part = "the next flush makes a failed one good"
+    words = failed_flush_words(seen)
+    if isinstance(seen, Unmeasured):
+        return finding(
+            "P1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=KERNEL_HERE
+        )
+    made_good = seen.second == "done" and seen.on_disk
+    return finding(
+        "P1",
+        verdict_if(None if seen.first == "done" else made_good),
+        Evidence.PROVED,
+        words,
+        Quantity("what the second fsync said", seen.second),
+        Quantity("on the disk", seen.on_disk),
+        Quantity("pages that waited for the disk after the first", seen.dirty_pages),
+        source="fsync(2), ERRORS; Linux, mm/page-writeback.c",
+        part=part,
+        about=KERNEL_HERE,
+    )
+
+
+# -- a broker on such a disk -----------------------------------------------------------------------
+
+_RECORD = b"x" * 100_000
+
+
+class Refused(NamedTuple):
+    """A broker that flushes every batch, when a flush failed."""
+
+    acknowledged: int
+    """batches, one after the other, until one was refused"""
+    error: int
+    """what the producer was told: Kafka's error code, -1 for a connection that ended"""
+    tried_again: int
+    """what it was told the next time, at once"""
+    read: int
+    """what a consumer was told then"""
+    on_disk: int
+    """batches that a reader finds when the memory has forgotten them"""
+
+
+def ask_a_broker(which: str) -> Refused | Unmeasured:
+    """A broker as BROKER names it, on a disk that fails; or why not here."""
+    kind: Kind = "kafka" if which == "kafka" else "zerocopy_lab"
+    if which != kind:
+        return Unmeasured(f"the disks of the cluster at {which} are its own")
+    try:
+        with (
+            disk_with_too_little_room() as disk,
+            ScratchDirectory("metadata") as sound,
+            RunningBroker(disk / "data", kind=kind, settings=_apart(kind, sound.path)) as broker,
+            a_topic(broker, {"flush.messages": "1"}) as topic,
+        ):
+            return _until_refused(broker, topic)
+    except Unavailable as reason:
+        return Unmeasured(str(reason))
+
+
+def _apart(kind: Kind, directory: Path) -> dict[str, str]:
+    """A Kafka keeps its cluster's metadata in a log of its own: that one is on a sound disk."""
+    return {"metadata.log.dir": str(directory / "metadata")} if kind == "kafka" else {}
+
+
+def _until_refused(broker: RunningBroker, topic: str) -> Refused:
+    batch = build_batch([Record(0, int(time.time() * 1000), None, _RECORD)])
+    most = [batch] * (4 * ROOM_BYTES // len(batch))
+    stored = 1  # the topic holds one
+    try:
+        for _ in acknowledged(broker, topic, most):
+            stored += 1
+        error = 0
+    except BatchRefused as refusal:
+        error = refusal.code
+    tried_again, read = _told(broker, topic, batch)
+    log = log_path(broker, topic)
+    broker.kill()
+    with log.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        on_disk = messages_in(file.read())
+    return Refused(stored, error, tried_again, read, on_disk)
+
+
+def _told(broker: RunningBroker, topic: str, batch: bytes) -> tuple[int, int]:
+    """What a producer and a consumer are told now; -1: the connection ended, or none came about."""
+    try:
+        with Wire(broker.host, broker.port) as wire:
+            error, _ = produce(wire, topic, 0, batch)
+            return error, fetch(wire, topic, 0, 0).error_code
+    except OSError:
+        return -1, -1
+
+
+def refusal_words(seen: Refused | Unmeasured, whose: str) -> str:
+    """What the broker did, in a sentence or two."""
+    if isinstance(seen, Unmeasured):
+        return f"No broker could be put on a failing disk here: {seen}"
+    told = f"error {seen.error}" if seen.error > 0 else "nothing, the connection ended"
+    again = f"error {seen.tried_again}" if seen.tried_again > 0 else "nobody there"
+    if not seen.tried_again:
+        again = "that all was well"
+    lost = max(seen.acknowledged - seen.on_disk, 0)
+    return (
+        f"{whose}, with flush.messages=1: {seen.acknowledged:,} batches were acknowledged, then "
+        f"the producer was told {told}, and at once after it {again}. Of the acknowledged batches "
+        f"{lost:,} are missing on the disk."
+    )
+
+
+def refusal_finding(seen: Refused | Unmeasured, subject: Subject) -> Finding:
+    """P1: a broker whose flush failed must not go on as if the next one could make it good."""
+    part = "a broker stops when a flush fails"
+    words = refusal_words(seen, subject.words)
+    if isinstance(seen, Unmeasured):
+        return finding("P1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=subject)
+    stopped = seen.tried_again != 0 and seen.on_disk >= seen.acknowledged
+    return seen_on(
+        subject,
+        "P1",
+        verdict_if(stopped if seen.error else None),
+        Evidence.PROVED,
+        words,
+        Quantity("what the producer was told (Kafka's error code)", seen.error),
+        Quantity("what it was told the next time", seen.tried_again),
+        Quantity("acknowledged batches", seen.acknowledged),
+        Quantity("of them on the disk", seen.on_disk),
+        source="Apache Kafka 4.2.0, LogDirFailureChannel; KafkaStorageException is error 56",
+        part=part,
+    )
