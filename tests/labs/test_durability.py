@@ -17,7 +17,7 @@ from zerocopy_lab.instruments.page_residency import PageCounts
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11 import durability as lesson
 from zerocopy_lab.lessons.lab11 import failed_fsync, flush_policies, flush_prices, replicas
-from zerocopy_lab.lessons.lab11.failed_fsync import FailedFlush, Refused
+from zerocopy_lab.lessons.lab11.failed_fsync import FailedFlush, RefusedFlush
 from zerocopy_lab.lessons.lab11.flush_policies import EACH, SOME, SYSTEM, Survivors
 from zerocopy_lab.lessons.lab11.replicas import Feeding, Replicas
 from zerocopy_lab.measuring.experiment import Outcome
@@ -50,7 +50,7 @@ def prices(system: float = 0.2, some: float = 0.21, each: float = 1.0) -> Outcom
 
 SEEN = survivors_of(0, 3000, 3250)
 FAILED = FailedFlush("Input/output error", "done", 0, True, False)
-REFUSED = Refused(81, 56, 56, 56, 81)
+REFUSED = RefusedFlush(81, 56, 56, 56, 81)
 COPIED = Replicas(4500, 4000, True, Feeding(1, 0), 0, 4000, "ours")
 
 
@@ -58,7 +58,7 @@ def found(
     seen: lesson.Seen = SEEN,
     outcome: Outcome | None = None,
     failed: FailedFlush | Unmeasured = FAILED,
-    refused: Refused | Unmeasured = REFUSED,
+    refused: RefusedFlush | Unmeasured = REFUSED,
     copied: Replicas = COPIED,
 ) -> dict[str, Finding]:
     """What the lab concludes about a Kafka, by part."""
@@ -362,7 +362,7 @@ def test_something_is_lost_in_the_life_that_is_printed(lab_of: LabOf, seed: int)
 
 @pytest.mark.parametrize("damage", [lesson.CUT, lesson.FLIP, lesson.ZEROS])
 def test_every_byte_of_the_log_can_be_broken(lab_of: LabOf, damage: str) -> None:
-    log = lesson.DamagedLog(lab_of("11"))
+    log = lesson.LogToBreak(lab_of("11"))
     told = [log.words(damage, position) for position in range(log.bytes)]
     assert all("bytes are good" in words or "nothing changed" in words for words in told)
     unnoticed = [position for position, words in enumerate(told) if "Nobody notices" in words]

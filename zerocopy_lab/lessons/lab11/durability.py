@@ -30,7 +30,7 @@ from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11.durability_exercises import EXERCISES, a_life
 from zerocopy_lab.lessons.lab11.failed_fsync import (
     FailedFlush,
-    Refused,
+    RefusedFlush,
     failed_flush_finding,
     refusal_finding,
 )
@@ -234,7 +234,7 @@ def replicas_words(seen: Replicas) -> str:
 CUT, FLIP, ZEROS = "the file ends here", "a bit flips here", "zeros from here on"
 
 
-class DamagedLog:
+class LogToBreak:
     """A small log of the learner's seed, and what `recovery` keeps of it."""
 
     def __init__(self, lab: Lab) -> None:
@@ -288,7 +288,7 @@ def findings(
     seen: Seen,
     outcome: Outcome,
     failed: FailedFlush | Unmeasured,
-    refused: Refused | Unmeasured,
+    refused: RefusedFlush | Unmeasured,
     copied: Replicas,
     subject: Subject,
 ) -> list[Finding]:

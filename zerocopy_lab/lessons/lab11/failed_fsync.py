@@ -223,7 +223,7 @@ def failed_flush_finding(seen: FailedFlush | Unmeasured) -> Finding:
 _RECORD = b"x" * 100_000
 
 
-class Refused(NamedTuple):
+class RefusedFlush(NamedTuple):
     """A broker that flushes every batch, when a flush failed."""
 
     acknowledged: int
@@ -238,7 +238,7 @@ class Refused(NamedTuple):
     """batches that a reader finds when the memory has forgotten them"""
 
 
-def ask_a_broker(which: str) -> Refused | Unmeasured:
+def ask_a_broker(which: str) -> RefusedFlush | Unmeasured:
     """A broker as BROKER names it, on a disk that fails; or why not here."""
     kind: Kind = "kafka" if which == "kafka" else "zerocopy_lab"
     if which != kind:
@@ -260,7 +260,7 @@ def _apart(kind: Kind, directory: Path) -> dict[str, str]:
     return {"metadata.log.dir": str(directory / "metadata")} if kind == "kafka" else {}
 
 
-def _until_refused(broker: RunningBroker, topic: str) -> Refused:
+def _until_refused(broker: RunningBroker, topic: str) -> RefusedFlush:
     batch = build_batch([Record(0, int(time.time() * 1000), None, _RECORD)])
     most = [batch] * (4 * ROOM_BYTES // len(batch))
     stored = 1  # the topic holds one
@@ -276,7 +276,7 @@ def _until_refused(broker: RunningBroker, topic: str) -> Refused:
     with log.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         on_disk = messages_in(file.read())
-    return Refused(stored, error, tried_again, read, on_disk)
+    return RefusedFlush(stored, error, tried_again, read, on_disk)
 
 
 def _told(broker: RunningBroker, topic: str, batch: bytes) -> tuple[int, int]:
@@ -289,7 +289,7 @@ def _told(broker: RunningBroker, topic: str, batch: bytes) -> tuple[int, int]:
         return -1, -1
 
 
-def refusal_words(seen: Refused | Unmeasured, whose: str) -> str:
+def refusal_words(seen: RefusedFlush | Unmeasured, whose: str) -> str:
     """What the broker did, in a sentence or two."""
     if isinstance(seen, Unmeasured):
         return f"No broker could be put on a failing disk here: {seen}"
@@ -305,7 +305,7 @@ def refusal_words(seen: Refused | Unmeasured, whose: str) -> str:
     )
 
 
-def refusal_finding(seen: Refused | Unmeasured, subject: Subject) -> Finding:
+def refusal_finding(seen: RefusedFlush | Unmeasured, subject: Subject) -> Finding:
     """P1: a broker whose flush failed must not go on as if the next one could make it good."""
     part = "a broker stops when a flush fails"
     words = refusal_words(seen, subject.words)
