@@ -18,6 +18,7 @@ from tests.verdict.conftest import (
 from zerocopy_lab.classroom.claims import claims
 from zerocopy_lab.classroom.evidence import Likeness, Verdict
 from zerocopy_lab.lessons.lab14 import the_verdict
+from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.pictures.theme import new_picture
 from zerocopy_lab.verdict.answer import first_sentence, in_a_row
 from zerocopy_lab.verdict.page import RunNote, piece, report_on, write_page
@@ -37,6 +38,10 @@ pytestmark = pytest.mark.usefixtures("no_recorded_machines")
 
 def a_page(out_root: Path, **how: object) -> str:
     return write_page(report_on(out_root, **how)).read_text()  # type: ignore[arg-type]
+
+
+def sorted_facts(out_root: Path) -> list[str]:
+    return [value for _, value in sorted(host_facts(out_root).items())]
 
 
 def text_of(markup: str) -> str:
@@ -148,6 +153,8 @@ def test_a_class_is_a_column_each_and_who_is_left_out_is_named(
     (tmp_path / "class" / "eve.json").write_text("{}")
     told = text_of(a_page(tmp_path, class_dir=tmp_path / "class"))
     assert "Z4 ✓ right ✗ wrong" in told
+    assert "ada : 1 lab bob" in told
+    assert f"In common: {', '.join(sorted_facts(tmp_path))}" in told
     assert "eve.json: its schema is not" in told
     assert "Z4 : ✓ supported ada; ✗ contradicted bob" in told
 

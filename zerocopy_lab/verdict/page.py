@@ -224,6 +224,22 @@ class Report:
         return parts_in_words(self.out_root / "parts")
 
     @property
+    def facts_in_common(self) -> list[str]:
+        """Of all hosts, where there are several; in words."""
+        if len(self.machines) < 2:
+            return []
+        return [value for _, value in sorted(self._common) if value]
+
+    def facts_of_its_own(self, machine: Machine) -> list[str]:
+        """What tells a host from the others; everything, where there are none."""
+        common = self._common if len(self.machines) > 1 else set()
+        return [value for name, value in machine.facts.items() if (name, value) not in common]
+
+    @property
+    def _common(self) -> set[tuple[str, str]]:
+        return set.intersection(*(set(machine.facts.items()) for machine in self.machines))
+
+    @property
     def matrix(self) -> list[tuple[ClaimVerdict, ...]]:
         """A row for each claim, in it the judgement of each machine."""
         return list(zip(*(machine.verdicts for machine in self.machines), strict=True))
@@ -284,7 +300,7 @@ def write_page(report: Report) -> Path:
 
 
 def piece(report: Report, name: str) -> str:
-    """`top`, `claims`, `learner` or `machines` of the page, as HTML for a notebook."""
+    """A macro of `pieces.html.jinja` (`top`, `claims`, `learner`, ...), as HTML for a notebook."""
     pieces = _environment().get_template("pieces.html.jinja")
     markup = getattr(pieces.make_module({"links": False}), name)(report)
     return f"<style>{_css()}</style><div class='zcl'>{markup}</div>"

@@ -126,10 +126,10 @@ def machines_words(report: Report) -> str:
 
 
 def show_machines(report: Report) -> None:
-    """The page's matrix, what depends on the machine, and which entries were left out."""
+    """Who they are, what depends on the machine, and which entries were left out."""
     plain = [_in_words(each) for each in report.differences]
     plain += [f"left out: {each.name}: {each.reason}" for each in report.refused]
-    show_html(piece(report, "machines"), "\n".join(plain))
+    show_html(piece(report, "others") + piece(report, "what_differs"), "\n".join(plain))
 
 
 def _in_words(each: Difference) -> str:
