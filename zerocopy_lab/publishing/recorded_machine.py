@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from zerocopy_lab.classroom.evidence_file import EVIDENCE_DIRECTORY
@@ -26,8 +27,10 @@ from zerocopy_lab.verdict.results import read_results
 _CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
-def record_machine(name: str, congestion_control: str | None, uid: int | None) -> Path:
-    """Runs all labs and keeps what has findings; its directory. Raises CannotRecord."""
+def record_machine(
+    name: str, congestion_control: str | None, uid: int | None, labs: Sequence[str] = ()
+) -> Path:
+    """Runs all labs, or these, and keeps what has findings; its directory. Raises CannotRecord."""
     if not re.fullmatch(r"[\w ,.-]+", name):
         raise CannotRecord(f"{name!r} is to be the name of a directory")
     if (congestion_control or uid) and os.geteuid() != 0:
@@ -40,6 +43,7 @@ def record_machine(name: str, congestion_control: str | None, uid: int | None) -
             [
                 *(*apart, sys.executable, "-m", "zerocopy_lab.publishing.recorded_machine"),
                 *(str(scratch.path), congestion_control or "", "" if uid is None else str(uid)),
+                *labs,
             ],
             env=importable_here({}),
             capture_output=True,
@@ -48,25 +52,26 @@ def record_machine(name: str, congestion_control: str | None, uid: int | None) -
         )
         if done.returncode:
             raise CannotRecord(f"{done.stdout}\n{done.stderr}")
-        return _keep(name, scratch.path / "out" / EVIDENCE_DIRECTORY)
+        return _keep(name, scratch.path / "out" / EVIDENCE_DIRECTORY, is_whole=not labs)
 
 
-def _keep(name: str, evidence: Path) -> Path:
-    """In place of what was recorded under this name before."""
+def _keep(name: str, evidence: Path, *, is_whole: bool) -> Path:
+    """In place of what was recorded under this name before; else in place of the same labs."""
     paths = sorted(evidence.glob("*.json"))
     results, refused = read_results(paths)
     if refused:
         raise CannotRecord(f"{refused[0].name}: {refused[0].reason}")
     with_findings = [path for path in paths if results[path.name[:2]].findings]
     kept = MACHINES_DIR / name
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
+    if is_whole:
+        shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True, exist_ok=True)
     for path in with_findings:
         shutil.copyfile(path, kept / path.name)
     return kept
 
 
-def _become(scratch: str, congestion_control: str, uid: str) -> None:
+def _become(scratch: str, congestion_control: str, uid: str, *labs: str) -> None:
     """Prepares this process and turns it into `labs run`."""
     if congestion_control:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -76,9 +81,9 @@ def _become(scratch: str, congestion_control: str, uid: str) -> None:
         os.setgid(int(uid))
         os.setuid(int(uid))
     os.environ["HOME"] = scratch
-    command = ["-m", "zerocopy_lab", "labs", "run", "--fast", "--out", f"{scratch}/out"]
+    command = ["-m", "zerocopy_lab", "labs", "run", "--fast", "--out", f"{scratch}/out", *labs]
     os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":
-    _become(*sys.argv[1:4])
+    _become(*sys.argv[1:])
