@@ -31,7 +31,7 @@ def record_machine(
     name: str, congestion_control: str | None, uid: int | None, labs: Sequence[str] = ()
 ) -> Path:
     """Runs all labs, or these, and keeps what has findings; its directory. Raises CannotRecord."""
-    if not re.fullmatch(r"[\w ,.-]+", name):
+    if not re.fullmatch(r"\w[\w ,.-]*", name):
         raise CannotRecord(f"{name!r} is to be the name of a directory")
     if (congestion_control or uid) and os.geteuid() != 0:
         raise CannotRecord("another congestion control or another user: as root only")
