@@ -26,6 +26,7 @@ from zerocopy_lab.lessons.lab07.batching import costs_question, stream_question
 from zerocopy_lab.lessons.lab08.no_transformation import cores_question
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
 from zerocopy_lab.lessons.lab10.limits import prices
+from zerocopy_lab.lessons.lab12.millions import chain, two_losses
 from zerocopy_lab.lessons.lab14.the_verdict_exercises import made_up_class
 
 Answer = Callable[[Lab], object]
@@ -206,6 +207,27 @@ def share_of_the_cipher(lab: Lab) -> float:
     return 100 - 100 * (copying - direct) / (tls - direct)
 
 
+def flushes_counted(lab: Lab) -> float:
+    """12.2: what one flush costs, times as many as there are messages, on top of all the rest."""
+    losses = two_losses(lab)
+    flushes = sum(1 for _ in range(0, 1_000_000, losses.in_a_batch))
+    one = (Fraction(losses.flushing_s) - Fraction(losses.whole_s)) / flushes
+    return float(Fraction(losses.one_by_one_s) + 1_000_000 * one)
+
+
+def chain_walked_through(lab: Lab) -> tuple[float, ...]:
+    """12.3: ten thousand messages, one after the other, through both."""
+    mine = chain(lab)
+    rates = []
+    for broker_us in (mine.broker_us, mine.broker_copying_us):
+        sent = done = 0.0
+        for _ in range(10_000):
+            sent += mine.client_us
+            done = max(sent, done) + broker_us
+        rates.append(10_000 / done * 1e6)
+    return tuple(rates)
+
+
 def reasons_by_pairs(lab: Lab) -> dict[str, str]:
     """14.3: whoever answer alike have the fact in common, whoever do not have not."""
     made_up = made_up_class(lab)
@@ -244,5 +266,7 @@ VALUES: dict[str, list[Answer]] = {
     "08.3": [cores, cores_for_whole_batches],
     "09.2": [copied_gb],
     "10.2": [share_of_the_cipher, lambda lab: round(share_of_the_cipher(lab))],
+    "12.2": [flushes_counted],
+    "12.3": [chain_walked_through],
     "14.3": [reasons_by_pairs],
 }

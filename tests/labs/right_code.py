@@ -5,8 +5,10 @@ as different learners would.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import socket
+import statistics
 import struct
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
@@ -405,6 +407,28 @@ def election_by_ends(
     return max(0, acknowledged - ends[elected])
 
 
+# -- 12.1: what makes the millions -----------------------------------------------------------------
+
+MILLION = 1_000_000
+
+
+def makers_by_their_worst_rounds(rates: Mapping[str, tuple[list[int], list[int]]]) -> list[str]:
+    names = [
+        n for n, (a, b) in rates.items() if sorted(a)[0] >= MILLION and sorted(b)[-1] < MILLION
+    ]
+    names.sort(key=lambda n: statistics.median(map(operator.truediv, *rates[n])), reverse=True)
+    return names
+
+
+def makers_one_after_the_other(rates: Mapping[str, tuple[list[int], list[int]]]) -> list[str]:
+    found: list[tuple[float, str]] = []
+    for name, (with_it, without) in rates.items():
+        rounds = list(zip(with_it, without, strict=True))
+        if all(one >= MILLION for one, _ in rounds) and all(other < MILLION for _, other in rounds):
+            found.append((sorted(one / other for one, other in rounds)[len(rounds) // 2], name))
+    return [name for _, name in sorted(found, reverse=True)]
+
+
 # -- 14.1: the rule; 14.2: a reader ----------------------------------------------------------------
 
 Found = list[tuple[str, str, str]]
@@ -472,6 +496,7 @@ CODE: dict[str, list[Callable[..., Any]]] = {
     "11.1": [recovery_by_batches, recovery_by_recursion],
     "11.2": [follower_batch_by_batch, follower_in_one_write],
     "11.3": [election_by_ends],
+    "12.1": [makers_by_their_worst_rounds, makers_one_after_the_other],
     "14.1": [judge_of_the_article, judge_by_the_first_that_speaks],
     "14.2": [reader_of_the_package],
 }

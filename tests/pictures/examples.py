@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from zerocopy_lab.inspect.segment_info import SegmentInfo
 from zerocopy_lab.instruments.spread import Spread
+from zerocopy_lab.pictures.ablation import Panel, ablation
 from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
 from zerocopy_lab.pictures.comparison import (
@@ -31,6 +32,7 @@ from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_
 from zerocopy_lab.pictures.multiples import Multiple, multiples
 from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
 from zerocopy_lab.pictures.pages_over_time import Look, pages_over_time
+from zerocopy_lab.pictures.part_map import PartBox, part_map
 from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
 from zerocopy_lab.pictures.segment_map import segment_map
@@ -333,6 +335,32 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         origin=COMPUTED,
         title=LONG_TITLE,
     ),
+    "ablation": lambda: ablation(
+        ["as it comes", "without batching\n(one at a time)", "without zero copy"],
+        [
+            Panel("producing", {"ours": {"as it comes": around(2e6)}}),
+            Panel(
+                "consuming",
+                {
+                    "ours": {"as it comes": around(2e7), "without zero copy": around(1e7)},
+                    "librdkafka": {"as it comes": around(1e6)},
+                },
+            ),
+        ],
+        unit="messages/s",
+        mark=1e6,
+        mark_name="a million",
+        origin=TIMED,
+        title=LONG_TITLE,
+    ),
+    "parts": lambda: part_map(
+        [
+            PartBox("transfer", "the way from file to socket, without a copy", "05", "yours"),
+            PartBox("stamp", "the place of a batch in the log", "08", "at fault"),
+            *[PartBox(f"part {n}", "does what it does", "11", "ours") for n in range(5)],
+        ],
+        origin=COUNTED,
+    ),
     "multiples": lambda: multiples(
         [
             Multiple("its own clock", Spread(1.02, 0.97, 1.1, 7), "zero copy: yes"),
@@ -374,4 +402,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "multiples": lambda: multiples([], of="passing through", origin=TIMED),
     "replicas": lambda: replica_map({}, brokers=[0, 1], origin=COMPUTED),
     "ladder": lambda: ladder([Rung("all", None, "not here")], unit="1/s", origin=TIMED),
+    "ablation": lambda: ablation(
+        [], [Panel("", {})], unit="1/s", mark=1, mark_name="one", origin=TIMED
+    ),
 }

@@ -34,7 +34,8 @@ from zerocopy_lab.log.startup.recovery import seat_recovery
 from zerocopy_lab.log.upkeep.retention import seat_rule
 from zerocopy_lab.transfer.strategy import Transfer
 
-_DIGEST_SUFFIX = ".examined"
+EXAMINED_SUFFIX = ".examined"
+"""Of a file beside a part that says: it passed its exam as it stands."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -116,11 +117,11 @@ def examined(directory: Path, name: str) -> PartFunction | None:
 
 def mark_examined(path: Path) -> None:
     """Notes that this file, as it stands, has passed its exam."""
-    path.with_suffix(_DIGEST_SUFFIX).write_text(_digest(path))
+    path.with_suffix(EXAMINED_SUFFIX).write_text(_digest(path))
 
 
 def _examined(name: str, path: Path) -> PartFunction:
-    marked = path.with_suffix(_DIGEST_SUFFIX)
+    marked = path.with_suffix(EXAMINED_SUFFIX)
     if not marked.exists() or marked.read_text() != _digest(path):
         found = examine(PARTS[name], lambda: load(path))
         if not found.passed:

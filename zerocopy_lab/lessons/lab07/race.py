@@ -1,22 +1,20 @@
 """The same messages at the same moments, sent by an accumulator of one's own and by librdkafka.
 
-A producer of a few lines asks the accumulator whenever something has happened (a message came, an
-answer came, the oldest has waited) and sends what it says over one connection. Both have the same
-linger.ms, batch.size and max.in.flight. How many batches each made is read back from the log.
+A producer of a few lines (`client.accumulating`) asks the accumulator whenever something has
+happened and sends what it says over one connection. Both have the same linger.ms, batch.size and
+max.in.flight. How many batches each made is read back from the log.
 """
 
 from __future__ import annotations
 
-import select
 import time
-from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
+from zerocopy_lab.client.accumulating import produce_accumulated
 from zerocopy_lab.client.consumer import fetch
-from zerocopy_lab.client.producer import produce_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.conformance.accumulator import (
     Accumulator,
@@ -32,7 +30,7 @@ from zerocopy_lab.lessons.lab07.frontier import flush, new_producer
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.record import read_records
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.passing_topic import a_topic, batches_of
+from zerocopy_lab.running.passing_topic import a_topic
 
 PART = "accumulator"
 LIMITS = ProducerLimits(linger_ms=10, batch_bytes=16_384, most_in_flight=5)
@@ -73,42 +71,9 @@ def send_accumulated(
     """Sends each event at its moment, in the batches that `decide` makes. Raises whatever it
     raises, and TimeoutError when it never sends.
     """
-    took_ms: list[float] = []
     with a_topic(broker) as topic, Wire(broker.host, broker.port) as wire:
-        coming = deque(zip(events, arriving, strict=True))
-        waiting: deque[tuple[bytes, WaitingRecord]] = deque()
-        in_flight: deque[list[WaitingRecord]] = deque()
-        began = time.perf_counter()
-        while coming or waiting or in_flight:
-            now_ms = (time.perf_counter() - began) * 1000
-            if now_ms > arriving[-1].arrived_ms + _TIMEOUT_S * 1000:
-                raise TimeoutError(f"{len(waiting)} messages were not sent")
-            while coming and coming[0][1].arrived_ms <= now_ms:
-                waiting.append(coming.popleft())
-            while count := decide([w for _, w in waiting], len(in_flight), *LIMITS, now_ms):
-                going = [waiting.popleft() for _ in range(count)]
-                [batch] = batches_of([event for event, _ in going], count)
-                wire.send_frame(produce_frame(wire, topic, 0, batch))
-                in_flight.append([each for _, each in going])
-            patience_s = _patience_s(coming, waiting, now_ms)
-            if not in_flight:
-                time.sleep(patience_s)  # until the next message's moment: that is the load
-            elif select.select([wire.sock], [], [], patience_s)[0]:
-                wire.receive_frame()
-                done_ms = (time.perf_counter() - began) * 1000
-                took_ms += [done_ms - each.arrived_ms for each in in_flight.popleft()]
+        took_ms = produce_accumulated(wire, topic, events, arriving, decide, LIMITS)
         return _as_run(broker, topic, events, took_ms)
-
-
-def _patience_s(
-    coming: deque[tuple[bytes, WaitingRecord]],
-    waiting: deque[tuple[bytes, WaitingRecord]],
-    now_ms: float,
-) -> float:
-    """Until the next message comes or the oldest has waited."""
-    due_ms = [coming[0][1].arrived_ms] if coming else []
-    due_ms += [waiting[0][1].arrived_ms + LIMITS.linger_ms] if waiting else []
-    return min(max(min(due_ms, default=now_ms + 5) - now_ms, 0), 50) / 1000
 
 
 def _by_librdkafka(

@@ -1,0 +1,150 @@
+"""What lab 12 says of C1, by the rule of `worth`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    Verdict,
+    finding,
+    seen_on,
+    verdict_if,
+)
+from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.instruments.spread import spread
+from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab12.ladder import headline, ranking_in_words
+from zerocopy_lab.lessons.lab12.rungs import CLAIMED, DIRECTIONS, PAGE_CACHE, WHOLE, ZERO_COPY
+from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
+from zerocopy_lab.lessons.lab12.worth import (
+    MILLION,
+    VERB,
+    all_worths,
+    both_directions,
+    makes,
+    rate_in_words,
+    together,
+    zero_copy,
+)
+from zerocopy_lab.lessons.lab12.yours import rates_of
+
+
+def findings(ladder: Ladder | Unmeasured) -> list[Finding]:
+    """The conclusion; the millions; each mechanism that the article names; DMA."""
+    if isinstance(ladder, Unmeasured):
+        return [
+            finding(
+                "C1",
+                Verdict.NOT_TESTABLE,
+                Evidence.TIMED,
+                str(ladder),
+                part=_WHAT,
+                about=KERNEL_HERE,
+            ),
+            _dma(),
+        ]
+    return [
+        _what_makes_them(ladder),
+        _millions(ladder),
+        *[found for name in CLAIMED if (found := _of(ladder, name))],
+        _dma(),
+    ]
+
+
+_WHAT: Final = "what makes the millions"
+
+
+def verdict_on_the_conclusion(ladder: Ladder) -> Verdict:
+    """By the rule above."""
+    said = [makes(ladder, name) for name in CLAIMED]
+    if False in said:
+        return Verdict.CONTRADICTED
+    return Verdict.INCONCLUSIVE if None in said else Verdict.SUPPORTED
+
+
+def _what_makes_them(ladder: Ladder) -> Finding:
+    worths = all_worths(ladder)
+    sums = [each.in_words for d in DIRECTIONS if (each := together(ladder, d))]
+    return seen_on(
+        ladder.subject,
+        "C1",
+        verdict_on_the_conclusion(ladder),
+        Evidence.TIMED,
+        f"{headline(ladder)} By what their loss costs: {ranking_in_words(ladder)} "
+        f"(messages of {SMALL} bytes, the broker's own rate). " + " ".join(map(_sentence, sums)),
+        *[Quantity(f"{one.mechanism}, {VERB[one.direction]}", one.times, "×") for one in worths],
+        *_rates(ladder),
+        part=_WHAT,
+    )
+
+
+def _rates(ladder: Ladder) -> list[Quantity]:
+    """What the race of the learner's broker holds itself against, by its rows."""
+    return [Quantity(name, rate, "messages/s") for name, rate in rates_of(ladder).items()]
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _millions(ladder: Ladder) -> Finding:
+    told, verdicts = [], []
+    for direction in DIRECTIONS:
+        rates = ladder.rates(Cell(direction, "ours", SMALL, WHOLE))
+        told.append(Quantity(f"{VERB[direction]}, our client", spread(rates), "messages/s"))
+        verdicts.append(True if min(rates) >= MILLION else False if max(rates) < MILLION else None)
+        real = Cell(direction, "librdkafka", SMALL, WHOLE)
+        if real in ladder.runs:
+            rate = spread(ladder.rates(real))
+            told.append(Quantity(f"{VERB[direction]}, librdkafka", rate, "messages/s"))
+    both = False if False in verdicts else None if None in verdicts else True
+    return seen_on(
+        ladder.subject,
+        "C1",
+        verdict_if(both),
+        Evidence.TIMED,
+        f"Messages of {SMALL} bytes, one client, one partition: "
+        + ", ".join(f"{each.name} {rate_in_words(each.value.median)}" for each in told)  # type: ignore[union-attr]
+        + ". A million is reached where every round of our client's, which costs next to nothing, "
+        "has one.",
+        *told,
+        part="millions of messages a second",
+    )
+
+
+def _of(ladder: Ladder, name: str) -> Finding | None:
+    """One mechanism of those that the article names."""
+    both = both_directions(ladder, name)
+    if name == ZERO_COPY and not both and (zero := zero_copy(ladder)):
+        both = [zero]
+    if not both:
+        return None
+    by_tls = any(one.mechanism != name for one in both)
+    told = "; ".join(f"{VERB[one.direction]} {one.in_words}" for one in both)
+    if name == ZERO_COPY:
+        told += "; producing, it plays no part"
+    why = " (with TLS, which takes it along)" if by_tls else ""
+    return seen_on(
+        ladder.subject,
+        "C1",
+        verdict_if(makes(ladder, name)),
+        Evidence.TIMED,
+        f"Messages a second{why}: {told}.",
+        *[Quantity(f"{VERB[one.direction]}, ÷ without", one.times, "×") for one in both],
+        part=f"because of {'the ' if name == PAGE_CACHE else ''}{name}",
+    )
+
+
+def _dma() -> Finding:
+    return finding(
+        "C1",
+        Verdict.NOT_TESTABLE,
+        Evidence.TIMED,
+        "Over the loopback no card moves anything, so DMA cannot be taken away here; lab 09 tells "
+        "who moves each byte.",
+        part="because of DMA",
+        about=KERNEL_HERE,
+    )
