@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 from zerocopy_lab.classroom.subject import SubjectKind, about
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.running import apache_kafka, flight_events
+from zerocopy_lab.running.apache_kafka import free_ports
 from zerocopy_lab.running.existing_cluster import ExistingCluster, broker_for
 from zerocopy_lab.running.running_broker import RunningBroker
 
@@ -50,3 +52,11 @@ def test_what_needs_a_process_or_files_cannot_be_seen_from_afar() -> None:
         with pytest.raises(Unavailable, match="runs elsewhere"):
             _ = cluster.data_dir
         assert about(cluster).speaks_of_kafka
+
+
+def test_ports_are_none_that_the_system_lends_to_clients() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    with socket.socket() as client:
+        client.bind(("127.0.0.1", 0))  # one of those that are lent
+        assert max(ports) < client.getsockname()[1]

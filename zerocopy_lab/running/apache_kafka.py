@@ -14,6 +14,7 @@ import base64
 import contextlib
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,6 +30,7 @@ from typing import NamedTuple
 VERSION = "4.2.0"  # runs on Java 17
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
+_LEAST_PORT, _MOST_TRIES = 10_000, 100
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -252,12 +254,28 @@ def _format(properties: Path, version: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on just now."""
+    """Ports of 127.0.0.1 that nobody listens on just now, below those that the system lends to
+    clients: until a Kafka has come so far as to listen, somebody's connection might have taken one.
+    """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
+        found: list[int] = []
+        for port in random.sample(range(_LEAST_PORT, _first_lent_port()), k=_MOST_TRIES):
+            listener = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise RuntimeError(f"of {_MOST_TRIES} ports of 127.0.0.1 only {len(found)} are free")
+
+
+def _first_lent_port() -> int:
+    """Where the range of ports begins from which clients get theirs (ip(7))."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        first = 32_768
+    return max(first, _LEAST_PORT + _MOST_TRIES)
 
 
 def _wait_until_started(process: subprocess.Popen[bytes], log_file: Path) -> None:

@@ -99,7 +99,7 @@ def _policies_drawn(seen: Sequence[Survivors], origin: Origin) -> Picture:
 def policies_words(seen: Seen) -> str:
     """The conclusion under that picture."""
     if isinstance(seen, Unmeasured):
-        return f"Not seen here: {seen} {recorded_words(policies_words(_recorded_policies()))}"
+        return f"{seen} {recorded_words(policies_words(_recorded_policies()))}"
     taken = "; ".join(f"{each.lost('power'):,} where {_who_flushes(each)}" for each in seen)
     killed = sum(each.lost("kill") + each.lost("torn") for each in seen)
     survived = (

@@ -52,6 +52,7 @@ ROOM_BYTES = 8 << 20
 """What the disk really has."""
 _PROMISED_BYTES = 256 << 20
 _BATCH = b"kept" * (1 << 18)
+_WHAT = "A disk that fails"
 _NEEDS = ("mount", "losetup", "mkfs.ext4")
 
 
@@ -85,7 +86,7 @@ def _made(scratch: Path) -> int:
     """A descriptor of its root directory; nothing else holds it."""
     if os.geteuid() or any(shutil.which(name) is None for name in _NEEDS):
         needs = ", ".join(_NEEDS)
-        raise Unavailable("a disk that fails", f"it takes root, {needs}", "Run as root")
+        raise Unavailable(_WHAT, f"it takes root and the commands {needs}", "Run as root")
     room, place = scratch / "room", scratch / "place"
     room.mkdir()
     place.mkdir()
@@ -112,14 +113,14 @@ def _one_page_at_a_time(loop: str) -> None:
         limit = Path("/sys/block", Path(loop).name, "queue", "max_sectors_kb")
         limit.write_text(str(PAGE_BYTES >> 10))
     except OSError as error:
-        raise Unavailable("a disk that fails", str(error), "Run as root of a machine") from error
+        raise Unavailable(_WHAT, str(error), "Run as root of a machine") from error
 
 
 def _call(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or [f"{words[0]} failed"])[-1]
-        raise Unavailable("a disk that fails", why, "Run as root of a machine")
+        raise Unavailable(_WHAT, why, "Run as root of a machine")
     return done.stdout
 
 
@@ -172,7 +173,7 @@ def failed_flush_words(seen: FailedFlush | Unmeasured) -> str:
     """What happened, or the recorded run."""
     if isinstance(seen, Unmeasured):
         told = failed_flush_words(FailedFlush(**recorded(RECORDED_AS)))
-        return f"No disk could be made to fail here: {seen} {recorded_words(told)}"
+        return f"{seen} {recorded_words(told)}"
     memory, disk = ("was there" if each else "was not all there" for each in seen[3:])
     return (
         f"An fsync said “{seen.first}”; after it {seen.dirty_pages:,} pages waited for the disk, "
@@ -292,7 +293,7 @@ def _told(broker: RunningBroker, topic: str, batch: bytes) -> tuple[int, int]:
 def refusal_words(seen: RefusedFlush | Unmeasured, whose: str) -> str:
     """What the broker did, in a sentence or two."""
     if isinstance(seen, Unmeasured):
-        return f"No broker could be put on a failing disk here: {seen}"
+        return f"No broker was asked: {seen}"
     told = f"error {seen.error}" if seen.error > 0 else "nothing, the connection ended"
     again = f"error {seen.tried_again}" if seen.tried_again > 0 else "nobody there"
     if not seen.tried_again:

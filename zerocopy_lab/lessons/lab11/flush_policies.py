@@ -161,7 +161,7 @@ def flushed_bytes(path: Path) -> int:
     counts = page_counts(path)
     if counts.dirty is None or counts.writeback is None:
         raise Unavailable(
-            "what a power cut takes",
+            "What a power cut takes",
             "this kernel or file system does not tell which pages wait for the disk",
             "It takes Linux 6.5 and a file system of its own, such as a mounted volume",
         )
