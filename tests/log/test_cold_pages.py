@@ -57,21 +57,21 @@ def test_a_file_that_shrank_is_no_endless_work(file: OpenFile) -> None:
 
 
 def test_who_does_not_wait_is_told(file: OpenFile) -> None:
-    with unwaiting():
+    with unwaiting:
         with pytest.raises(Cold):
             cold_pages.read(file.fd, 100, 2 * MIB)
         with pytest.raises(Cold):
             about_to_wait()
     about_to_wait()
     came = cold_pages.read(file.fd, 100, 2 * MIB)
-    with unwaiting():
+    with unwaiting:
         assert cold_pages.read(file.fd, 100, 2 * MIB) == came
 
 
 def test_half_of_it_is_not_enough(file: OpenFile) -> None:
     """The first page is there, the second is not: no header may be taken from half a window."""
     cold_pages.read(file.fd, PAGE_BYTES, 0)
-    with unwaiting(), pytest.raises(Cold):
+    with unwaiting, pytest.raises(Cold):
         cold_pages.read(file.fd, 2 * PAGE_BYTES, 0)
 
 
@@ -85,5 +85,5 @@ def test_a_file_system_that_cannot_be_asked(
 
     monkeypatch.setattr(os, "preadv", refuse)
     assert not is_cold(FileSlice(file, 4 * MIB, MIB))
-    with unwaiting():
+    with unwaiting:
         assert len(cold_pages.read(file.fd, 100, 4 * MIB)) == 100

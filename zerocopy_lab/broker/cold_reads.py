@@ -1,6 +1,6 @@
 """Fetches of what is not in memory wait for the disk in threads of their own (`cold.read.threads`).
 
-    fetch --> in memory?  yes: answered as ever                        (a look costs a microsecond)
+    fetch --> in memory?  yes: answered as ever                        (a look costs 2 µs)
                           no:  a thread brings the pages in, then the network sends them
 
 Without it a consumer that is late makes all others of its network thread wait, as in Kafka
@@ -14,6 +14,7 @@ in memory; and pages that go again before they are sent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from zerocopy_lab.broker.own_thread import Aside
 from zerocopy_lab.broker.serving import Handler
@@ -36,13 +37,15 @@ class ColdReads:
 
         def answer(request: Request) -> Reply:
             try:
-                with unwaiting():
+                with unwaiting:
                     reply = fetch(request)
             except Cold:  # to find the records takes the disk, too
                 kept = request.kept()
                 return self._later(len(kept.frame), lambda: _warmed(fetch(kept)))
-            if isinstance(reply, Now) and any(map(is_cold, _slices(reply))):
-                return self._later(0, lambda: _warmed(reply))
+            if isinstance(reply, Now):
+                for piece in reply.pieces:
+                    if isinstance(piece, FileSlice) and is_cold(piece):
+                        return self._later(0, partial(_warmed, reply))
             return reply
 
         return answer
@@ -55,12 +58,9 @@ class ColdReads:
         self._aside.close()
 
 
-def _slices(reply: Now) -> list[FileSlice]:
-    return [piece for piece in reply.pieces if isinstance(piece, FileSlice)]
-
-
 def _warmed(reply: Reply) -> Reply:
     if isinstance(reply, Now):
-        for piece in _slices(reply):
-            warm_up(piece)
+        for piece in reply.pieces:
+            if isinstance(piece, FileSlice):
+                warm_up(piece)
     return reply

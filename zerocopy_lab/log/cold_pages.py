@@ -15,17 +15,18 @@ RWF_NOWAIT (overlay), nothing is ever called cold.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator
 
 from zerocopy_lab.file_slice import FileSlice
 
 _STEP_BYTES = 128 << 10
 _CALL_BYTES = 1 << 20
 _UNKNOWN_HERE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+_A_BYTE = [bytearray(1)]
+"""Nobody looks at it."""
 
 _thread = threading.local()
 
@@ -43,10 +44,10 @@ def is_cold(piece: FileSlice) -> bool:
     """Whether some of the piece is not in memory, as far as a look here and there can tell."""
     file, position, length = piece
     last = position + length - 1
-    byte = [bytearray(1)]
     try:
-        for at in (*range(position, last, _STEP_BYTES), last):
-            os.preadv(file.fd, byte, at, os.RWF_NOWAIT)
+        for at in range(position, last, _STEP_BYTES):
+            os.preadv(file.fd, _A_BYTE, at, os.RWF_NOWAIT)
+        os.preadv(file.fd, _A_BYTE, last, os.RWF_NOWAIT)
     except BlockingIOError:
         return True
     except OSError as error:
@@ -70,14 +71,18 @@ def warm_up(piece: FileSlice) -> None:
         os.close(nowhere)
 
 
-@contextlib.contextmanager
-def unwaiting() -> Iterator[None]:
+class Unwaiting:
     """Within, this thread raises Cold where it would read headers or indexes from the disk."""
-    _thread.waits = False
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        _thread.waits = False
+
+    def __exit__(self, *_: object) -> None:
         _thread.waits = True
+
+
+unwaiting = Unwaiting()
+"""For every thread; it is asked for too often to be made each time."""
 
 
 def about_to_wait() -> None:
