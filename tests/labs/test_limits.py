@@ -231,7 +231,9 @@ def test_sizes_move_the_verdicts_on_small_messages_only() -> None:
         ("L3", OVER_CABLE): Verdict.CONTRADICTED,
         ("L3", "a fetch"): Verdict.INCONCLUSIVE,
     }
-    assert changed(sizes=sweep(dearer_up_to=64)) == {("L3", "a fetch"): Verdict.CONTRADICTED}
+    assert changed(sizes=sweep(dearer_up_to=64)) == {("L3", "a fetch"): Verdict.INCONCLUSIVE}
+    large = small_messages.findings(sweep(), SmallestFetch(9000, 9100), THIS_BROKER)[-1]
+    assert (large.part, large.verdict) == ("a fetch", Verdict.CONTRADICTED)
 
 
 def test_loops_in_python_are_no_evidence() -> None:

@@ -257,7 +257,9 @@ def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> 
     if between is None:
         verdict, more = Verdict.INCONCLUSIVE, "no crossover was seen to hold it against"
     else:
-        verdict = verdict_if(smallest.records_bytes <= between[0])
+        is_small = smallest.records_bytes <= between[0]
+        is_between = between[0] < smallest.records_bytes < between[1]  # where nobody has looked
+        verdict = verdict_if(None if is_between else is_small)
         more = (
             f"the order changes between {byte_count(between[0])} and {byte_count(between[1])}; a "
             "fetch of 1 MiB, the default for a partition, is far above"

@@ -96,7 +96,7 @@ def _in_turns(broker: RunningBroker, wires: Mapping[str, Wire], topic: str, lab:
     costs: dict[tuple[str, int], list[float]] = {turn: [] for turn in turns}
     order = lab.random("doors")
     # A JVM compiles what it has run often, and its own threads want more to drown in.
-    warm_ups, wanted_bytes = (6, 96 << 20) if broker.kind == "kafka" else (1, 24 << 20)
+    warm_ups, wanted_bytes = (10, 96 << 20) if broker.kind == "kafka" else (1, 24 << 20)
     for number in range(warm_ups + (5 if lab.fast else 9)):
         for door, size in order.sample(turns, len(turns)):
             frame = fetch_frame(wires[door], topic, 0, 1, max_bytes=size)
