@@ -73,7 +73,7 @@ def _stored(
 
     digest, count, payload_bytes = hashlib.sha256(), 0, 0
     for event in events:
-        _enqueue(producer, topic, event, delivered)
+        enqueue(producer, topic, event, partition=0, on_delivery=delivered)
         digest.update(event + b"\n")
         count, payload_bytes = count + 1, payload_bytes + len(event)
     unsent = producer.flush(60)
@@ -83,15 +83,23 @@ def _stored(
     return Traffic(count, payload_bytes, digest.hexdigest()), first_offset or 0
 
 
-def _enqueue(producer: Any, topic: str, event: bytes, delivered: Any) -> None:
-    """Hands one event to librdkafka, waiting while its queue is full."""
+def enqueue(producer: Any, topic: str, event: bytes, **more: Any) -> None:
+    """Hands one event to librdkafka, waiting while its queue is full; `more` is as for its
+    `produce` (key, partition, timestamp, on_delivery).
+    """
     while True:
         try:
-            producer.produce(topic, event, partition=0, on_delivery=delivered)
+            producer.produce(topic, event, **more)
             producer.poll(0)
             return
         except BufferError:
             producer.poll(_POLL_S)
+
+
+def flush(producer: Any, timeout_s: float = 60.0) -> None:
+    """Waits until all is acknowledged. Raises NotDelivered."""
+    if left := producer.flush(timeout_s):
+        raise NotDelivered(f"{left} messages were not stored within {timeout_s:g} s")
 
 
 def consume(

@@ -168,14 +168,8 @@ def _send_with_keys(bootstrap: str, topic: str, partition_count: int, lab: Lab) 
     count = 40_000 if lab.fast else 120_000
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, **_SMALL_BATCHES})
     for event in flight_events.repeated(count):
-        while True:
-            try:
-                producer.produce(topic, event, key=carrier_of(event))
-                break
-            except BufferError:
-                producer.poll(1)
-    if left := producer.flush(60):
-        raise flight_events.NotDelivered(f"{left} of {count} events were not stored within 60 s")
+        flight_events.enqueue(producer, topic, event, key=carrier_of(event))
+    flight_events.flush(producer)
     return _read_keys(bootstrap, topic, partition_count, count)
 
 

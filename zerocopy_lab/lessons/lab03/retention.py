@@ -103,14 +103,8 @@ def _produce_with_times(
     producer = Producer({"bootstrap.servers": bootstrap, **_SMALL_BATCHES})
     for event in events:
         timestamp_ms = departed_ms(event) + shift_ms
-        while True:
-            try:
-                producer.produce(topic, event, partition=0, timestamp=timestamp_ms)
-                break
-            except BufferError:
-                producer.poll(1)
-    if left := producer.flush(60):
-        raise flight_events.NotDelivered(f"{left} of {len(events)} were not stored within 60 s")
+        flight_events.enqueue(producer, topic, event, partition=0, timestamp=timestamp_ms)
+    flight_events.flush(producer)
 
 
 def departed_ms(event: bytes) -> int:

@@ -101,7 +101,7 @@ def _at_full_speed(bootstrap: str, topic: str, config: dict[str, Any], count: in
                 break
             except BufferError:
                 producer.poll(0.01)
-    flush(producer)
+    flight_events.flush(producer)
     return (time.perf_counter() - began) / count
 
 
@@ -122,14 +122,8 @@ def _trickling(bootstrap: str, topic: str, config: dict[str, Any], count: int) -
         )
         while (left_s := began + _TRICKLE_GAP_S - time.perf_counter()) > 0:
             producer.poll(left_s)
-    flush(producer)
+    flight_events.flush(producer)
     return spread(took_ms).median
-
-
-def flush(producer: Any) -> None:
-    """Wait for all answers. Raises NotDelivered."""
-    if left := producer.flush(_TIMEOUT_S):
-        raise flight_events.NotDelivered(f"{left} messages were not stored in {_TIMEOUT_S:g} s")
 
 
 def frontier_picture(found: dict[str, SeenSetting]) -> Picture:

@@ -26,7 +26,7 @@ from zerocopy_lab.conformance.accumulator import (
 from zerocopy_lab.conformance.parts import kept_in, load
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.lessons.lab07.counts import Broker
-from zerocopy_lab.lessons.lab07.frontier import flush, new_producer
+from zerocopy_lab.lessons.lab07.frontier import new_producer
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.records.record import read_records
 from zerocopy_lab.running import flight_events
@@ -102,7 +102,7 @@ def _by_librdkafka(
                     (time.perf_counter() - began) * 1000 - at.arrived_ms
                 ),
             )
-        flush(producer)
+        flight_events.flush(producer)
         return _as_run(broker, topic, events, took_ms)
 
 
