@@ -25,6 +25,27 @@ if "serve" in sys.orig_argv:
 '''
 
 
+COPYING_LATER = '''\
+"""The same, but the first 64 KiB of an answer go without a copy."""
+
+import os
+import sys
+
+sendfile, begun = os.sendfile, set()
+
+
+def read_and_write_later(out_fd, in_fd, position, count):
+    if out_fd in begun:
+        return os.write(out_fd, os.pread(in_fd, min(count, 65536), position))
+    begun.add(out_fd)
+    return sendfile(out_fd, in_fd, position, min(count, 65536))
+
+
+if "serve" in sys.orig_argv:
+    os.sendfile = read_and_write_later
+'''
+
+
 @pytest.fixture
 def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lab]:
     """Makes the lab with an id the running one, in fast mode, for this test only."""
@@ -42,7 +63,17 @@ def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lab
 @pytest.fixture
 def brokers_that_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: whatever transfer a broker is told to use, sendfile(2) is a read and a write."""
+    _sabotage(COPYING_SENDFILE, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def brokers_that_copy_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: sendfile(2) for the beginning of an answer, a read and a write for the rest."""
+    _sabotage(COPYING_LATER, tmp_path, monkeypatch)
+
+
+def _sabotage(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = tmp_path / "sabotage"
     directory.mkdir()
-    (directory / "sitecustomize.py").write_text(COPYING_SENDFILE)
+    (directory / "sitecustomize.py").write_text(source)
     monkeypatch.setenv("PYTHONPATH", str(directory))

@@ -41,6 +41,14 @@ def test_a_broker_that_copies_is_found_out(tmp_path: Path) -> None:
     assert "nobody copied" not in zero_copy.proof_words(proof)
 
 
+@pytest.mark.usefixtures("brokers_that_copy_later")
+def test_a_broker_that_copies_all_but_the_beginning_is_found_out(tmp_path: Path) -> None:
+    proof = proof_over_some_events(tmp_path / "data")
+    assert zero_copy.copy_finding(proof).verdict is not Verdict.SUPPORTED
+    assert {"old", "new"} <= set(proof.verdicts["sendfile"].pages)
+    assert zero_copy.alias_answer(proof) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("brokers_that_copy")
 def test_the_whole_lab_says_that_the_broker_copies(tmp_path: Path) -> None:
