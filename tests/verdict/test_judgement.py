@@ -16,6 +16,7 @@ from tests.verdict.conftest import (
 )
 from zerocopy_lab.classroom.claims import claims
 from zerocopy_lab.classroom.evidence import Finding, Likeness, Verdict
+from zerocopy_lab.classroom.manifest import labs
 from zerocopy_lab.verdict.judgement import (
     Basis,
     ClaimVerdict,
@@ -98,3 +99,8 @@ def test_our_own_broker_never_speaks_for_kafka_and_stands_in_its_own_column() ->
 
 def test_who_disagree_decide_nothing() -> None:
     assert judged(found("Z2", SUPPORTED), found("Z2", CONTRADICTED)).overall is Overall.OPEN
+
+
+def test_every_claim_of_the_article_has_a_lab() -> None:
+    with_a_lab = {claim_id for entry in labs().values() for claim_id in entry.claims}
+    assert with_a_lab == set(claims())
