@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
+from typing import NoReturn
 
 import nbformat
 import pytest
@@ -43,6 +45,19 @@ def test_parameters_and_environment_reach_the_kernel(labs_dir: Path) -> None:
     assert execute(source, labs_dir / "done.ipynb", GOOD, timeout_s=60) is None
     assert "True 7 somewhere 1" in outputs_of(labs_dir / "done.ipynb")
     assert dict(os.environ) == before
+
+
+def test_an_account_without_a_home_or_a_name_can_run_labs(
+    labs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert os.path.expanduser("~") == "~"
+    source = notebook_with(labs_dir / "asks.ipynb", "from pathlib import Path; print(Path.home())")
+    assert execute(source, labs_dir / "done.ipynb", GOOD, timeout_s=60) is None
 
 
 def test_bad_parameters_are_refused_before_anything_runs(labs_dir: Path) -> None:

@@ -71,10 +71,24 @@ def run(installed: Path, tmp_path: Path) -> Run:
     return ran
 
 
+NOT_NEEDED = (".png", "compatible_clients.md", "make_flights.py")
+
+
+def files_in(directory: Path) -> set[str]:
+    """Paths of what lies in it and was not made by running it, with the directory's own name."""
+    found = (path for path in directory.rglob("*") if path.is_file())
+    names = {path.relative_to(directory.parent).as_posix() for path in found}
+    return {name for name in names if "__pycache__" not in name and "/." not in name}
+
+
 def test_what_is_installed_is_what_runs(run: Run, installed: Path) -> None:
     found = run("-c", "import zerocopy_lab; print(zerocopy_lab.__file__)").strip()
     assert Path(found).is_relative_to(installed)
-    assert (installed / "zerocopy_lab" / "py.typed").exists()
+    package = installed / "zerocopy_lab"
+    assert files_in(package) >= files_in(ROOT / "zerocopy_lab")
+    for name in ("labs", "data", "docs"):
+        needed = {each for each in files_in(ROOT / name) if not each.endswith(NOT_NEEDED)}
+        assert files_in(package / "shipped" / name) >= needed
     assert (installed / "bin" / "zerocopy-lab").exists()
 
 

@@ -252,7 +252,8 @@ def _writable(out_dir: str) -> Path:
     """
     chosen = (Path.cwd() if out_dir.startswith("./") else workplace()) / out_dir
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    for place in (chosen, Path(data, "zerocopy_lab", out_dir)):
+    own = [Path(data, "zerocopy_lab", out_dir)] if os.path.isabs(data) else []  # no home: none
+    for place in (chosen, *own):
         with contextlib.suppress(OSError):  # what cannot be made is told below
             place.mkdir(parents=True, exist_ok=True)
             if os.access(place, os.W_OK):

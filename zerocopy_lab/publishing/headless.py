@@ -158,6 +158,8 @@ def _kernel_environment() -> Iterator[None]:
             "JUPYTER_PREFER_ENV_PATH": "1",
             "IPYTHONDIR": str(scratch.path),
         }
+        if not os.path.isabs(os.path.expanduser("~")):  # an account without a home, or a name
+            wanted["HOME"] = str(scratch.path)
         os.environ.update(importable_here(wanted))
         try:
             yield
