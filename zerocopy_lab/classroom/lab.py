@@ -174,7 +174,7 @@ class Lab:
             "student": self.student,
             "problem": self.problem,
             "seed": self.seed,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "written": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "versions": {"zerocopy_lab": __version__, "Python": platform.python_version()},
             "host": host_facts(self.out_root),
             "exercises": {**before.get("exercises", {}), **exercises},

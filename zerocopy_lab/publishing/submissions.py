@@ -142,7 +142,7 @@ def _notebook(path: Path) -> HandedIn:
     text = path.read_text(encoding="utf-8", errors="replace")
     carried = _carried(text)
     if carried:
-        latest = max(carried, key=lambda told: str(told["written"]))
+        latest = sorted(carried, key=lambda told: str(told["written"]))[-1]  # of equals the last
         return HandedIn(latest["lab"], path, latest, None)
     begun = _STARTS.search(text)
     if begun is None:
