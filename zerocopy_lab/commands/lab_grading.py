@@ -90,13 +90,18 @@ def run(arguments: argparse.Namespace) -> int:
         hidden=(place if place.is_dir() else place.parent,),
     )
     try:
-        reports = grade_class(submissions, terms, chosen)
+        reports = grade_class(submissions, terms, chosen, _say)
     except Unavailable as reason:
         print(reason, file=sys.stderr)
         return 1
     if arguments.format != "table":
         return _write(FORMATS[arguments.format](reports), arguments.out)
     return _write({"grades.txt": table_of(reports) + "\n"}, arguments.out)
+
+
+def _say(student: str) -> None:
+    """Beside the table, not in it."""
+    print(f"examined: {student}", file=sys.stderr, flush=True)
 
 
 def _write(files: dict[str, str], out: Path | None) -> int:

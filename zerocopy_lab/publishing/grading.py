@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from zerocopy_lab.classroom.evidence_file import BadEvidence, is_as_written, read_evidence
 from zerocopy_lab.classroom.exercises import State
 from zerocopy_lab.classroom.manifest import SOLUTIONS_DIR, LabEntry, labs
-from zerocopy_lab.classroom.student import BadStudent, seed_of
+from zerocopy_lab.classroom.student import seed_of
 from zerocopy_lab.classroom.subject import SubjectKind
 from zerocopy_lab.publishing.examination import Question
 from zerocopy_lab.publishing.submissions import HandedIn, Submission
@@ -56,10 +56,7 @@ class Terms(NamedTuple):
         """The seed of the numbers that this student was given."""
         if self.one_seed is not None:
             return self.one_seed
-        try:
-            return seed_of(student, self.problem)
-        except BadStudent:
-            return self.problem  # a directory that is named for nobody
+        return seed_of(student, self.problem)
 
     def hidden_seed_for(self, student: str, exercise_id: str) -> int:
         """What code is examined with: known to nobody who does not know the secret."""
@@ -102,23 +99,30 @@ class StudentReport(NamedTuple):
 
 
 def grade_class(
-    submissions: Sequence[Submission], terms: Terms, only: Sequence[LabEntry] = ()
+    submissions: Sequence[Submission],
+    terms: Terms,
+    only: Sequence[LabEntry] = (),
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[StudentReport]:
     """A report for each student, in their order. `only` these labs count, none: all that somebody
-    handed in. Raises Unavailable where submissions cannot be shut in.
+    handed in. `progress` is told each student who has been examined. Raises Unavailable where
+    submissions cannot be shut in.
     """
+
+    def graded(submission: Submission) -> tuple[StudentReport, dict[str, dict[str, Any]]]:
+        evidence, notes = _evidence_of(submission, counted, terms)
+        report = _report(submission.student, evidence, notes, counted, terms)
+        progress(submission.student)
+        return report, evidence
+
     there = {lab for each in submissions for lab in each.labs}
     counted = tuple(only) or tuple(entry for entry in labs().values() if entry.id in there)
     with ThreadPoolExecutor(terms.at_once) as pool:
-        read = list(pool.map(lambda each: _evidence_of(each, counted, terms), submissions))
-        reports = list(pool.map(lambda pair: _report(pair[0], pair[1], counted, terms), zip(
-            submissions, read, strict=True
-        )))  # fmt: skip
-    twins = _equal_measurements(
-        {each.student: evidence for each, (evidence, _) in zip(submissions, read, strict=True)}
-    )
+        class_ = list(pool.map(graded, submissions))
+    twins = _equal_measurements({report.student: evidence for report, evidence in class_})
     return [
-        report._replace(notes=(*report.notes, *twins.get(report.student, ()))) for report in reports
+        report._replace(notes=(*report.notes, *twins.get(report.student, ())))
+        for report, _ in class_
     ]
 
 
@@ -185,13 +189,12 @@ def _is_begun(answer: Mapping[str, Any]) -> bool:
 
 
 def _report(
-    submission: Submission,
-    read: tuple[dict[str, dict[str, Any]], list[str]],
+    student: str,
+    evidence: Mapping[str, Mapping[str, Any]],
+    notes: list[str],
     counted: tuple[LabEntry, ...],
     terms: Terms,
 ) -> StudentReport:
-    evidence, notes = read
-    student = submission.student
     questions = [
         Question(
             exercise_id,

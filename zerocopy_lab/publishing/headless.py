@@ -74,10 +74,9 @@ def run_lab(
     seed: int,
     broker: str = OURS,
     student: str = "",
-    notebook: Path | None = None,
 ) -> LabRun:
     """Runs one lab into `out_dir/<its name>/` (a student's below `out_dir/students`), which is
-    emptied first, and scans what it left. `notebook` is somebody's copy of the lab, None the lab.
+    emptied first, and scans what it left.
     """
     out_root = results_of(out_dir.resolve(), student)
     results = out_root / entry.name
@@ -97,7 +96,7 @@ def run_lab(
     if student:
         parameters["STUDENT"] = student
     executed = results / f"{entry.name}.ipynb"
-    failure = execute(notebook or entry.notebook, executed, parameters, timeout_s=entry.timeout_s)
+    failure = execute(entry.notebook, executed, parameters, timeout_s=entry.timeout_s)
     problems = [] if failure is None else [failure]
     evidence = evidence_of(out_root, entry)
     if evidence and (evidence["conclusion"] or {}).get("began", "") < began_at:

@@ -74,13 +74,13 @@ def _said(found: list[HandedIn]) -> str:
 
 
 def _whose(names: Sequence[str], notes: list[str]) -> str:
-    """The first of the names that can be an id."""
+    """The first of the names that can be an id; else one that is made of them."""
     for name in names:
         with contextlib.suppress(BadStudent):
             if student := student_id(name):
                 return student
     notes.append("nothing says whose this is")
-    return re.sub(r"[^\w@+-]", "_", "".join(names))[:64] or "_"
+    return re.sub(r"\W", "_", "".join(names))[:64] or "_"
 
 
 def _add(

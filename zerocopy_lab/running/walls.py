@@ -27,7 +27,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ def _new_root(wanted: dict[str, Any]) -> None:
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
     root = Path("/tmp")  # whatever it held is out of sight from here on, but for what is bound
     seen = [Path(path) for path in wanted["seen"]]
-    _keep_within_reach(seen)
+    within_reach = [os.open(path, os.O_PATH) for path in seen]  # what a mount over /tmp hides, too
     _mount("tmpfs", str(root), "tmpfs", _NO_SUID | _NO_DEVICES, "mode=755,size=1m")
     for name in ("tmp", "dev/shm"):
         (root / name).mkdir(parents=True)
@@ -107,7 +107,7 @@ def _new_root(wanted: dict[str, Any]) -> None:
             (root / name).symlink_to(os.readlink(origin))
         elif origin.is_dir():
             _show(str(origin), root / name)
-    for descriptor, path in zip(_within_reach, seen, strict=True):
+    for descriptor, path in zip(within_reach, seen, strict=True):
         if not any(path.is_relative_to(Path("/", name)) for name in _SYSTEM):
             _show(f"/proc/self/fd/{descriptor}", root / path.relative_to("/"))
     for path in wanted["hidden"]:
@@ -122,14 +122,6 @@ def _new_root(wanted: dict[str, Any]) -> None:
     _mount(None, str(root), None, _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | _NO_DEVICES)
     os.chroot(root)
     os.chdir("/tmp")
-
-
-_within_reach: list[int] = []
-
-
-def _keep_within_reach(paths: Sequence[Path]) -> None:
-    """Directories that a mount over /tmp may hide stay open."""
-    _within_reach.extend(os.open(path, os.O_PATH) for path in paths)
 
 
 def _mount(
