@@ -26,9 +26,11 @@ How a lab is written
    (a part 4, other code 2, a value 1; examined or counted, never a matter of a clock), pictures
    (the scan misses none of them), `system_calls` (law 1: names that its code cells must hold) and
    `parts` (law 2: what the learner builds).
-2. *Put its control* into `lessons/labNN/`: `<topic>.py` (the notebook's name after the number)
-   holds EXERCISES. Functions measure and return plain values; functions turn values into findings
-   and into words. The mechanism itself stands in the notebook. Their tests are in `tests/labs/`.
+2. *Put its control* into `lessons/labNN/`: `<topic>.py` (the notebook's name after the number),
+   and `<topic>_exercises.py`, which holds EXERCISES: each can be examined from an answer and a seed
+   alone, nothing measured. Functions measure and return plain values; functions turn values into
+   findings and into words. The mechanism itself stands in the notebook. Their tests are in
+   `tests/labs/`.
 3. *Write the notebook* `labs/NN_topic.ipynb`: cells of at most 15 lines, no class.
 
    | cell | id, tag or metadata | holds |

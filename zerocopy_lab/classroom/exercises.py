@@ -200,14 +200,16 @@ def exercise_of(exercise_id: str) -> Exercise:
 
 
 def exercises_of(lab_id: str) -> tuple[Exercise, ...]:
-    """The exercises of a lab: EXERCISES of the lesson that is named like its notebook, or those of
-    a course of one's own.
+    """The exercises of a lab: EXERCISES of `<topic>_exercises`, the topic being the notebook's name
+    after the number; or those of a course of one's own.
+
+    They are by themselves, because whoever examines answers needs neither pictures nor brokers.
     """
     if lab_id in OF_OTHER_COURSES:
         return OF_OTHER_COURSES[lab_id]
     topic = lab_entry(lab_id).name.partition("_")[2]
-    lesson = importlib.import_module(f"zerocopy_lab.lessons.lab{lab_id}.{topic}")
-    exercises: tuple[Exercise, ...] = lesson.EXERCISES
+    module = importlib.import_module(f"zerocopy_lab.lessons.lab{lab_id}.{topic}_exercises")
+    exercises: tuple[Exercise, ...] = module.EXERCISES
     return exercises
 
 

@@ -13,7 +13,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.instruments.capabilities import capabilities
 from zerocopy_lab.instruments.spread import Spread
-from zerocopy_lab.lessons.lab00.start_here_exercises import EXERCISES, file_to_send, seven_rounds
+from zerocopy_lab.lessons.lab00.start_here_exercises import file_to_send, seven_rounds
 from zerocopy_lab.measuring.calibration import AGAIN, ASK, CALL, Calibration
 from zerocopy_lab.measuring.experiment import compare
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
@@ -23,7 +23,7 @@ from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
-__all__ = ["EXERCISES", "file_to_send", "seven_rounds"]
+__all__ = ["file_to_send", "seven_rounds"]
 
 _LIMITS = (64, 1 << 10, 16 << 10, 256 << 10)
 """Between the notebook's choices, in bytes."""

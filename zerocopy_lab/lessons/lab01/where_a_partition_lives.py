@@ -32,14 +32,13 @@ from zerocopy_lab.lessons.lab01.even_replicas import (
 from zerocopy_lab.lessons.lab01.full_mount import BOUND, FullMount, spill_words
 from zerocopy_lab.lessons.lab01.partition_homes import DIRECTORIES, Homes, KeyedTraffic, NextHome
 from zerocopy_lab.lessons.lab01.where_a_partition_lives_exercises import (
-    EXERCISES,
     cluster_question,
     key_question,
 )
 from zerocopy_lab.placement.partitioners import java_partition
 from zerocopy_lab.running.apache_kafka import default_version
 
-__all__ = ["EXERCISES", "about", "cluster_question", "key_question"]
+__all__ = ["about", "cluster_question", "key_question"]
 
 _LOG_MANAGER = "Apache Kafka 4.2, core/src/main/scala/kafka/log/LogManager.scala"
 _PLACER = (

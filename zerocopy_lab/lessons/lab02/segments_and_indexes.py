@@ -39,7 +39,6 @@ from zerocopy_lab.lessons.lab02.lookups import (
     rows,
 )
 from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
-    EXERCISES,
     INTERVAL_BYTES,
     entry_question,
     sparse_question,
@@ -55,7 +54,6 @@ from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.topic_admin import create_topic
 
 __all__ = [
-    "EXERCISES",
     "count_looks",
     "count_reads",
     "entry_question",

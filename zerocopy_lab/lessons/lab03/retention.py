@@ -33,7 +33,6 @@ from zerocopy_lab.conformance.retention import SegmentFacts, by_trying
 from zerocopy_lab.inspect.segment_info import SegmentInfo, segments_of
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.lessons.lab03.retention_exercises import (
-    EXERCISES,
     disk_question,
     oldest_question,
 )
@@ -45,7 +44,7 @@ from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.running.topic_admin import alter_topic, create_topic
 
-__all__ = ["EXERCISES", "create_topic", "disk_question", "oldest_question"]
+__all__ = ["create_topic", "disk_question", "oldest_question"]
 
 TOPIC, OLD_TOPIC = "flights", "old-flights"
 DAY_MS = 86_400_000

@@ -42,7 +42,7 @@ from zerocopy_lab.lessons.lab04.loop_price import (
     run,
 )
 from zerocopy_lab.lessons.lab04.moves import TOPIC, Moves
-from zerocopy_lab.lessons.lab04.traditional_path_exercises import EXERCISES, four_ways, two_prices
+from zerocopy_lab.lessons.lab04.traditional_path_exercises import four_ways, two_prices
 from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.measuring.experiment import Outcome, run_experiment
 from zerocopy_lab.measuring.receivers import RunningReceiver
@@ -53,7 +53,7 @@ from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker, importable_here
 
-__all__ = ["EXERCISES", "TOPIC", "flight_events", "four_ways", "two_prices"]
+__all__ = ["TOPIC", "flight_events", "four_ways", "two_prices"]
 
 YOURS = "loop"
 """The learner's, by the name of its part."""

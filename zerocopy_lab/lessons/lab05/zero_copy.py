@@ -37,7 +37,7 @@ from zerocopy_lab.lessons.lab05.one_call import (
     socket_finding,
     windows_finding,
 )
-from zerocopy_lab.lessons.lab05.zero_copy_exercises import EXERCISES, bytes_to_send
+from zerocopy_lab.lessons.lab05.zero_copy_exercises import bytes_to_send
 from zerocopy_lab.measuring.alias_test import (
     PAGE_BYTES,
     AliasVerdict,
@@ -57,7 +57,7 @@ from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import Family
 
-__all__ = ["EXERCISES", "Path", "bytes_to_send", "flight_events"]
+__all__ = ["Path", "bytes_to_send", "flight_events"]
 
 TOPIC = "flights"
 YOURS = "transfer"

@@ -22,7 +22,7 @@ from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.memory import DirtyWatch, system_memory, watching_dirty_pages
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageCounts, page_counts, page_map
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.lessons.lab06.page_cache_exercises import EXERCISES, lag_limit
+from zerocopy_lab.lessons.lab06.page_cache_exercises import lag_limit
 from zerocopy_lab.lessons.lab06.small_memory import cells_of
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.preconditions import not_on_tmpfs
@@ -40,7 +40,7 @@ from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 
-__all__ = ["EXERCISES", "lag_limit"]
+__all__ = ["lag_limit"]
 
 TOPIC = "flights"
 RECORDED_AS = "06 a real Kafka"

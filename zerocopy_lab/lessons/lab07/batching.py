@@ -22,7 +22,6 @@ from zerocopy_lab.classroom.thresholds import MANY_TIMES
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab07.batching_exercises import (
-    EXERCISES,
     costs_question,
     stream_question,
 )
@@ -44,7 +43,7 @@ from zerocopy_lab.lessons.lab07.frontier import (
     lingering_against_alone,
 )
 
-__all__ = ["EXERCISES", "about", "costs_question", "stream_question"]
+__all__ = ["about", "costs_question", "stream_question"]
 
 CLIENT, BROKER, PACKETS = "the client's calls", BROKERS_CALLS, "packets"
 COST, GAIN = "what a message costs the broker", "messages a second"

@@ -41,7 +41,6 @@ from zerocopy_lab.lessons.lab08.batch_travel import (
     travel,
 )
 from zerocopy_lab.lessons.lab08.no_transformation_exercises import (
-    EXERCISES,
     a_pair,
     cores_question,
 )
@@ -64,7 +63,6 @@ from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.running_broker import RunningBroker
 
 __all__ = [
-    "EXERCISES",
     "Wire",
     "a_pair",
     "about",

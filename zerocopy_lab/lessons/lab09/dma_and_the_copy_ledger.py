@@ -34,14 +34,14 @@ from zerocopy_lab.lessons.lab09.devices import (
     interrupts_of,
     share_of,
 )
-from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger_exercises import EXERCISES, busy_hour
+from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger_exercises import busy_hour
 from zerocopy_lab.lessons.lab09.journeys import Run
 from zerocopy_lab.lessons.lab09.receiving import Copies, Spliced, Taken, taken_in_words
 from zerocopy_lab.measuring.card_test_of_broker import ANSWER
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.reading_from_disk import PAST, WARM
 
-__all__ = ["EXERCISES", "about", "busy_hour"]
+__all__ = ["about", "busy_hour"]
 
 
 def copies_answer(copies: Copies) -> int | None:

@@ -27,7 +27,7 @@ from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, about
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.lessons.lab10.limits_exercises import EXERCISES, prices
+from zerocopy_lab.lessons.lab10.limits_exercises import prices
 from zerocopy_lab.measuring.alias_test import alias_test
 from zerocopy_lab.measuring.file_system_test import (
     OnFileSystem,
@@ -39,7 +39,7 @@ from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.theme import Origin, Picture
 
-__all__ = ["EXERCISES", "about", "prices"]
+__all__ = ["about", "prices"]
 
 FILE_SYSTEMS_AS: Final = "10 file systems"
 """What the reference run calls them."""

@@ -27,7 +27,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import Subject, about
 from zerocopy_lab.conformance.recovering import Damage, WrittenLog, drawn_log, flipped, recovery
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab11.durability_exercises import EXERCISES, a_life
+from zerocopy_lab.lessons.lab11.durability_exercises import a_life
 from zerocopy_lab.lessons.lab11.failed_fsync import (
     FailedFlush,
     RefusedFlush,
@@ -56,7 +56,7 @@ from zerocopy_lab.pictures.kept_and_lost import Kind, Piece, Stretch, kept_and_l
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
 
-__all__ = ["EXERCISES", "a_life", "about"]
+__all__ = ["a_life", "about"]
 
 Seen = Sequence[Survivors] | Unmeasured
 

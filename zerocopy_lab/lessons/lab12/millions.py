@@ -32,7 +32,7 @@ from zerocopy_lab.lessons.lab12.ladder import (
     sums_in_words,
 )
 from zerocopy_lab.lessons.lab12.million import Journey, journey_lines, travel
-from zerocopy_lab.lessons.lab12.millions_exercises import EXERCISES, chain, two_losses
+from zerocopy_lab.lessons.lab12.millions_exercises import chain, two_losses
 from zerocopy_lab.lessons.lab12.rungs import DIRECTIONS
 from zerocopy_lab.lessons.lab12.stand import Ladder, NotAsBelieved
 from zerocopy_lab.lessons.lab12.worth import together
@@ -40,7 +40,6 @@ from zerocopy_lab.lessons.lab12.wrong_parts import Accused, accused_in
 from zerocopy_lab.running.running_broker import BrokerNotRunning
 
 __all__ = [
-    "EXERCISES",
     "answer",
     "chain",
     "findings",

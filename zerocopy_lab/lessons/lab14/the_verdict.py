@@ -17,7 +17,7 @@ from zerocopy_lab.classroom.notebook_output import box, show_html
 from zerocopy_lab.classroom.prediction import Seen
 from zerocopy_lab.classroom.subject import SubjectKind
 from zerocopy_lab.instruments.host import describe_host
-from zerocopy_lab.lessons.lab14.the_verdict_exercises import EXERCISES, my_class
+from zerocopy_lab.lessons.lab14.the_verdict_exercises import my_class
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.pictures.verdict_grid import GridRow, verdict_grid
 from zerocopy_lab.verdict.answer import in_a_row
@@ -25,7 +25,7 @@ from zerocopy_lab.verdict.judgement import Overall
 from zerocopy_lab.verdict.machines import MACHINES_DIR, Difference
 from zerocopy_lab.verdict.page import Report, piece, report_on, write_page
 
-__all__ = ["CLAIMS", "EXERCISES", "my_class"]
+__all__ = ["CLAIMS", "my_class"]
 
 CLAIMS = tuple(claims())
 
