@@ -127,12 +127,6 @@ class ClaimVerdict(NamedTuple):
         return [part for part in self.parts if not part.is_decided]
 
     @property
-    def labs(self) -> list[str]:
-        """The labs that found something, in order."""
-        all_found = (each for part in self.parts for each in (*part.speaking, *part.beside))
-        return sorted({each.lab_id for each in all_found})
-
-    @property
     def rests_on(self) -> list[Basis]:
         """Where its decided parts come from, the best first."""
         used = {part.basis for part in self.parts if part.is_decided}

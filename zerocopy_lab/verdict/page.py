@@ -23,7 +23,7 @@ from zerocopy_lab.classroom.prediction import Seen
 from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.verdict import answer as top
 from zerocopy_lab.verdict.guesses import GuessTold, guesses_in, in_one_sentence
-from zerocopy_lab.verdict.judgement import RULE, ClaimVerdict, Overall, judge
+from zerocopy_lab.verdict.judgement import RULE, ClaimVerdict, LabFinding, Overall, judge
 from zerocopy_lab.verdict.machines import (
     Difference,
     Machine,
@@ -136,7 +136,10 @@ class Report:
     guesses: Sequence[GuessTold]
     machines: Sequence[Machine]
     refused: Sequence[Refused]
-    stand_in: str
+    found: Sequence[LabFinding]
+    """What the claims were judged by."""
+    stand_in: Machine | None
+    """Speaks for labs that have not run here."""
 
     question, claimed, rule = top.QUESTION, top.CLAIMED, RULE
     progress_headings = PROGRESS_HEADINGS
@@ -165,6 +168,12 @@ class Report:
         """The labs with claims that have left nothing here."""
         here = [each.entry.id for each in self.chapters_here]
         return [e.id for e in labs().values() if e.claims and e.id not in here]
+
+    @property
+    def stood_in_for(self) -> list[str]:
+        """Those of them that were recorded elsewhere."""
+        recorded = self.stand_in.results if self.stand_in else {}
+        return [lab_id for lab_id in self.not_run if lab_id in recorded]
 
     @property
     def chapters_here(self) -> list[Chapter]:
@@ -287,7 +296,8 @@ def report_on(
         guesses_in(results),
         [*([here] if here.seen_there else []), *others],
         refused,
-        stand_in.name if stand_in else "",
+        found,
+        stand_in,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from zerocopy_lab.classroom.claims import claims
 from zerocopy_lab.classroom.evidence_file import evidence_path
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.manifest import lab_entry, labs
+from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.notebook_output import box, show_html
 from zerocopy_lab.classroom.prediction import Seen
 from zerocopy_lab.classroom.subject import SubjectKind
@@ -61,7 +61,7 @@ def verdicts_picture(report: Report) -> Picture:
         for judged in report.verdicts
     ]
     recorded = not report.chapters_here
-    host = report.stand_in if recorded else describe_host().text()
+    host = report.stand_in.name if recorded and report.stand_in else describe_host().text()
     return verdict_grid(rows, origin=Origin("as each part says", host, recorded))
 
 
@@ -72,8 +72,8 @@ def verdicts_words(report: Report) -> str:
         for overall, verdicts in report.groups
     ]
     not_run = ""
-    if report.not_run:
-        not_run = f" Recorded elsewhere, not run here: labs {', '.join(report.not_run)}."
+    if report.stood_in_for:
+        not_run = f" Recorded elsewhere, not run here: labs {', '.join(report.stood_in_for)}."
     return f"A square is a part of a claim. {'; '.join(told)}.{not_run}"
 
 
@@ -213,9 +213,14 @@ def invariants(report: Report) -> dict[str, bool]:
         for claim, found in speaking
         if claim.is_about_kafka and found.about.kind is SubjectKind.THIS_BROKER and found.tag
     ]
-    with_a_lab = {claim_id for entry in labs().values() for claim_id in entry.claims}
-    found_by = {judged.claim.id for judged in report.verdicts if judged.labs}
+    shown = [
+        each
+        for judged in report.verdicts
+        for part in judged.parts
+        for each in (*part.speaking, *part.beside)
+    ]
     return {
         "what Kafka does is nowhere judged by this kit's own broker": not circular,
-        "every claim that has a lab has been judged by what it found": with_a_lab <= found_by,
+        "whatever was found stands with its claim": len(shown) == len(report.found) > 0,
+        "every claim was judged": [each.claim.id for each in report.verdicts] == list(claims()),
     }
