@@ -118,7 +118,9 @@ def machines_picture(report: Report) -> Picture:
 
 def machines_words(report: Report) -> str:
     """Who they are, and what differs."""
-    facts = [f"{each.name}: {', '.join(each.facts.values())}" for each in report.machines]
+    facts = [f"{each.name}: {', '.join(report.facts_of_its_own(each))}" for each in report.machines]
+    if report.facts_in_common:
+        facts.append(f"All of them: {', '.join(report.facts_in_common)}")
     opposite = [each for each in report.differences if each.is_opposite]
     differing = in_a_row([f"{each.claim_id} ({each.part})" for each in opposite])
     depends = f"Depends on the machine: {differing}." if opposite else "No verdict is turned round."
