@@ -208,6 +208,7 @@ def test_slides_hold_the_pictures_and_no_answers(tmp_path: Path) -> None:
     assert len(pictures) == len(entry.pictures)
     assert all(re.search(r'alt="[^"]{40,}', picture) for picture in pictures)
     assert "os.sendfile" in page
+    assert page.count('class="fragment"') > len(pictures), "an outcome comes with the next key"
     assert "left_bytes" not in page, "that is the answer of 05.1"
     assert "Students get wrong" in page, "the speaker's notes"
     assert 'href="there/dist/reveal.css"' in slides_of(entry, reveal="there")
