@@ -43,6 +43,12 @@ TONES = {
 white and on black, as a tint over the page's own background they leave its text legible."""
 
 
+_WRAP_STYLE = (
+    "<style>.jp-RenderedText.jp-RenderedText pre{word-break:normal;overflow-wrap:anywhere}</style>"
+)
+"""JupyterLab breaks printed lines wherever they are full, in the middle of a word."""
+
+
 def box(
     tone: str, label: str, paragraphs: Iterable[str], carries: Mapping[str, Any] | None = None
 ) -> None:
@@ -50,8 +56,9 @@ def box(
     type -> data) is kept in the notebook and shown by nobody.
     """
     lines = list(paragraphs)
-    shown = {"text/html": box_markup(tone, label, lines), "text/plain": "\n".join([label, *lines])}
-    display({**shown, **(carries or {})}, raw=True)
+    markup = _WRAP_STYLE + box_markup(tone, label, lines)
+    plain = "\n".join([label, *lines])
+    display({"text/html": markup, "text/plain": plain, **(carries or {})}, raw=True)
 
 
 def evidence_bundle(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,18 +92,24 @@ inside, which tells it from a live one."""
 
 
 _NAMES = """<script>(area => {
-const nameAll = () => area.querySelectorAll('.widget-slider').forEach(slider => {
-    const name = slider.querySelector('.widget-label').textContent;
-    slider.querySelectorAll('.noUi-handle, .widget-readout').forEach(part => {
-        part.setAttribute('aria-label', name);
-        if (part.isContentEditable) part.setAttribute('role', 'textbox');
+const nameAll = () => {
+    area.querySelectorAll('.widget-slider').forEach(slider => {
+        const name = slider.querySelector('.widget-label').textContent;
+        slider.querySelectorAll('.noUi-handle, .widget-readout').forEach(part => {
+            part.setAttribute('aria-label', name);
+            if (part.isContentEditable) part.setAttribute('role', 'textbox');
+        });
     });
-});
+    area.querySelectorAll('.widget-play').forEach(play => {
+        play.querySelectorAll('button').forEach((button, number) =>
+            button.setAttribute('aria-label', ['play or pause', 'stop', 'repeat'][number]));
+    });
+};
 new MutationObserver(nameAll).observe(area, {childList: true, subtree: true});
 nameAll();
 })(document.currentScript.closest('.jp-OutputArea') ?? document.body)</script>"""
 """What is dragged of a slider of ipywidgets has no name for a screen reader; the label beside it
-has it."""
+has it. The buttons of an animation have none either."""
 
 
 def show_controls(widget: Any) -> None:

@@ -129,11 +129,6 @@ def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
             Evidence.PROVED,
             f"With sendfile from {told}." + (f" Not tried: {missing}." if missing else ""),
             *[Quantity(each.name, _ARRIVED[each.verdict][0]) for each in tried],
-            *[
-                Quantity(f"{each.name}, warm", spread(each.warm_cpu_s_per_gib), "CPU s/GiB")
-                for each in tried
-                if each.warm_cpu_s_per_gib
-            ],
             part=_LOCAL,
             about=KERNEL_HERE,
         ),

@@ -156,7 +156,7 @@ def show_elsewhere(sweep: SizeSweep) -> str:
     show_table(
         [f"{DIRECT} / {MAP}", *map(byte_count, sizes)],
         [
-            [name, *(compared(costs, size).ratio.text("times") for size in sizes)]
+            [name, *(compared(costs, size).ratio.text(digits=2) for size in sizes)]
             for name, costs in seen.items()
         ],
     )

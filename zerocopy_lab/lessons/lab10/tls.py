@@ -177,7 +177,7 @@ def cipher_alone(cipher: str) -> str:
     if done.returncode or not rates:
         return f"{cipher}: openssl could not tell"
     gib_per_s = float(rates[-1]) * 1000 / (1 << 30)
-    return f"{cipher}: {gib_per_s:.1f} GiB/s, {1 / gib_per_s:.2f} s/GiB"
+    return f"{cipher} alone: {gib_per_s:.1f} GiB/s, {1 / gib_per_s:.2f} s/GiB"
 
 
 # -- what it says of L1 ----------------------------------------------------------------------------
