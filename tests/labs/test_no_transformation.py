@@ -232,7 +232,7 @@ def test_who_notices_an_inverted_byte(byte: int, words: str) -> None:
 def test_the_picture_says_which_bytes_are_others() -> None:
     travelled = Travelled("a batch", SENT, STAMPED, STAMPED)
     assert "7, 12, 13, 14, 15" in lesson.header_picture(travelled).alt
-    assert "5 are others, all within the two dark blue fields" in lesson.header_words(travelled)
+    assert "5 are others, all within the broker's two fields" in lesson.header_words(travelled)
 
 
 # -- exercises -------------------------------------------------------------------------------------

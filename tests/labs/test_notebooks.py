@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,14 @@ def test_the_stored_solutions_passed_without_an_error(entry: LabEntry) -> None:
             told += str(output.get("data", {}).get("text/plain", ""))
     for exercise in entry.exercises:
         assert f"Exercise {exercise}: passed" in told
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_text_names_what_another_theme_turns_round(entry: LabEntry) -> None:
+    """Light and dark change places in a picture under a dark theme: what is dark blue here is light
+    blue there.
+    """
+    for cell in read(entry.notebook).cells:
+        told = cell.source if cell.cell_type == "markdown" else ""
+        assert not re.search(r"\b(dark|light|pale)(er)? (blue|green|orange|yellow|grey)\b", told)
+        assert not re.search(r"\b(white|black) (wedge|bar|line|field|cell)s?\b", told)

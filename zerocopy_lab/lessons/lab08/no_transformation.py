@@ -145,7 +145,7 @@ def header_picture(travelled: Travelled) -> Picture:
 
 def header_words(travelled: Travelled) -> str:
     """The conclusion under that picture."""
-    inside = "all within the two dark blue fields" if travelled.is_as_sent else "beyond the two"
+    inside = "all within the broker's two fields" if travelled.is_as_sent else "beyond the two"
     return (
         f"Of the {len(travelled.sent):,} bytes of the batch ({travelled.name}) "
         f"{len(travelled.changed)} are others, {inside}: baseOffset, 0-7, and "
