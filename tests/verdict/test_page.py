@@ -115,6 +115,7 @@ def test_what_was_thought_before_stands_beside_what_came_out(
     assert "How often? twice twice measured here ✓ as I thought" in told
     assert "Before the labs I thought: it is &lt;fast&gt; Now: it is batched" in told
     assert "Why?" not in told
+    assert [row[3] for row in report.progress if row[3]] == ["1 of 1", "1 of 2"]
 
 
 def test_it_needs_nothing_from_elsewhere(tmp_path: Path, concluded: Concluded) -> None:

@@ -25,6 +25,8 @@ from zerocopy_lab.classroom.manifest import LabEntry, labs
 SCHEMA: Final = "zerocopy_lab evidence"
 VERSION: Final = 1
 EVIDENCE_DIRECTORY: Final = "evidence"
+OWN_WORDS: Final = "In the learner's own words"
+"""How something was seen that no lab asked: what somebody thought before, and thinks now."""
 MOST_BYTES: Final = 4 << 20
 """A larger file was not written by a lab."""
 
@@ -139,7 +141,8 @@ def progress_rows(out_root: Path) -> list[list[str]]:
         told = evidence_of(out_root, entry)
         answers = told.get("exercises", {})
         passed = [e for e in entry.exercises if answers.get(e, {}).get("state") == "passed"]
-        guesses = [g for g in told.get("predictions", {}).values() if g["guess"]]
+        answers_to = told.get("predictions", {}).values()
+        guesses = [g for g in answers_to if g["guess"] and g["how"] != OWN_WORDS]
         right = [g for g in guesses if g["guess"] == g["measured"]]
         rows.append(
             [

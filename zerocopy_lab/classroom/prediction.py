@@ -33,6 +33,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.utils.capture import capture_output
 
+from zerocopy_lab.classroom import evidence_file
 from zerocopy_lab.classroom.evidence_file import evidence_of
 from zerocopy_lab.classroom.lab import Lab, nobody_is_watching, running_lab
 from zerocopy_lab.classroom.notebook_output import box, box_markup, display, show_controls
@@ -44,8 +45,7 @@ class Seen(StrEnum):
     MEASURED = "Measured here"
     COMPUTED = "Computed"
     CITED = "Cited"
-    OWN_WORDS = "In the learner's own words"
-    """Nothing that was asked: what somebody thought before the labs, and thinks now."""
+    OWN_WORDS = evidence_file.OWN_WORDS
 
 
 class Prediction:

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from zerocopy_lab.classroom.evidence import Verdict
-from zerocopy_lab.classroom.evidence_file import PROGRESS_HEADINGS, evidence_of, progress_rows
+from zerocopy_lab.classroom.evidence_file import (
+    OWN_WORDS,
+    PROGRESS_HEADINGS,
+    evidence_of,
+    progress_rows,
+)
 from zerocopy_lab.classroom.kept_parts import parts_in_words
 from zerocopy_lab.classroom.manifest import LabEntry, labs
-from zerocopy_lab.classroom.prediction import Seen
 from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.verdict import answer as top
 from zerocopy_lab.verdict.guesses import GuessTold, guesses_in, in_one_sentence
@@ -199,12 +203,12 @@ class Report:
     @property
     def own_words(self) -> list[GuessTold]:
         """What the learner wrote."""
-        return [told for told in self.guesses if told.how == Seen.OWN_WORDS]
+        return [told for told in self.guesses if told.how == OWN_WORDS]
 
     @property
     def chosen(self) -> list[GuessTold]:
         """What the learner guessed, of the choices that the labs gave."""
-        return [told for told in self.guesses if told.how != Seen.OWN_WORDS]
+        return [told for told in self.guesses if told.how != OWN_WORDS]
 
     @property
     def guesses_in_words(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from zerocopy_lab.classroom.evidence import Finding, NoEvidence
 from zerocopy_lab.classroom.evidence_file import (
+    OWN_WORDS,
     BadEvidence,
     evidence_path,
     is_as_written,
@@ -47,6 +48,11 @@ class LabResult(NamedTuple):
         """Question -> guess, measured, how."""
         found: Mapping[str, Mapping[str, str]] = self.told["predictions"]
         return found
+
+    @property
+    def questions(self) -> Mapping[str, Mapping[str, str]]:
+        """Those that the lab asked."""
+        return {q: told for q, told in self.predictions.items() if told["how"] != OWN_WORDS}
 
     @property
     def day(self) -> str:
