@@ -38,7 +38,7 @@ from zerocopy_lab.lessons.lab12 import (
     yours,
 )
 from zerocopy_lab.lessons.lab12.limit import BROKER, CLIENT, KERNEL, Spent
-from zerocopy_lab.lessons.lab12.load import LoadRun
+from zerocopy_lab.lessons.lab12.load import LoadOrder, LoadRun, SeenBroker
 from zerocopy_lab.lessons.lab12.rungs import (
     ALL,
     BATCHING,
@@ -55,7 +55,8 @@ from zerocopy_lab.lessons.lab12.rungs import (
 )
 from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY
-from zerocopy_lab.running import flight_events
+from zerocopy_lab.running import flight_events, topic_admin
+from zerocopy_lab.running.flight_events import NotDelivered
 from zerocopy_lab.running.running_broker import RunningBroker
 
 LabOf = Callable[..., Lab]
@@ -282,6 +283,17 @@ def test_both_clients_move_what_they_say(lab_of: LabOf) -> None:
         assert ran.wall_s > 0
         assert ran.broker is not None
         assert ran.broker.cpu_s > 0
+
+
+def test_messages_that_are_refused_or_not_there_are_no_figures() -> None:
+    with RunningBroker(settings={"max.message.bytes": "100"}) as broker:
+        topic_admin.create_topic(broker.bootstrap, "small")
+        seen = SeenBroker(broker.host, broker.port)
+        for client in load.CLIENTS:
+            with pytest.raises(NotDelivered, match=r"error 10|too large"):
+                load.produce(LoadOrder(seen, client, "small", WHOLE, SMALL, 5000))
+        with pytest.raises(NotDelivered, match="brought"):
+            load.consume(LoadOrder(seen, "ours", "small", WHOLE, SMALL, 5000, 5000))
 
 
 def test_messages_have_exactly_the_size_that_is_said() -> None:
