@@ -1,169 +1,146 @@
-"""A section of `ci/bench`: the same questions to this broker and to Apache Kafka, taking turns.
+"""Section `kafka`: the same questions to this broker and to Apache Kafka, taking turns.
 
 Both run as they come, on the same machine, with loopback between them and the client. So this is
-the cost of one broker's work for one client; replication, hundreds of clients and hours of load,
-which Kafka is made for, are not in it. Kafka's first rounds are not counted: its compiler warms up.
-
-Kafka takes the system's congestion control, and BBR paces even loopback, so that both brokers wait
-most of the time. Where that is the default, a network namespace may have another:
-
-    unshare --net sh -c "ip link set lo up && sysctl -w net.ipv4.tcp_congestion_control=reno &&
-        exec python -m ci.bench kafka"
+the cost of one broker's work; replication and hours of load, which Kafka is made for, are not in
+it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from ci.bench.contest import (
     GIB,
     KIB,
     MIB,
-    Contest,
     Round,
     batch_of,
+    connect,
     cpu_s_per_gib,
+    cpu_us_per_request,
     gib_per_s,
     kcat_consumes,
     kcat_produces,
+    make_topic,
+    p99_ms,
     play,
+    play_crowd,
     requests_per_s,
     timed,
     write_messages,
 )
+from ci.bench.figures import Figures
+from ci.bench.pair import Pair, Player, add, running_pair
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce, produce_frame
-from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.errors import LeaderNotAvailable, UnknownTopicOrPartition
-from zerocopy_lab.instruments.network import congestion_controls
+from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.instruments.processor import cpu_seconds
-from zerocopy_lab.instruments.spread import spread
-from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.running.apache_kafka import VERSION, KafkaUnavailable, running_kafka
 from zerocopy_lab.running.running_broker import RunningBroker
 
-ROUNDS, WARM_UPS = 5, 3
+TABLE = "kafka"
 MESSAGES, MESSAGE_BYTES = 1_000_000, 100
-
-Report = Callable[..., None]
-Player = Callable[[int, str], Round]  # asks the broker with this pid and address
-
-
-def bench_kafka(workspace: Path, report: Report) -> None:
-    """Messages through kcat, fetches, small produces."""
-    print(f"the same client at Apache Kafka {VERSION} (the ratios are this broker / Kafka)")
-    with contextlib.suppress(Unavailable):  # the system has nothing to choose from
-        print(f"  congestion control of both: {congestion_controls()[0]}")
-    if shutil.which("kcat") is None:
-        print("  not measured: kcat is not installed")
-        return
-    with contextlib.ExitStack() as until_the_end:
-        try:
-            kafka = until_the_end.enter_context(running_kafka(workspace / "kafka"))
-        except KafkaUnavailable as reason:
-            print(f"  not measured: {reason}")
-            return
-        ours = until_the_end.enter_context(RunningBroker(workspace / "ours"))
-        brokers = [(ours.pid, ours.bootstrap), (kafka.pid, kafka.bootstrap)]
-        for name, player, figures in _contests(workspace):
-            contest = _take_turns(brokers, player)
-            print(f" {name}")
-            for title, figure, unit in figures:
-                report(f"this broker, {title}", spread(map(figure, contest.broker)), unit)
-                report(f"Apache Kafka, {title}", spread(map(figure, contest.reference)), unit)
-                report(f"ratio, {title}", contest.ratio(figure))
+CROWDS = (10, 100)
+FANS = (4, 16, 64)
 
 
-def _take_turns(brokers: list[tuple[int, str]], player: Player) -> Contest:
-    rounds = [[player(*broker) for broker in brokers] for _ in range(WARM_UPS + ROUNDS)]
-    ours, theirs = zip(*rounds[WARM_UPS:], strict=True)
-    return Contest(list(ours), list(theirs))
+def bench_kafka(workspace: Path, figures: Figures, rounds: int) -> None:
+    """Messages through kcat, fetches, small produces; and the same by many clients at once."""
+    print("the same client at Apache Kafka (the ratios are this broker / Kafka)")
+    with running_pair(workspace) as pair:
+        if shutil.which("kcat") is None:
+            print("  kcat is not installed: messages are not measured")
+        else:
+            _messages(pair, workspace, figures, rounds)
+        _fetches(pair, figures, rounds)
+        _small_produces(pair, figures, rounds)
 
 
-Figure = tuple[str, Callable[[Round], float], str]
-
-
-def _contests(workspace: Path) -> list[tuple[str, Player, list[Figure]]]:
-    millions: list[Figure] = [
-        ("messages", lambda one: one.requests / one.seconds / 1e6, "M/s"),
-        ("CPU", lambda one: one.cpu_s / one.requests * 1e6, "s/M"),
-    ]
-    payload: list[Figure] = [("payload", gib_per_s, "GiB/s"), ("CPU", cpu_s_per_gib, "s/GiB")]
-    requests: list[Figure] = [
-        ("requests", requests_per_s, "req/s"),
-        ("CPU", lambda one: one.cpu_s / one.requests * 1e6, "us/req"),
-    ]
+def _messages(pair: Pair, workspace: Path, figures: Figures, rounds: int) -> None:
     lines = workspace / "lines"
     write_messages(lines, MESSAGES, MESSAGE_BYTES)
-    return [
-        (f"kcat produces messages of {MESSAGE_BYTES} bytes", _Kcat(lines).produce, millions),
-        ("kcat consumes them", _Kcat(lines).consume, millions),
-        ("fetches of 1 MiB, received and dropped", _Fetches(MIB, 1000).ask, payload),
-        ("fetches of 64 KiB", _Fetches(64 * KIB, 4000).ask, payload),
-        ("produces of 1 KiB, one after the other, acks=1", _small_produces, requests),
-    ]
 
-
-class _Kcat:
-    """One kcat, its own start and end included."""
-
-    def __init__(self, lines: Path) -> None:
-        self._lines = lines
-
-    def produce(self, pid: int, bootstrap: str) -> Round:
-        return self._run(pid, kcat_produces(bootstrap, "kcat", self._lines))
-
-    def consume(self, pid: int, bootstrap: str) -> Round:
-        return self._run(pid, kcat_consumes(bootstrap, "kcat", MESSAGES))
-
-    def _run(self, pid: int, command: list[str]) -> Round:
-        cpu_before = cpu_seconds(pid)
+    def run(broker: RunningBroker, command: list[str]) -> Round:
+        cpu_before = cpu_seconds(broker.pid)
         seconds = timed(command, subprocess.DEVNULL)
-        cpu_s = cpu_seconds(pid) - cpu_before
+        cpu_s = cpu_seconds(broker.pid) - cpu_before
         return Round(seconds, cpu_s, MESSAGES, MESSAGES * MESSAGE_BYTES)
 
+    def produces(broker: RunningBroker) -> Round:
+        return run(broker, kcat_produces(broker.bootstrap, "kcat", lines))
 
-class _Fetches:
-    """One request after the other, each for a batch of exactly `batch_bytes`."""
+    def consumes(broker: RunningBroker) -> Round:
+        return run(broker, kcat_consumes(broker.bootstrap, "kcat", MESSAGES))
 
-    def __init__(self, batch_bytes: int, count: int) -> None:
-        self._batch_bytes, self._count = batch_bytes, count
-        self._frames: dict[str, list[bytes]] = {}
+    players: dict[str, tuple[Player, float]] = {
+        f"kcat produces messages of {MESSAGE_BYTES} bytes": (produces, 0.5),
+        "kcat consumes them": (consumes, 0.6),
+    }
+    for name, (player, cpu) in players.items():
+        found = pair.take_turns(player, rounds)
+        add(figures, TABLE, name, "M/s", found, lambda one: requests_per_s(one) / 1e6, goal=1.0)
+        title, per_million = f"{name}, CPU for a million", cpu_us_per_request
+        add(figures, TABLE, title, "s", found, per_million, goal=cpu, at_most=True)
 
-    def ask(self, pid: int, bootstrap: str) -> Round:
-        host, _, port = bootstrap.rpartition(":")
-        if bootstrap not in self._frames:
-            self._frames[bootstrap] = self._fill(host, int(port))
-        frames, size = self._frames[bootstrap], self._batch_bytes
-        return play(pid, int(port), frames, self._count, size, size)
 
-    def _fill(self, host: str, port: int) -> list[bytes]:
-        topic, size = f"batches-of-{self._batch_bytes}", self._batch_bytes
-        offsets = range(min(256, GIB // 4 // size))
-        with Wire(host, port) as wire:
-            _make_topic(wire, topic)
+def _fetches(pair: Pair, figures: Figures, rounds: int) -> None:
+    """One request after the other, each for a batch of exactly so many bytes."""
+    for size, count, goal in ((MIB, 1_000, 1.5), (64 * KIB, 4_000, 1.0)):
+        name = f"fetches of {'1 MiB' if size == MIB else '64 KiB'}"
+        frames = _fill(pair, size)
+
+        def alone(broker: RunningBroker, *, size: int = size, count: int = count) -> Round:
+            sock = connect(broker.port, as_it_comes=True)
+            return play(broker.pid, sock, frames, count, size, size)  # noqa: B023 - used at once
+
+        found = pair.take_turns(alone, rounds)
+        add(figures, TABLE, name, "GiB/s", found, gib_per_s, goal=goal)
+        add(figures, TABLE, f"{name}, CPU", "s/GiB", found, cpu_s_per_gib, goal=0.6, at_most=True)
+        add(figures, TABLE, f"{name}, p99", "ms", found, p99_ms, goal=1.0, at_most=True)
+        for fan in FANS if size == MIB else ():
+
+            def together(broker: RunningBroker, *, fan: int = fan) -> Round:
+                return play_crowd(broker.pid, broker.port, frames, fan, 1_000, MIB)  # noqa: B023
+
+            found = pair.take_turns(together, rounds, warm_ups=1)
+            title = f"{fan} consumers of the same data"
+            add(figures, TABLE, title, "GiB/s", found, gib_per_s, goal=1.5)
+            cpu = f"{title}, CPU"
+            add(figures, TABLE, cpu, "s/GiB", found, cpu_s_per_gib, goal=0.6, at_most=True)
+
+
+def _fill(pair: Pair, size: int) -> list[bytes]:
+    topic, offsets = f"batches-of-{size}", range(min(256, GIB // 4 // size))
+    for broker in pair.both():
+        make_topic(broker, topic)
+        with Wire(broker.host, broker.port) as wire:
             for _ in offsets:
                 assert produce(wire, topic, 0, batch_of(size))[0] == 0
-            return [fetch_frame(wire, topic, 0, offset, max_bytes=size) for offset in offsets]
+    return [fetch_frame(Frames(), topic, 0, offset, max_bytes=size) for offset in offsets]
 
 
-def _small_produces(pid: int, bootstrap: str) -> Round:
-    host, _, port = bootstrap.rpartition(":")
-    with Wire(host, int(port)) as wire:
-        _make_topic(wire, "small")
-        frame = produce_frame(wire, "small", 0, batch_of(KIB), acks=1)
-    return play(pid, int(port), [frame], 4000, KIB)
+def _small_produces(pair: Pair, figures: Figures, rounds: int) -> None:
+    for broker in pair.both():
+        make_topic(broker, "small")
+    frames = [produce_frame(Frames(), "small", 0, batch_of(KIB), acks=1)]
 
+    def alone(broker: RunningBroker) -> Round:
+        sock = connect(broker.port, as_it_comes=True)
+        return play(broker.pid, sock, frames, 4_000, KIB)
 
-def _make_topic(wire: Wire, topic: str) -> None:
-    """Ask for it until it is there: Kafka elects a leader first."""
-    end_s = time.monotonic() + 30
-    while (code := wire.ask_for_topic(topic)) != 0:
-        assert code in (LeaderNotAvailable.code, UnknownTopicOrPartition.code), code
-        assert time.monotonic() < end_s, f"no topic {topic}"
-        time.sleep(0.05)
+    found = pair.take_turns(alone, rounds)
+    name = "produces of 1 KiB, one after the other"
+    add(figures, TABLE, name, "req/s", found, requests_per_s, goal=1.0)
+    add(figures, TABLE, f"{name}, CPU", "µs", found, cpu_us_per_request, goal=0.5, at_most=True)
+    add(figures, TABLE, f"{name}, p99", "ms", found, p99_ms, goal=1.0, at_most=True)
+    for connections in CROWDS:
+
+        def together(broker: RunningBroker, *, connections: int = connections) -> Round:
+            return play_crowd(broker.pid, broker.port, frames, connections, 8_000, KIB)
+
+        found = pair.take_turns(together, rounds, warm_ups=1)
+        name = f"produces of 1 KiB by {connections} connections"
+        add(figures, TABLE, name, "req/s", found, requests_per_s, goal=1.0)
+        cpu = f"{name}, CPU"
+        add(figures, TABLE, cpu, "µs", found, cpu_us_per_request, goal=0.5, at_most=True)

@@ -1,48 +1,44 @@
-"""What the sections of `ci/bench` measure with: one round, two contestants taking turns, one
-receiver that is the same for everybody.
+"""What the sections of `ci.bench` measure with: one round, contestants taking turns, one receiver
+that is the same for everybody.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import select
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.errors import LeaderNotAvailable, UnknownTopicOrPartition
 from zerocopy_lab.instruments.host import usable_cpus
 from zerocopy_lab.instruments.processor import cpu_seconds
-from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.records.record import Record, build_batch
+from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import set_steady_congestion_control
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CPUS = usable_cpus()  # before anything is pinned
+_HEAD = struct.Struct(">i")
 
 
 class Round(NamedTuple):
-    """One round of one contestant."""
+    """One round of one contestant. `waits_s` are those of its requests, where they were timed."""
 
     seconds: float
     cpu_s: float
     requests: int
     payload_bytes: int
+    waits_s: Sequence[float] = ()
 
 
-class Contest(NamedTuple):
-    """All rounds of the broker and of its reference, in pairs."""
-
-    broker: list[Round]
-    reference: list[Round]
-
-    def ratio(self, figure: Callable[[Round], float]) -> Spread:
-        """Broker / reference, pair by pair."""
-        return spread(
-            figure(b) / figure(r) for b, r in zip(self.broker, self.reference, strict=True)
-        )
+Figure = Callable[[Round], float]
 
 
 def gib_per_s(one: Round) -> float:
@@ -57,16 +53,38 @@ def cpu_s_per_gib(one: Round) -> float:
     return one.cpu_s / (one.payload_bytes / GIB)
 
 
+def cpu_us_per_request(one: Round) -> float:
+    return one.cpu_s / one.requests * 1e6
+
+
+def p99_ms(one: Round) -> float:
+    return share_of(one.waits_s, 0.99) * 1000
+
+
+def share_of(values: Iterable[float], share: float) -> float:
+    """The value that so many of all values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
 def pin(pid: int, cpu: int) -> None:
     """Give a process a core of its own, where the system allows it."""
     if hasattr(os, "sched_setaffinity") and len(CPUS) > 1:
         os.sched_setaffinity(pid, {CPUS[cpu]})
 
 
-def connect(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+def unpin(pid: int) -> None:
+    """Let it run where it likes again."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, CPUS)
+
+
+def connect(port: int, *, as_it_comes: bool = False) -> socket.socket:
+    """A client; with `as_it_comes` its congestion control is the system's."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    set_steady_congestion_control(sock)
+    if not as_it_comes:
+        set_steady_congestion_control(sock)
     sock.setblocking(True)
     return sock
 
@@ -76,8 +94,7 @@ _DROP = memoryview(bytearray(MIB))
 
 def drop_answer(sock: socket.socket) -> int:
     """Receive one frame without copying its bytes to user space (MSG_TRUNC): its length."""
-    head = sock.recv(4, socket.MSG_WAITALL)
-    left = length = struct.unpack(">i", head)[0]
+    left = length = _HEAD.unpack(sock.recv(4, socket.MSG_WAITALL))[0]
     while left:
         left -= sock.recv_into(_DROP, min(left, MIB), socket.MSG_TRUNC)
     return int(length)
@@ -85,7 +102,7 @@ def drop_answer(sock: socket.socket) -> int:
 
 def play(
     pid: int,
-    port: int,
+    sock: socket.socket,
     frames: list[bytes],
     count: int,
     payload_bytes: int,
@@ -95,16 +112,84 @@ def play(
 
     The answer to the first request, which is not timed, fixes how long all others have to be.
     """
-    with connect(port) as sock:
+    with sock:
         sock.sendall(frames[0])
         expected = drop_answer(sock)
         assert expected >= least_answer_bytes, f"an answer of {expected} bytes"
-        cpu_before, before = cpu_seconds(pid), time.perf_counter()
+        at = [0.0] * (count + 1)
+        cpu_before, at[0] = cpu_seconds(pid), time.perf_counter()
         for number in range(1, count + 1):
             sock.sendall(frames[number % len(frames)])
             assert drop_answer(sock) == expected, "an answer of another length"
+            at[number] = time.perf_counter()
+        cpu_s = cpu_seconds(pid) - cpu_before
+    waits_s = [after - before for before, after in itertools.pairwise(at)]
+    return Round(at[-1] - at[0], cpu_s, count, count * payload_bytes, waits_s)
+
+
+def play_crowd(
+    pid: int, port: int, frames: list[bytes], connections: int, count: int, payload_bytes: int
+) -> Round:
+    """Ask `count` times over so many connections together, each with one request under way."""
+    crowd = {sock.fileno(): _Asker(sock, frames) for sock in _connected(port, connections)}
+    waits_s: list[float] = []
+    with select.epoll() as epoll:
+        for asker in crowd.values():
+            epoll.register(asker.sock, select.EPOLLIN)
+        cpu_before, before = cpu_seconds(pid), time.perf_counter()
+        for asker in crowd.values():
+            asker.ask()
+        while len(waits_s) < count:
+            for fd, _ in epoll.poll():
+                if crowd[fd].has_answer():
+                    waits_s.append(time.perf_counter() - crowd[fd].asked_at_s)
+                    crowd[fd].ask()
         seconds = time.perf_counter() - before
-        return Round(seconds, cpu_seconds(pid) - cpu_before, count, count * payload_bytes)
+        cpu_s = cpu_seconds(pid) - cpu_before
+    for asker in crowd.values():
+        asker.sock.close()
+    return Round(seconds, cpu_s, len(waits_s), len(waits_s) * payload_bytes, waits_s)
+
+
+def _connected(port: int, connections: int) -> list[socket.socket]:
+    socks = [connect(port, as_it_comes=True) for _ in range(connections)]
+    for sock in socks:
+        sock.setblocking(False)
+    return socks
+
+
+class _Asker:
+    """One connection of a crowd: asks, and drops what comes."""
+
+    def __init__(self, sock: socket.socket, frames: list[bytes]) -> None:
+        self.sock = sock
+        self._frames = frames
+        self._next = 0
+        self._head = b""
+        self._left = 0
+        self.asked_at_s = 0.0
+
+    def ask(self) -> None:
+        self.asked_at_s = time.perf_counter()
+        frame = self._frames[self._next % len(self._frames)]
+        self._next += 1
+        assert self.sock.send(frame) == len(frame), "a request that does not fit the socket"
+
+    def has_answer(self) -> bool:
+        """Take what is there; whether the answer is whole."""
+        try:
+            while len(self._head) < _HEAD.size:
+                came = self.sock.recv(_HEAD.size - len(self._head))
+                assert came, "the broker hung up"
+                self._head += came
+                if len(self._head) == _HEAD.size:
+                    (self._left,) = _HEAD.unpack(self._head)
+            while self._left:
+                self._left -= self.sock.recv_into(_DROP, min(self._left, MIB), socket.MSG_TRUNC)
+        except BlockingIOError:
+            return False
+        self._head = b""
+        return True
 
 
 def batch_of(total_bytes: int) -> bytes:
@@ -115,6 +200,16 @@ def batch_of(total_bytes: int) -> bytes:
     batch = build_batch([Record(0, now_ms, None, value + os.urandom(total_bytes - short), ())])
     assert len(batch) == total_bytes, (len(batch), total_bytes)
     return batch
+
+
+def make_topic(broker: RunningBroker, topic: str) -> None:
+    """Ask for it until it is there: Kafka elects a leader first."""
+    end_s = time.monotonic() + 60
+    with Wire(broker.host, broker.port) as wire:
+        while (code := wire.ask_for_topic(topic)) != 0:
+            assert code in (LeaderNotAvailable.code, UnknownTopicOrPartition.code), code
+            assert time.monotonic() < end_s, f"no topic {topic}"
+            time.sleep(0.05)
 
 
 def timed(command: list[str], out: object = None) -> float:

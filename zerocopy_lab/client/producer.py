@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from zerocopy_lab.client.wire import Wire
+from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
@@ -12,7 +12,7 @@ VERSION = 9
 
 
 def produce_frame(
-    wire: Wire, topic: str, partition: int, batch: bytes, acks: int = -1, version: int = VERSION
+    wire: Frames, topic: str, partition: int, batch: bytes, acks: int = -1, version: int = VERSION
 ) -> bytes:
     """The bytes of a Produce request that carries `batch` (as `records.build_batch` makes it)."""
     types = messages.types_of(ApiKey.produce, version, "request")

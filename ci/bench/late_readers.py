@@ -1,0 +1,132 @@
+"""Section `late`: what readers of old data do to those at the end of the log (KAFKA-7504).
+
+The broker's device delivers 32 MiB/s (`running.limited_group`): a virtual disk is often as fast as
+memory, and then nobody ever waits. A stream of messages passes (`stream`), first alone, then beside
+four readers of what is out of memory. Asked are this broker with `cold.read.threads`, as it comes,
+and Kafka.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from ci.bench.contest import MIB, batch_of, connect, drop_answer, make_topic, share_of
+from ci.bench.figures import Figures
+from ci.bench.pair import kinds
+from ci.bench.stream import waits_ms
+from zerocopy_lab.client.consumer import fetch_frame
+from zerocopy_lab.client.producer import produce
+from zerocopy_lab.client.wire import Frames, Wire
+from zerocopy_lab.instruments.eviction import NotEvicted
+from zerocopy_lab.instruments.unavailable import Unavailable
+from zerocopy_lab.measuring.fetching import evict_log
+from zerocopy_lab.running.limited_group import LimitedGroup
+from zerocopy_lab.running.running_broker import Kind, RunningBroker
+
+TABLE = "late readers"
+READERS, SECONDS, MOST_ROUNDS = 4, 4, 3
+DEVICE_BYTES_PER_S = 32 * MIB
+BATCH_BYTES = 256 << 10
+BATCHES = READERS * SECONDS * 2 * DEVICE_BYTES_PER_S // READERS // BATCH_BYTES
+"""More than the device delivers within a round, so that everything read is cold."""
+
+ASIDE = {"cold.read.threads": "4"}
+
+
+def bench_late_readers(workspace: Path, figures: Figures, rounds: int) -> None:
+    """How many times longer 99 of 100 messages take at most, beside late readers."""
+    print(f"a tail reader, alone and beside {READERS} late ones, at a device of 32 MiB/s")
+    found: dict[str, list[tuple[float, float]]] = {}
+    try:
+        for kind in kinds():
+            if kind == "zerocopy_lab":
+                found["aside"] = _contestant(workspace / "aside", kind, ASIDE, rounds)
+            found[kind] = _contestant(workspace / kind, kind, {}, rounds)
+    except (Unavailable, NotEvicted) as reason:
+        print(f"  not measured: {reason}")
+        return
+    kafka = found.get("kafka")
+    for name, ours in (
+        ("with cold.read.threads=4", found["aside"]),
+        ("as it comes", found["zerocopy_lab"]),
+    ):
+        for title, unit, at in (
+            ("p99 alone", "ms", 0),
+            (f"p99 beside {READERS} late readers", "ms", 1),
+        ):
+            theirs = None if kafka is None else [pair[at] for pair in kafka]
+            figures.add(TABLE, f"{title}, {name}", unit, [pair[at] for pair in ours], theirs)
+        theirs = None if kafka is None else [beside / alone for alone, beside in kafka]
+        times = [beside / alone for alone, beside in ours]
+        figures.add(TABLE, f"the second / the first, {name}", "times", times, theirs)
+
+
+def _contestant(
+    directory: Path, kind: Kind, settings: dict[str, str], rounds: int
+) -> list[tuple[float, float]]:
+    """p99 in ms, alone and beside late readers, of a broker that knows nothing by heart."""
+    data_dir = directory / "data"
+    with RunningBroker(data_dir, kind=kind, settings=settings) as broker:
+        make_topic(broker, "old")
+        make_topic(broker, "stream")
+        with Wire(broker.host, broker.port) as wire:
+            for _ in range(BATCHES):
+                assert produce(wire, "old", 0, batch_of(BATCH_BYTES))[0] == 0
+    with (
+        RunningBroker(data_dir, kind=kind, settings=settings) as broker,
+        LimitedGroup(data_dir, read_bytes_per_s=DEVICE_BYTES_PER_S) as group,
+    ):
+        make_topic(broker, "stream")
+        waits_ms(broker.host, broker.port, "stream", 1_000, 2)
+        group.take(broker.pid)
+        found = []
+        for _ in range(min(rounds, MOST_ROUNDS)):
+            evict_log(data_dir, "old")
+            alone = waits_ms(broker.host, broker.port, "stream", 1_000, SECONDS)
+            with _reading_late(broker):
+                beside = waits_ms(broker.host, broker.port, "stream", 1_000, SECONDS)
+            found.append((share_of(alone, 0.99), share_of(beside, 0.99)))
+        return found
+
+
+@contextlib.contextmanager
+def _reading_late(broker: RunningBroker) -> Iterator[None]:
+    """Four connections of another process, each reading its quarter of the old data."""
+    context = multiprocessing.get_context("spawn")
+    over = context.Event()
+    readers = context.Process(target=_read_late, args=(broker.port, over), daemon=True)
+    readers.start()
+    try:
+        yield
+    finally:
+        over.set()
+        readers.join(60)
+        if readers.is_alive():
+            readers.kill()
+        assert readers.exitcode == 0, f"the late readers ended with {readers.exitcode}"
+
+
+def _read_late(port: int, over: Event) -> None:
+    share = BATCHES // READERS
+    threads = [
+        threading.Thread(target=_read_share, args=(port, range(at, at + share), over))
+        for at in range(0, BATCHES, share)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _read_share(port: int, offsets: range, over: Event) -> None:
+    with connect(port, as_it_comes=True) as sock:
+        for offset in offsets:
+            if over.is_set():
+                return
+            sock.sendall(fetch_frame(Frames(), "old", 0, offset, max_bytes=BATCH_BYTES))
+            assert drop_answer(sock) > BATCH_BYTES
