@@ -4,6 +4,7 @@ parts is tried with real clients, and who is at fault is named.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from zerocopy_lab.lessons.lab12 import (
     yours,
 )
 from zerocopy_lab.lessons.lab12.limit import BROKER, CLIENT, KERNEL, Spent
-from zerocopy_lab.lessons.lab12.load import LoadRun
+from zerocopy_lab.lessons.lab12.load import LoadOrder, LoadRun, SeenBroker
 from zerocopy_lab.lessons.lab12.rungs import (
     ALL,
     BATCHING,
@@ -54,7 +55,8 @@ from zerocopy_lab.lessons.lab12.rungs import (
 )
 from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY
-from zerocopy_lab.running import flight_events
+from zerocopy_lab.running import flight_events, topic_admin
+from zerocopy_lab.running.flight_events import NotDelivered
 from zerocopy_lab.running.running_broker import RunningBroker
 
 LabOf = Callable[..., Lab]
@@ -283,6 +285,17 @@ def test_both_clients_move_what_they_say(lab_of: LabOf) -> None:
         assert ran.broker.cpu_s > 0
 
 
+def test_messages_that_are_refused_or_not_there_are_no_figures() -> None:
+    with RunningBroker(settings={"max.message.bytes": "100"}) as broker:
+        topic_admin.create_topic(broker.bootstrap, "small")
+        seen = SeenBroker(broker.host, broker.port)
+        for client in load.CLIENTS:
+            with pytest.raises(NotDelivered, match=r"error 10|too large"):
+                load.produce(LoadOrder(seen, client, "small", WHOLE, SMALL, 5000))
+        with pytest.raises(NotDelivered, match="brought"):
+            load.consume(LoadOrder(seen, "ours", "small", WHOLE, SMALL, 5000, 5000))
+
+
 def test_messages_have_exactly_the_size_that_is_said() -> None:
     for size in stand.SIZES:
         events = load.events_of(size, 5000)
@@ -305,19 +318,20 @@ def solved_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source_in_solution(name: str, lab_id: str) -> str:
-    """The cell that answers the part's exercise, its function under the part's name."""
-    entry = labs().get(lab_id)
-    if entry is None:  # the lab is yet to come: ours, for one cell
-        from zerocopy_lab.classroom.part_source import source_of
-
-        return source_of(PARTS[name].ours, name)
-    solved = nbformat.read(entry.solution, as_version=4)
-    [cell] = [c for c in solved.cells if f'keep("{name}"' in c.source]
-    assert cell.metadata[EXERCISE_KEY]
-    definition, _, kept = cell.source.partition(f'keep("{name}", ')
-    function = kept.partition(")")[0]
-    imports = "import os\nimport struct\n\nfrom crc32c import crc32c\n\n"
-    return f"{imports}{definition.partition('state = check(')[0]}\n\n{name} = {function}\n"
+    """What the cells that answer the lab's building exercises import and define, and the part's
+    function under its name.
+    """
+    solved = nbformat.read(labs()[lab_id].solution, as_version=4)
+    cells = [cell.source for cell in solved.cells if EXERCISE_KEY in cell.metadata]
+    building = [ast.parse(source) for source in cells if "keep(" in source]
+    kept = {
+        ast.literal_eval(call.args[0]): ast.unparse(call.args[1])
+        for call in ast.walk(ast.Module([s for tree in building for s in tree.body], []))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "keep"
+    }
+    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    told = [ast.unparse(s) for tree in building for s in tree.body if isinstance(s, wanted)]
+    return "\n\n".join(["import os", *told, f"{name} = {kept[name]}"]) + "\n"
 
 
 def test_nine_solved_parts_make_a_broker_that_loses_nothing(

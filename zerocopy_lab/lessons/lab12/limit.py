@@ -113,8 +113,10 @@ def most(found: Profile | Unmeasured) -> str | None:
 
 
 def why_unclear(found: Profile | Unmeasured) -> str:
-    """Where `most` tells nothing."""
-    return str(found) if isinstance(found, Unmeasured) else "The rounds do not agree."
+    """Where `most` tells nothing; "" where it does."""
+    if isinstance(found, Unmeasured):
+        return str(found)
+    return "" if most(found) else "The rounds do not agree."
 
 
 def show_profile(found: Profile | Unmeasured) -> None:

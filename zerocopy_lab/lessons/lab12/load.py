@@ -132,15 +132,16 @@ def consume(order: LoadOrder) -> LoadRun:
 def _produce_ours(order: LoadOrder) -> LoadRun:
     batch, each = batch_for(order.message_bytes, order.way.codec, order.way.batched)
     count = max(1, order.messages // each)
-    with _connected(order) as wire, _Meter(order.broker.pid) as meter:
+    with _connected(order) as wire:
         frame = produce_frame(wire, order.topic, 0, batch, acks=1)
+        meter = _Meter(order.broker.pid)
         answers = list(_in_a_row(wire, [frame] * count))
-        meter.stop()
+        ran = meter.ran(count * each)
     for answer in answers:
         _, told = protocol_messages.decode_response(ApiKey.produce, PRODUCE_VERSION, answer)
         if code := int(told.responses[0].partition_responses[0].error_code):
             raise NotDelivered(f"{order.topic}: error {code}")
-    return meter.ran(count * each)
+    return ran
 
 
 def _in_a_row(wire: Wire, frames: Sequence[bytes]) -> Iterator[memoryview]:
@@ -160,23 +161,24 @@ def _consume_ours(order: LoadOrder) -> LoadRun:
         wire.send_frame(frames[0])
         least_bytes = drop(wire.sock)  # the way is known, and an empty answer will be noticed
         _evict(order)
-        with _Meter(order.broker.pid) as meter:
-            came = []
-            for number, frame in enumerate(frames):
-                wire.send_frame(frame)
-                if number >= _ON_THEIR_WAY:
-                    came.append(drop(wire.sock))
-            came += [drop(wire.sock) for _ in frames[-_ON_THEIR_WAY:]]
-            meter.stop()
-    if min(came) < least_bytes // 2:
+        came, meter = [], _Meter(order.broker.pid)
+        for number, frame in enumerate(frames):
+            wire.send_frame(frame)
+            if number >= _ON_THEIR_WAY:
+                came.append(drop(wire.sock))
+        came += [drop(wire.sock) for _ in frames[-_ON_THEIR_WAY:]]
+        ran = meter.ran(len(frames) * each)
+    if min(came) < max(least_bytes // 2, order.message_bytes):
         raise NotDelivered(f"{order.topic}: a fetch brought {min(came)} bytes, not {least_bytes}")
-    return meter.ran(len(frames) * each)
+    return ran
 
 
 def _fetches(order: LoadOrder) -> tuple[list[bytes], int]:
     """Requests for as many messages as are wanted, and how many each brings."""
     batch, each = batch_for(order.message_bytes, order.way.codec, order.way.batched)
-    together = max(1, (1 << 20) // len(batch)) if order.way.batched else 1
+    together = max(1, min((1 << 20) // len(batch), order.log_messages // each))
+    if not order.way.batched:
+        together = 1
     offsets = list(range(0, order.log_messages - each * together + 1, each * together))
     if order.way.jumps:
         random.shuffle(offsets)  # other places every time: a broker remembers some
@@ -194,17 +196,22 @@ _BUFFER = bytearray(1 << 20)
 
 def _decrypt_and_drop(sock: socket.socket) -> int:
     """One response over TLS; its length in bytes."""
-    head = b""
+    head = bytearray()
     while len(head) < LENGTH.size:
-        head += sock.recv(LENGTH.size - len(head))
+        head += _BUFFER[: _some(sock, LENGTH.size - len(head))]
     (length,) = LENGTH.unpack(head)
     left = int(length)
     while left:
-        came = sock.recv_into(_BUFFER, min(left, len(_BUFFER)))
-        if came == 0:
-            raise ConnectionError(f"the broker hung up with {left} bytes missing")
-        left -= came
+        left -= _some(sock, left)
     return int(length)
+
+
+def _some(sock: socket.socket, most_bytes: int) -> int:
+    """Takes some bytes into the buffer: how many. Raises ConnectionError when no more come."""
+    came = sock.recv_into(_BUFFER, min(most_bytes, len(_BUFFER)))
+    if came == 0:
+        raise ConnectionError("the broker hung up in the middle of an answer")
+    return came
 
 
 @contextmanager
@@ -234,19 +241,24 @@ def _produce_real(order: LoadOrder) -> LoadRun:
             "batch.num.messages": 10_000 if order.way.batched else 1,
             "queue.buffering.max.messages": 10_000_000,
             "queue.buffering.max.kbytes": 2_000_000,
+            "delivery.report.only.error": True,
             "log_level": 3,
             **order.broker.client_settings(order.way),
         }
     )
+    refused: list[str] = []
     producer.list_topics(order.topic, timeout=_TIMEOUT_S)  # connected, before the clock starts
     values = [{"value": each} for each in events_of(order.message_bytes, order.messages)]
-    with _Meter(order.broker.pid) as meter:
-        taken = producer.produce_batch(order.topic, values, partition=0)
-        left = producer.flush(_TIMEOUT_S)
-        meter.stop()
-    if left or taken != order.messages:
-        raise NotDelivered(f"{order.topic}: {left} of {order.messages} messages got no answer")
-    return meter.ran(order.messages)
+    meter = _Meter(order.broker.pid)
+    taken = producer.produce_batch(
+        order.topic, values, partition=0, on_delivery=lambda error, _: refused.append(str(error))
+    )
+    left = producer.flush(_TIMEOUT_S)
+    ran = meter.ran(order.messages)
+    if left or refused or taken != order.messages:
+        told = refused[0] if refused else f"{left} messages got no answer"
+        raise NotDelivered(f"{order.topic}: of {order.messages} messages not all came in: {told}")
+    return ran
 
 
 def _consume_real(order: LoadOrder) -> LoadRun:
@@ -255,50 +267,39 @@ def _consume_real(order: LoadOrder) -> LoadRun:
         config = {**config, "fetch.message.max.bytes": str(order.message_bytes)}
     wanted = min(order.messages, order.log_messages)
     _evict(order)
-    with _Meter(order.broker.pid) as meter:
-        consumer = flight_events.assigned_consumer(
-            order.broker.bootstrap(order.way), order.topic, 0, {"log_level": 3, **config}
-        )
-        received, give_up = 0, time.monotonic() + _TIMEOUT_S
-        while received < wanted and time.monotonic() < give_up:
-            received += len(consumer.consume(min(10_000, wanted - received), 1.0))
-        meter.stop()
-        consumer.close()
+    meter = _Meter(order.broker.pid)
+    consumer = flight_events.assigned_consumer(
+        order.broker.bootstrap(order.way), order.topic, 0, {"log_level": 3, **config}
+    )
+    received, give_up = 0, time.monotonic() + _TIMEOUT_S
+    while received < wanted and time.monotonic() < give_up:
+        came = consumer.consume(min(10_000, wanted - received), 1.0)
+        received += sum(message.error() is None for message in came)
+    ran = meter.ran(received)
+    consumer.close()
     if received < wanted:
         raise NotDelivered(f"{order.topic}: {received} of {wanted} messages came")
-    return meter.ran(received)
+    return ran
 
 
 # -- meters, and what is behind the write ----------------------------------------------------------
 
 
 class _Meter:
-    """Clocks of the wall, of the broker and of this process, until `stop`."""
+    """Clocks of the wall, of the broker and of this process, from now on."""
 
     def __init__(self, broker_pid: int | None) -> None:
         self._pid = broker_pid
-        self.wall_s = 0.0
-        self.broker: ProcessorUse | None = None
-
-    def __enter__(self) -> _Meter:
-        self._before = processor_use(self._pid) if self._pid else None
-        self._mine = _own_use()
+        self._broker = processor_use(broker_pid) if broker_pid else None
+        self._client = _own_use()
         self._began = time.perf_counter()
-        return self
-
-    def stop(self) -> None:
-        """Reads them again."""
-        self.wall_s = time.perf_counter() - self._began
-        self.client = _own_use().since(self._mine)
-        if self._pid and self._before:
-            self.broker = processor_use(self._pid).since(self._before)
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left open."""
 
     def ran(self, messages: int) -> LoadRun:
-        """What was read."""
-        return LoadRun(messages, self.wall_s, self.broker, self.client)
+        """What they say now, after so many messages."""
+        wall_s = time.perf_counter() - self._began
+        client = _own_use().since(self._client)
+        broker = processor_use(self._pid).since(self._broker) if self._broker else None
+        return LoadRun(messages, wall_s, broker, client)
 
 
 def _own_use() -> ProcessorUse:

@@ -62,8 +62,8 @@ def measure(which: str, lab: Lab) -> Ladder | Unmeasured:
 
 
 def why_unclear(ladder: Ladder | Unmeasured) -> str:
-    """Where `answer` tells nothing."""
-    return str(ladder) if isinstance(ladder, Unmeasured) else "Nothing of it could be measured."
+    """Where `answer` tells nothing; "" where it does."""
+    return str(ladder) if isinstance(ladder, Unmeasured) else ""
 
 
 def try_out(lab: Lab, parts: Path) -> Journey | Accused:
