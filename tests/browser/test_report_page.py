@@ -16,7 +16,9 @@ from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.theme import new_picture
-from zerocopy_lab.verdict.page import RunNote, report_on, write_page
+from zerocopy_lab.verdict.chapter import RunNote
+from zerocopy_lab.verdict.page import write_page
+from zerocopy_lab.verdict.report import report_on
 
 pytestmark = pytest.mark.browser
 

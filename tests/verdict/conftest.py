@@ -19,7 +19,7 @@ from zerocopy_lab.classroom.evidence import (
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.subject import KERNEL_HERE, THIS_BROKER, Subject, recorded_on
-from zerocopy_lab.verdict import page
+from zerocopy_lab.verdict import report
 from zerocopy_lab.verdict.machines import Machine
 
 SUPPORTED, CONTRADICTED = Verdict.SUPPORTED, Verdict.CONTRADICTED
@@ -77,4 +77,4 @@ def concluded() -> Concluded:
 def no_recorded_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a test makes."""
     none: tuple[Machine, ...] = ()
-    monkeypatch.setattr(page, "recorded_machines", lambda: none)
+    monkeypatch.setattr(report, "recorded_machines", lambda: none)

@@ -21,7 +21,9 @@ from zerocopy_lab.lessons.lab14 import the_verdict
 from zerocopy_lab.measuring.host import host_facts
 from zerocopy_lab.pictures.theme import new_picture
 from zerocopy_lab.verdict.answer import first_sentence, in_a_row
-from zerocopy_lab.verdict.page import RunNote, piece, report_on, write_page
+from zerocopy_lab.verdict.chapter import RunNote
+from zerocopy_lab.verdict.page import piece, write_page
+from zerocopy_lab.verdict.report import report_on
 
 FINDINGS = [
     found("Z2", SUPPORTED, "the sender"),

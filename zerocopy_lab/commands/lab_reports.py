@@ -38,7 +38,8 @@ def add_class(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from zerocopy_lab.verdict.page import report_on, write_page
+    from zerocopy_lab.verdict.page import write_page
+    from zerocopy_lab.verdict.report import report_on
 
     class_dir: Path | None = arguments.class_dir
     if class_dir is not None and not class_dir.is_dir():

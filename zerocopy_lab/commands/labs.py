@@ -126,7 +126,8 @@ def _run(
 
     from zerocopy_lab.classroom.student import results_of
     from zerocopy_lab.publishing.headless import run_lab
-    from zerocopy_lab.verdict.page import report_on, write_page
+    from zerocopy_lab.verdict.page import write_page
+    from zerocopy_lab.verdict.report import report_on
 
     out_dir.mkdir(parents=True, exist_ok=True)
     runs: list[LabRun] = []

@@ -36,7 +36,7 @@ from zerocopy_lab.classroom.student import STUDENT_VARIABLE, results_of
 from zerocopy_lab.publishing.scan import errors_in_outputs, problems_of
 from zerocopy_lab.running.running_broker import importable_here
 from zerocopy_lab.running.scratch import ScratchDirectory
-from zerocopy_lab.verdict.page import RunNote
+from zerocopy_lab.verdict.chapter import RunNote
 
 _START_TIMEOUT_S = 60
 

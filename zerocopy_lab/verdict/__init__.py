@@ -7,5 +7,6 @@
 | what other machines say, and which entries were refused | `machines` |
 | the sentences at the top | `answer` |
 | what a learner thought before | `guesses` |
-| the page itself: the report, and what lab 14 shows | `page`, `*.html.jinja`, `page.css` |
+| all that is said, lab by lab | `report`, `chapter` |
+| how it looks: the page, and what lab 14 shows of it | `page`, `*.html.jinja`, `page.css` |
 """

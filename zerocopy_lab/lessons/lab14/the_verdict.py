@@ -23,7 +23,8 @@ from zerocopy_lab.pictures.verdict_grid import GridRow, verdict_grid
 from zerocopy_lab.verdict.answer import in_a_row
 from zerocopy_lab.verdict.judgement import Overall
 from zerocopy_lab.verdict.machines import MACHINES_DIR, Difference
-from zerocopy_lab.verdict.page import Report, piece, report_on, write_page
+from zerocopy_lab.verdict.page import piece, write_page
+from zerocopy_lab.verdict.report import Report, report_on
 
 __all__ = ["CLAIMS", "my_class"]
 
