@@ -27,7 +27,7 @@ from zerocopy_lab.lessons.lab08.no_transformation import cores_question
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
 from zerocopy_lab.lessons.lab10.limits import prices
 from zerocopy_lab.lessons.lab12.millions import chain, two_losses
-from zerocopy_lab.lessons.lab14.the_verdict_exercises import made_up_class
+from zerocopy_lab.lessons.lab14.made_up_evidence import made_up_class
 
 Answer = Callable[[Lab], object]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.lessons.lab14 import the_verdict
 from zerocopy_lab.lessons.lab14 import the_verdict_exercises as exercises
+from zerocopy_lab.lessons.lab14.made_up_evidence import made_up_claim, made_up_text
 from zerocopy_lab.verdict.judgement import Overall
 
 LabOf = Callable[..., Lab]
@@ -15,9 +16,9 @@ LabOf = Callable[..., Lab]
 
 def test_every_judgement_and_every_kind_of_file_is_drawn() -> None:
     draw = random.Random(14)
-    judgements = {exercises.right_judgement(exercises.made_up_claim(draw)) for _ in range(500)}
+    judgements = {exercises.right_judgement(made_up_claim(draw)) for _ in range(500)}
     assert judgements == set(Overall)
-    readings = {exercises.made_up_text(draw)[1] for _ in range(500)}
+    readings = {made_up_text(draw)[1] for _ in range(500)}
     assert readings == {"as written", "changed", "outdated", "no evidence"}
 
 

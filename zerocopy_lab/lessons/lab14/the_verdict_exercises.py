@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 from zerocopy_lab.classroom.evidence_file import SCHEMA, VERSION
 from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.conformance.part import NotBegun
+from zerocopy_lab.lessons.lab14.made_up_evidence import (
+    BASES,
+    FACTS,
+    PARTS,
+    FoundPart,
+    MadeUpClass,
+    made_up_claim,
+    made_up_class,
+    made_up_text,
+)
 
 _CASES: Final = 60
-_BASES: Final = ("seen here", "recorded", "cited")
-_VERDICTS: Final = ("supported", "contradicted", "inconclusive", "not testable here")
 _SHORT: Final = {"supported": "yes", "contradicted": "no", "inconclusive": "?"}
-_READINGS: Final = ("as written", "changed", "outdated", "no evidence")
-
-FoundPart = tuple[str, str, str]
-"""part, basis, verdict"""
 
 
 # -- 14.1 ------------------------------------------------------------------------------------------
-
-
-def made_up_claim(draw: random.Random) -> list[FoundPart]:
-    """What was found on one claim: at most one finding for each part and basis."""
-    found = [
-        (part, basis, draw.choice(_VERDICTS))
-        for part in draw.sample(
-            ["the sender", "the card", "its price", "Kafka"], draw.randint(0, 4)
-        )
-        for basis in draw.sample(_BASES, draw.randint(1, 3))
-    ]
-    draw.shuffle(found)
-    return found
 
 
 def right_judgement(found: list[FoundPart]) -> str:
@@ -45,7 +33,7 @@ def right_judgement(found: list[FoundPart]) -> str:
     table = {(part, basis): verdict for part, basis, verdict in found}
     yes = no = False
     for part in {part for part, _, _ in found}:
-        for basis in _BASES:
+        for basis in BASES:
             verdict = table.get((part, basis), "not testable here")
             if verdict != "not testable here":
                 yes, no = yes or verdict == "supported", no or verdict == "contradicted"
@@ -82,42 +70,6 @@ def _why_not(found: list[FoundPart], said: object, right: str) -> str:
 # -- 14.2 ------------------------------------------------------------------------------------------
 
 
-def made_up_text(draw: random.Random) -> tuple[str, str]:
-    """The text of an evidence file, and what there is to say about it."""
-    told: dict[str, Any] = {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "lab": f"{draw.randrange(14):02}_made_up",
-        "conclusion": {"findings": [{"claim_id": "Z2", "verdict": draw.choice(_VERDICTS)}]},
-    }
-    kind = draw.choice(["sound", "respaced", "edited", "no digest", "older", "newer", "other"])
-    if kind in ("older", "newer"):
-        told["version"] += 1 if kind == "newer" else -1
-    if kind == "other":
-        told["schema"] = draw.choice(["zerocopy_lab experiment", "", "Evidence"])
-    told["digest"] = _digest(told)
-    if kind == "edited":
-        others = [
-            each for each in _VERDICTS if each != told["conclusion"]["findings"][0]["verdict"]
-        ]
-        told["conclusion"]["findings"][0]["verdict"] = draw.choice(others)
-    if kind == "no digest":
-        del told["digest"]
-    keys = list(told)
-    if kind == "respaced":
-        draw.shuffle(keys)
-    text = json.dumps({key: told[key] for key in keys}, indent=draw.choice([None, 1, 4]))
-    if kind == "other" and draw.random() < 0.6:
-        text = draw.choice([text[:-1], f"[{text}]", "", "not even JSON", "null", '"text"'])
-    said = {"edited": "changed", "no digest": "changed", "older": "outdated", "newer": "outdated"}
-    return text, said.get(kind, "no evidence" if kind == "other" else "as written")
-
-
-def _digest(told: Mapping[str, Any]) -> str:
-    plain = json.dumps(told, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
-
-
 def _grade_reader(answer: Any, lab: Lab) -> Grade:
     if not callable(answer):
         return failed("The answer is a function: read(text) -> 'as written', 'changed', ...")
@@ -143,63 +95,14 @@ _READER_HINTS: Final = {
 # -- 14.3 ------------------------------------------------------------------------------------------
 
 
-class MadeUpClass(NamedTuple):
-    """`machines`: name -> facts of the host; `verdicts`: part -> name -> verdict."""
-
-    machines: Mapping[str, Mapping[str, str]]
-    verdicts: Mapping[str, Mapping[str, str]]
-
-
-_FACTS: Final[Mapping[str, tuple[str, str]]] = {
-    "kernel": ("6.1", "6.12"),
-    "file system": ("ext4", "overlay"),
-    "congestion control": ("bbr", "cubic"),
-    "rights": ("root", "ordinary user"),
-}
-_PARTS: Final = ("Z2 price", "L1 TLS", "L3 small", "P2 late", "W2 packets", "Z1 copies")
-
-
-def made_up_class(lab: Lab) -> MadeUpClass:
-    """A class of six for exercise 14.3. No two facts divide it in the same way."""
-    draw = lab.random("class")
-    names = ["ada", "bob", "cho", "dan", "eve", "fay"]
-    splits: list[frozenset[str]] = []
-    while len(splits) < len(_FACTS):
-        side = frozenset(draw.sample(names, draw.randint(2, 4)))
-        if side not in splits and frozenset(names) - side not in splits:
-            splits.append(side)
-    by_fact = dict(zip(_FACTS, splits, strict=True))
-    machines = {
-        name: {fact: values[name in by_fact[fact]] for fact, values in _FACTS.items()}
-        for name in names
-    }
-    depending = dict(zip(draw.sample(_PARTS, 3), draw.sample(list(_FACTS), 3), strict=True))
-    verdicts = {
-        part: _made_up_verdicts(draw, names, by_fact.get(depending.get(part, "")))
-        for part in _PARTS
-    }
-    return MadeUpClass(machines, verdicts)
-
-
-def _made_up_verdicts(
-    draw: random.Random, names: list[str], side: frozenset[str] | None
-) -> dict[str, str]:
-    """Opposite on both sides, or the same for all but one or two that could not decide."""
-    first, second = draw.sample(["supported", "contradicted"], 2)
-    if side is not None:
-        return {name: first if name in side else second for name in names}
-    undecided = draw.sample(names, draw.randint(0, 2))
-    return {name: "inconclusive" if name in undecided else first for name in names}
-
-
 def my_class(lab: Lab) -> MadeUpClass:
     """The learner's own class, shown as a table."""
     made_up = made_up_class(lab)
     rows = [
-        [name, *facts.values(), *(_SHORT[made_up.verdicts[part][name]] for part in _PARTS)]
+        [name, *facts.values(), *(_SHORT[made_up.verdicts[part][name]] for part in PARTS)]
         for name, facts in made_up.machines.items()
     ]
-    show_table(["who", *_FACTS, *_PARTS], rows)
+    show_table(["who", *FACTS, *PARTS], rows)
     return made_up
 
 
@@ -211,7 +114,7 @@ def right_reasons(lab: Lab) -> dict[str, str]:
         if {"supported", "contradicted"} <= set(verdicts.values()):
             [found[part]] = [
                 fact
-                for fact in _FACTS
+                for fact in FACTS
                 if len({(facts[fact], verdicts[name]) for name, facts in made_up.machines.items()})
                 == 2
             ]
@@ -222,10 +125,10 @@ def _grade_reasons(answer: Any, lab: Lab) -> Grade:
     right = right_reasons(lab)
     if not isinstance(answer, dict):
         return failed('Answer with a dict, such as {"Z2 price": "rights"}.')
-    if unknown := sorted(map(str, set(answer) - set(_PARTS))):
+    if unknown := sorted(map(str, set(answer) - set(PARTS))):
         return failed(f"{unknown[0]!r} is no part of the table.")
-    if not_facts := sorted({str(fact) for fact in answer.values()} - set(_FACTS)):
-        return failed(f"{not_facts[0]!r} is no fact of the table: {', '.join(_FACTS)}.")
+    if not_facts := sorted({str(fact) for fact in answer.values()} - set(FACTS)):
+        return failed(f"{not_facts[0]!r} is no fact of the table: {', '.join(FACTS)}.")
     if too_many := sorted(set(answer) - set(right)):
         return failed(f"{too_many[0]}: is there a yes and a no? A question mark is no answer.")
     if missing := sorted(set(right) - set(answer)):
