@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from zerocopy_lab.pictures import alias_proof, byte_map, theme
-from zerocopy_lab.pictures.theme import luminance, readable_on
+from zerocopy_lab.pictures.theme import contrast, luminance, readable_on, turned_round
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0: linear RGB as a dichromat sees it.
 VISION = {
@@ -100,9 +100,12 @@ def test_lines_differ_in_more_than_hue() -> None:
 
 
 def test_text_on_a_fill_is_readable() -> None:
-    for fill in (*byte_map.KINDS.values(), *alias_proof._FILLS.values(), theme.PAPER):
-        bright, dark = sorted((luminance(fill), luminance(readable_on(fill))), reverse=True)
-        assert (bright + 0.05) / (dark + 0.05) >= 4.5, fill
+    """In a light theme, and turned round for a dark one."""
+    told = (alias_proof._FILLS[each] for each in (alias_proof.OLD, alias_proof.NEW))
+    for fill in (*byte_map.KINDS.values(), *told, theme.PAPER):
+        ink = readable_on(fill)
+        assert contrast(ink, fill) >= 4.5, fill
+        assert contrast(turned_round(ink), turned_round(fill)) >= 4.5, fill
 
 
 def contrast_with_paper(hue: str) -> float:

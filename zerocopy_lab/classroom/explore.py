@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zerocopy_lab.classroom.lab import running_lab
-from zerocopy_lab.classroom.notebook_output import picture_markup, show_controls
+from zerocopy_lab.classroom.notebook_output import picture_markup, png_dimensions_px, show_controls
 from zerocopy_lab.classroom.prediction import all_guessed, until_all_guessed
 
 if TYPE_CHECKING:
@@ -214,22 +214,27 @@ def play(run: Run, *, name: str, button: str, height_px: int) -> None:
 
 
 class _Screen:
-    """An image of fixed height, exchanged for the next one in place, and the words under it."""
+    """An image, exchanged for the next one in place, and the words under it. It has the room of the
+    highest so far, at most `height_px`: nothing jumps, and no picture leaves a hole.
+    """
 
     def __init__(self, height_px: int) -> None:
         import ipywidgets
 
         self._picture = ipywidgets.HTML(layout={"width": "100%", "margin": "0"})
-        self._height = f"{height_px}px"
+        self._most_px, self._height_px = height_px, 0
         self.frame = ipywidgets.Box(  # no room for a picture that is not there
             [self._picture], layout={"height": "0px", "overflow": "hidden"}
         )
         self.caption = ipywidgets.HTML()
 
     def show(self, picture: Picture, words: str) -> None:
-        encoded = base64.b64encode(picture.png()).decode()
-        self._picture.value = picture_markup(encoded, picture.alt, f"max-height:{self._height}")
-        self.frame.layout.height = self._height
+        png = picture.png()
+        _, needed_px = png_dimensions_px(png)
+        self._height_px = max(self._height_px, min(needed_px, self._most_px))
+        encoded = base64.b64encode(png).decode()
+        self._picture.value = picture_markup(encoded, picture.alt, f"max-height:{self._most_px}px")
+        self.frame.layout.height = f"{self._height_px}px"
         self.say(words)
 
     def say(self, words: str) -> None:

@@ -35,7 +35,7 @@ _ROW_INCHES: Final = 0.26
 KINDS: Final = {
     "broker": "#0060A0",  # written by the broker: patched, outside the CRC, and its index
     "length": "#8CC8F0",  # how long, how many, how far
-    "check": "#D55E00",  # what it is, and whether it is whole
+    "check": "#C45500",  # what it is, and whether it is whole
     "time": "#F0E442",
     "producer": "#6A1B4D",
     "content": "#F1F1F1",
