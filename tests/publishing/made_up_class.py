@@ -43,22 +43,24 @@ def lab_of(student: str, entry: LabEntry, out_dir: Path, problem: int = 1) -> La
 def right_answer(exercise_id: str, lab: Lab) -> tuple[str, str]:
     """Kind and text of what the solution's cell answers to this student's numbers."""
     cells, imports = _solutions(lab.entry.id)
-    source = cells[exercise_id]
-    name = f"<solution {exercise_id}>"
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    given: list[tuple[str, str]] = []
+    given: dict[str, tuple[str, str]] = {}
 
-    def check(_: str, answer: object) -> str:
-        given.append(as_given(answer))
+    def check(asked: str, answer: object) -> str:
+        if asked == exercise_id:
+            given[asked] = as_given(answer)
         return "not asked"
 
     around: dict[str, Any] = {}
     exec(imports, around)
     around |= {"lab": lab, "check": check}
-    with redirect_stdout(io.StringIO()):
-        exec(compile(source, name, "exec"), around)
-    [answer] = given
-    return answer
+    for each, source in cells.items():  # an answer may lean on those before it
+        name = f"<solution {each}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        with redirect_stdout(io.StringIO()):
+            exec(compile(source, name, "exec"), around)
+        if each == exercise_id:
+            break
+    return given[exercise_id]
 
 
 def hand_in(

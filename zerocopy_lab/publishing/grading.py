@@ -220,11 +220,15 @@ def _report(
             points = of if state == State.PASSED else 0
             answers[exercise_id] = GradedAnswer(str(state), points, of, words)
             if said.get(exercise_id, {}).get("state") == State.PASSED and not points:
-                notes.append(f"{exercise_id}: handed in as passed, {state}: {words[:200]}")
+                notes.append(f"{exercise_id}: handed in as passed, {state}: {_first_line(words)}")
             elif state == State.INCONCLUSIVE:
-                notes.append(f"{exercise_id}: {words[:200]}")
+                notes.append(f"{exercise_id}: {_first_line(words)}")
     written = {lab: str(told["written"]) for lab, told in evidence.items()}
     return StudentReport(student, counted, answers, tuple(dict.fromkeys(notes)), written)
+
+
+def _first_line(words: str) -> str:
+    return "".join(words.splitlines()[:1])[:200]
 
 
 def _examined(
