@@ -157,13 +157,27 @@ def test_one_round_on_the_other_side_decides_nothing() -> None:
     assert "the rounds do not tell" in ladder.headline(across)
 
 
-def test_a_machine_without_millions_loses_none() -> None:
-    found = verdicts(
-        made_up({("produce", ""): 0.4, ("consume", ""): 0.5}, subject=kafka_here("4.2.0"))
-    )
-    assert found["millions of messages a second"] is Verdict.CONTRADICTED
+@pytest.mark.parametrize(
+    ("cpu_s", "verdict"), [(0.0004, Verdict.INCONCLUSIVE), (0.004, Verdict.CONTRADICTED)]
+)
+def test_a_machine_without_millions_loses_none_and_a_busy_one_refuses_none(
+    cpu_s: float, verdict: Verdict
+) -> None:
+    slow = made_up({("produce", ""): 0.4, ("consume", ""): 0.5}, subject=kafka_here("4.2.0"))
+    used = USED._replace(cpu_s=cpu_s)  # for a thousand messages
+    runs = {cell: [r._replace(broker=used) for r in ran] for cell, ran in slow.runs.items()}
+    found = verdicts(slow._replace(runs=runs))
+    assert found["millions of messages a second"] is verdict
     assert found["because of batching"] is Verdict.INCONCLUSIVE
     assert found["what makes the millions"] is Verdict.INCONCLUSIVE
+
+
+def test_a_loss_that_the_rounds_do_not_agree_on_makes_no_millions() -> None:
+    barely = made_up({("produce", ""): 1.08, ("produce", PAGE_CACHE): 0.95})
+    one = worth.worth(barely, PAGE_CACHE, "produce")
+    assert one is not None
+    assert max(one.without) < MILLION <= min(one.with_it)
+    assert one.makes_the_millions is None
 
 
 def test_where_zero_copy_cannot_be_taken_away_a_survived_tls_acquits_it_and_no_other() -> None:
