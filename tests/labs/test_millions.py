@@ -299,6 +299,23 @@ def test_both_clients_move_what_they_say(lab_of: LabOf) -> None:
         assert ran.broker.cpu_s > 0
 
 
+def test_a_cluster_of_others_is_asked_what_can_be_seen_and_left_as_it_was(
+    lab_of: LabOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stand, "_amounts", lambda *_: stand.Amounts(3, 0, 1_000_000, 20))
+    monkeypatch.setattr(stand, "_SINGLE", 200)
+    monkeypatch.setattr(stand, "_MUCH_BYTES", 1_500_000)
+    with RunningBroker() as broker:
+        seen = stand.measure(broker.bootstrap, lab_of("12"), clients=("ours",), sizes=(SMALL,))
+        assert set(topic_admin.admin_client(broker.bootstrap).list_topics(timeout=10).topics) == (
+            set()
+        )
+    assert set(seen.why_not) == {PLAIN, PAGE_CACHE, ZERO_COPY, ALL}
+    assert all(run.broker is None for runs in seen.runs.values() for run in runs)
+    assert verdicts(seen)["millions of messages a second"] is not Verdict.CONTRADICTED
+    assert ladder.ladder_picture(seen).alt
+
+
 def test_messages_that_are_refused_or_not_there_are_no_figures() -> None:
     with RunningBroker(settings={"max.message.bytes": "100"}) as broker:
         topic_admin.create_topic(broker.bootstrap, "small")

@@ -119,11 +119,11 @@ def _millions(ladder: Ladder) -> Finding:
 
 def _are_millions(rates: Sequence[float], broker_cpu_s: Sequence[float] | None) -> bool | None:
     """In every round? A machine that is busy with others makes the rate small, and the broker's
-    processor time for a million not large: then nothing is said.
+    processor time for a million not large: then nothing is said, nor where it is not seen.
     """
     if min(rates) >= MILLION:
         return True
-    takes_too_long = broker_cpu_s is None or min(broker_cpu_s) > 1
+    takes_too_long = broker_cpu_s is not None and min(broker_cpu_s) > 1
     return False if max(rates) < MILLION and takes_too_long else None
 
 

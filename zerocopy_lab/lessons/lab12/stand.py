@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.subject import Subject, about
@@ -119,11 +119,15 @@ def measure(
     Raises NotAsBelieved, NotDelivered, BrokerNotRunning.
     """
     amounts = _amounts(which, lab)
-    with _stand(which, parts) as (broker, brokers), _loader() as loader:
+    with (
+        _stand(which, parts) as (broker, brokers),
+        _loader() as loader,
+        ExitStack() as stack,
+    ):
         why_not = _why_not(rungs, brokers, which)
         there = [each for each in rungs if each.name not in why_not]
         cells = [cell for cell in _cells(there, clients, lab) if cell.message_bytes in sizes]
-        topics = _Topics(broker, brokers, amounts, loader)
+        topics = stack.enter_context(_Topics(broker, brokers, amounts, loader))
         runs: dict[Cell, list[LoadRun]] = {cell: [] for cell in cells}
         order = lab.random("order")
         for number in range(amounts.warm_ups + amounts.rounds):
@@ -236,7 +240,9 @@ class _Topics:
         self._brokers, self._amounts, self._loader = brokers, amounts, loader
         self._logs: dict[tuple[SeenBroker, str], int] = {}
         self._produced: dict[tuple[SeenBroker, str], int] = {}
-        self._generation = time.time_ns() if broker.kind == "cluster" else 0  # others' topics
+        self._made: list[tuple[SeenBroker, str]] = []
+        self._is_a_cluster = isinstance(broker, ExistingCluster)
+        self._generation = time.time_ns() if self._is_a_cluster else 0  # among others' topics
 
     def ask(self, cell: Cell) -> LoadRun:
         """One run of it."""
@@ -272,6 +278,7 @@ class _Topics:
         """With the way's settings, and no others. Raises NotAsBelieved."""
         bootstrap = broker.bootstrap(WHOLE)
         create_topic(bootstrap, topic, settings={**dict(way.topic), "file.delete.delay.ms": "0"})
+        self._made.append((broker, topic))
         believed = {**AS_IT_COMES, **dict(way.topic)}
         if different := otherwise_set(bootstrap, believed, topic):
             raise NotAsBelieved("; ".join(different))
@@ -279,10 +286,22 @@ class _Topics:
     def forget_if_much(self) -> None:
         """After a round: what was produced is read by nobody, and takes room in memory."""
         if sum(self._produced.values()) > _MUCH_BYTES:
-            for broker, topic in self._produced:
-                delete_topic(broker.bootstrap(WHOLE), topic)
+            self._delete(list(self._produced))
             self._produced.clear()
             self._generation += 1
+
+    def _delete(self, topics: Sequence[tuple[SeenBroker, str]]) -> None:
+        for broker, topic in topics:
+            delete_topic(broker.bootstrap(WHOLE), topic)
+            self._made.remove((broker, topic))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A cluster of others is left as it was; ours goes with its files."""
+        if self._is_a_cluster:
+            self._delete(self._made.copy())
 
     def _topic(self, way: WayToAsk, message_bytes: int, use: str) -> str:
         """A name for what is set for it, and how it is filled."""
@@ -292,5 +311,5 @@ class _Topics:
             *(name for name, _ in way.topic),
         ]
         told += [name for name in ("tls", "evicts") if getattr(way, name)]
-        generation = self._generation if use == "in" or self._generation > 1e9 else 0
-        return "-".join([*told, str(message_bytes), use, str(generation)])
+        generation = self._generation if use == "in" or self._is_a_cluster else 0
+        return "-".join(["zerocopy-lab", *told, str(message_bytes), use, str(generation)])
