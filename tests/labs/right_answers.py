@@ -27,6 +27,7 @@ from zerocopy_lab.lessons.lab08.no_transformation import cores_question
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger import busy_hour
 from zerocopy_lab.lessons.lab10.limits import prices
 from zerocopy_lab.lessons.lab12.millions import chain, two_losses
+from zerocopy_lab.lessons.lab13.the_real_kafka_exercises import fetch_prices
 from zerocopy_lab.lessons.lab14.made_up_evidence import made_up_class
 
 Answer = Callable[[Lab], object]
@@ -228,6 +229,19 @@ def chain_walked_through(lab: Lab) -> tuple[float, ...]:
     return tuple(rates)
 
 
+def size_that_costs_half(lab: Lab) -> float:
+    """13.3: by halving: the size at which a fetch alone is half of what a GiB costs."""
+    small, large = fetch_prices(lab)
+    one_fetch_s = (small - large) / ((1 << 18) - (1 << 10))
+    least, most = 0.0, float(1 << 20)
+    for _ in range(60):
+        kib = (least + most) / 2
+        asking_s = one_fetch_s * (1 << 20) / kib
+        bytes_s = small - one_fetch_s * (1 << 18)
+        least, most = (kib, most) if asking_s > bytes_s else (least, kib)
+    return least
+
+
 def reasons_by_pairs(lab: Lab) -> dict[str, str]:
     """14.3: whoever answer alike have the fact in common, whoever do not have not."""
     made_up = made_up_class(lab)
@@ -268,5 +282,6 @@ VALUES: dict[str, list[Answer]] = {
     "10.2": [share_of_the_cipher, lambda lab: round(share_of_the_cipher(lab))],
     "12.2": [flushes_counted],
     "12.3": [chain_walked_through],
+    "13.3": [size_that_costs_half, lambda lab: round(size_that_costs_half(lab), 1)],
     "14.3": [reasons_by_pairs],
 }

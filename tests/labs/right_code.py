@@ -479,6 +479,56 @@ def reader_of_the_package(text: str) -> str:
     return "as written" if is_as_written(told) else "changed"
 
 
+# -- 13 --------------------------------------------------------------------------------------------
+
+
+def kept_by_its_bits(settings: Mapping[str, str], codec: str) -> bool:
+    numbers = ["none", "gzip", "snappy", "lz4", "zstd"]
+    wanted = settings["compression.type"]
+    number = (
+        0 if wanted == "uncompressed" else -1 if wanted == "producer" else numbers.index(wanted)
+    )
+    return settings["message.timestamp.type"] != "LogAppendTime" and (
+        number in (-1, numbers.index(codec))
+    )
+
+
+def kept_by_exclusion(settings: Mapping[str, str], codec: str) -> bool:
+    if settings["message.timestamp.type"] == "LogAppendTime":
+        return False
+    others = {"uncompressed", "gzip", "snappy", "lz4", "zstd"}
+    others.discard("uncompressed" if codec == "none" else codec)
+    return settings["compression.type"] not in others
+
+
+def waits_by_the_millisecond(due_ms: Sequence[int], takes_ms: Sequence[int]) -> list[int]:
+    """A clock that ticks, and a queue."""
+    queue: list[int] = []
+    arriving = list(range(len(due_ms)))
+    waits, left, serving, now = [0] * len(due_ms), 0, -1, min(due_ms)
+    while arriving or queue or left:
+        while arriving and due_ms[arriving[0]] <= now:
+            queue.append(arriving.pop(0))
+        if not left and queue:
+            serving = queue.pop(0)
+            left = takes_ms[serving]
+        now += 1
+        if left:
+            left -= 1
+            if not left:
+                waits[serving] = now - due_ms[serving]
+    return waits
+
+
+def waits_by_the_busiest_stretch(due_ms: Sequence[int], takes_ms: Sequence[int]) -> list[int]:
+    """The latest end that any earlier one, and all work since, can lead to."""
+    return [
+        max(due_ms[first] + sum(takes_ms[first : last + 1]) for first in range(last + 1))
+        - due_ms[last]
+        for last in range(len(due_ms))
+    ]
+
+
 CODE: dict[str, list[Callable[..., Any]]] = {
     "00.3": [judge_by_sorting, judge_by_counting],
     "01.1": [first_of_the_fewest, last_of_the_fewest],
@@ -497,6 +547,8 @@ CODE: dict[str, list[Callable[..., Any]]] = {
     "11.2": [follower_batch_by_batch, follower_in_one_write],
     "11.3": [election_by_ends],
     "12.1": [makers_by_their_worst_rounds, makers_one_after_the_other],
+    "13.1": [kept_by_its_bits, kept_by_exclusion],
+    "13.2": [waits_by_the_millisecond, waits_by_the_busiest_stretch],
     "14.1": [judge_of_the_article, judge_by_the_first_that_speaks],
     "14.2": [reader_of_the_package],
 }

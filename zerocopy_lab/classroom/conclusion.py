@@ -51,11 +51,13 @@ def conclude(
     findings: Sequence[Finding],
     invariants: Mapping[str, bool],
     figures: Sequence[Quantity] = (),
+    shown_already: Sequence[Quantity] = (),
 ) -> None:
     """Writes the running lab's conclusion down and shows it.
 
-    `figures` are quantities that belong to no claim (a calibration). A claim may have several
-    findings, about different parts of it.
+    `figures` are quantities that belong to no claim (a calibration); `shown_already` are others of
+    the kind, which are written down and not shown again. A claim may have several findings, about
+    different parts of it.
 
     Findings come from `evidence.finding()`. Raises NoEvidence when there is nothing to show at
     all, ValueError when the findings are not about the claims that the list of labs promises,
@@ -74,7 +76,7 @@ def conclude(
     findings.sort(key=lambda found: lab.entry.claims.index(found.claim_id))  # recorded ones last
     _require_measured_times(findings)
     _require_kafka_where_kafka_is_meant(findings)
-    concluded_on = conclusion_of(lab, findings, invariants, figures)
+    concluded_on = conclusion_of(lab, findings, invariants, [*figures, *shown_already])
     lab.save(concluded_on)
     box(
         "plain",

@@ -7,8 +7,8 @@ findings with the same figures, each marked RECORDED, with the version, the day 
 a claim about Kafka is never left to this kit's own broker. A lab does nothing for it but judge
 what it asked by `about(broker)`.
 
-A file holds `format`, `kafka` (the version), `host`, `day`, `settings`, and `findings` as in a
-conclusion. They pass the checks of `finding` again when they are read.
+A file holds `format`, `kafka` (the version), `host`, `day`, `settings`, and `findings` and
+`figures` as in a conclusion. Findings pass the checks of `finding` again when they are read.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from zerocopy_lab.checkout import DATA_DIR
-from zerocopy_lab.classroom.evidence import Finding, Verdict
-from zerocopy_lab.classroom.plain_finding import finding_of
+from zerocopy_lab.classroom.evidence import Finding, Quantity, Verdict
+from zerocopy_lab.classroom.plain_finding import finding_of, quantity_of
 from zerocopy_lab.classroom.subject import SubjectKind, recorded_on
 from zerocopy_lab.instruments.host import describe_host
 
@@ -29,23 +29,43 @@ FORMAT: Final = "zerocopy_lab run on Apache Kafka 1"
 DIRECTORY: Final = DATA_DIR / "kafka_runs"
 
 
-def recorded_findings(lab_id: str) -> list[Finding]:
-    """What was found on the recorded Kafka for this lab; nothing where none was recorded.
+class KafkaRun(NamedTuple):
+    """Which Kafka, where and when, and what was found; findings know that they are recorded."""
+
+    kafka: str
+    host: str
+    day: str
+    findings: tuple[Finding, ...]
+    figures: tuple[Quantity, ...]
+
+
+def recorded_run(lab_id: str) -> KafkaRun | None:
+    """The recorded run of this lab, or None.
 
     ValueError when the file is of another format, NoEvidence when a finding in it shows nothing.
     """
     path = DIRECTORY / f"{lab_id}.json"
     if not path.is_file():
-        return []
+        return None
     run = json.loads(path.read_text(encoding="utf-8"))
     if run.get("format") != FORMAT:
         raise ValueError(f"{path} is not of the format {FORMAT!r}")
     subject = recorded_on(f"{run['kafka']}, recorded on {run['day']}")
     where = f"A run of this lab on {run['kafka']}, recorded on {run['day']}: {run['host']}"
-    return [
+    findings = (
         finding_of({**each, "source": ". ".join(filter(None, (each["source"], where)))}, subject)
         for each in run["findings"]
-    ]
+    )
+    figures = map(quantity_of, run.get("figures", []))
+    return KafkaRun(run["kafka"], run["host"], run["day"], tuple(findings), tuple(figures))
+
+
+def recorded_findings(lab_id: str) -> list[Finding]:
+    """What was found on the recorded Kafka for this lab; nothing where none was recorded. Raises
+    as `recorded_run` does.
+    """
+    run = recorded_run(lab_id)
+    return list(run.findings) if run else []
 
 
 def recorded_in_words(lab_id: str, claim_id: str, part: str) -> str:
@@ -83,6 +103,7 @@ def keep_kafka_run(conclusion: Mapping[str, Any], version: str) -> Path:
         "day": datetime.now(UTC).date().isoformat(),
         "settings": {"fast": conclusion["fast"], "seed": conclusion["seed"]},
         "findings": [{**each, "about": None} for each in found],
+        "figures": conclusion["figures"],
     }
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     path = DIRECTORY / f"{conclusion['lab']}.json"

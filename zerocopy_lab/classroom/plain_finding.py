@@ -42,7 +42,7 @@ def finding_of(told: Mapping[str, Any], about: Subject | None = None) -> Finding
     """
     if about is None:
         about = Subject(SubjectKind(told["about"]["kind"]), told["about"]["words"])
-    quantities = [_quantity(each) for each in told["quantities"]]
+    quantities = [quantity_of(each) for each in told["quantities"]]
     claim_id, words, evidence = told["claim_id"], told["words"], Evidence(told["evidence"])
     rest: dict[str, Any] = {"source": told["source"], "part": told["part"], "about": about}
     if told["verdict"] in list(Likeness):
@@ -51,7 +51,8 @@ def finding_of(told: Mapping[str, Any], about: Subject | None = None) -> Finding
     return finding(claim_id, Verdict(told["verdict"]), evidence, words, *quantities, **rest)
 
 
-def _quantity(told: Mapping[str, Any]) -> Quantity:
+def quantity_of(told: Mapping[str, Any]) -> Quantity:
+    """The quantity that these fields were made of."""
     value: Any = told["value"]
     if "n" in told:
         value = Spread(value, told["low"], told["high"], told["n"])
