@@ -12,7 +12,6 @@ import pytest
 from zerocopy_lab.__main__ import main
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab04 import loop_price, moves
-from zerocopy_lab.lessons.lab05 import one_call
 from zerocopy_lab.lessons.lab06 import late_reader, page_cache, small_memory
 from zerocopy_lab.measuring import recorded
 from zerocopy_lab.measuring.recorded import REFERENCE_FILE, recorded_origin, recorded_words
@@ -65,7 +64,7 @@ def test_a_machine_without_the_instruments_records_nothing(
 ) -> None:
     monkeypatch.setattr(reference_run.record, "__defaults__", (tmp_path / "run.json",))
     lacking = Unmeasured("there is no perf on PATH")
-    monkeypatch.setattr(one_call, "calls_per_fetch", lambda *_: lacking)
+    monkeypatch.setattr(reference_run, "calls_per_fetch", lambda *_, **__: lacking)
     monkeypatch.setattr(flight_events, "load", lambda *_, **__: None)
     assert main(["labs", "record"]) == 1
     assert "cannot make a reference run: there is no perf on PATH" in capsys.readouterr().err
