@@ -352,7 +352,7 @@ def test_a_notebook_is_run_between_walls_and_its_check_is_not_believed(
         attack(f"os.listdir({str(tmp_path)!r})", "other submissions"),
         attack(f"open({str(canary)!r}, 'w')", "write"),
         attack(f"open({str(LABS_DIR / 'mallory')!r}, 'w')", "write into the checkout"),
-        "while True: pass",
+        "import threading\nthreading.Event().wait()",
         "check('02.3', found)\nlab._exercises['02.3']['state'] = 'passed'",
         "from zerocopy_lab.classroom import exercises\n"
         "exercises.grade_of = lambda *_: (exercises.passed('of course'), [])\n"
