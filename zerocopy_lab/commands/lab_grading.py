@@ -12,6 +12,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from zerocopy_lab.classroom.student import student_id
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `labs grade`."""
@@ -40,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", default="", metavar="05,06", help="labs that count (default: what was handed in)"
     )
-    parser.add_argument("--student", metavar="ID", help="all of SUBMISSIONS is this student's")
+    parser.add_argument(
+        "--student",
+        type=student_id,
+        metavar="ID",
+        help="all of SUBMISSIONS is this student's",
+    )
     parser.add_argument(
         "--problem", type=int, default=1, help="the SEED of the notebooks (default: 1)"
     )
@@ -63,7 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Grades; 1 when nothing can be graded here, 2 when there is nothing to grade."""
     from zerocopy_lab.classroom.manifest import lab_entry
-    from zerocopy_lab.classroom.student import BadStudent, student_id
     from zerocopy_lab.instruments.unavailable import Unavailable
     from zerocopy_lab.publishing.grade_formats import FORMATS, table_of
     from zerocopy_lab.publishing.grading import Terms, grade_class
@@ -71,11 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     place: Path = arguments.submissions
     try:
-        student = student_id(arguments.student) if arguments.student else None
-        submissions = submissions_in(place, student)
+        submissions = submissions_in(place, arguments.student)
         secret = arguments.secret_file.read_text() if arguments.secret_file else ""
         chosen = [lab_entry(name) for name in arguments.only.split(",") if name]
-    except (OSError, BadStudent, KeyError) as error:
+    except (OSError, KeyError) as error:
         print(error.args[0] if isinstance(error, KeyError) else error, file=sys.stderr)
         return 2
     if not submissions:

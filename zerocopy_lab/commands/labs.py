@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
+from zerocopy_lab.classroom.student import student_id
 from zerocopy_lab.commands import lab_editions, lab_grading, lab_reports
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHICH",
         help="zerocopy_lab, kafka (a real one, started here) or HOST:PORT (default: %(default)s)",
     )
-    run_parser.add_argument("--student", default="", metavar="ID", help="whose run it is")
+    run_parser.add_argument(
+        "--student", type=student_id, default="", metavar="ID", help="whose run it is"
+    )
     grade_parser = actions.add_parser("grade", help="for teachers: examine a class's work again")
     lab_grading.add_arguments(grade_parser)
     progress_parser = actions.add_parser("progress", help="how far you are, over all labs")
