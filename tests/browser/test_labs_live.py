@@ -241,12 +241,18 @@ def test_what_is_wrong_is_seen(window: Window, jupyterlab: JupyterLab) -> None:
 def test_a_notebook_opened_again_says_where_its_controls_are(
     window: Window, jupyterlab: JupyterLab
 ) -> None:
-    """Saved, closed and opened when its kernel has ended: words, and no error of the front end."""
+    """Saved, closed and opened when its kernel has ended: words, and no error of the front end.
+    Before that its first slider is moved by a key.
+    """
     name = written(jupyterlab, WIDGETS)
     with NotebookPage(window, name) as notebook:
         notebook.run_all()
         notebook.wait_until_run(60)
         assert notebook.problems() == []
+        slider = notebook.controls().first
+        before = drawn(explorer_of(slider), 30_000, other_than=None)
+        slider.get_by_role("slider").press("ArrowRight")
+        drawn(explorer_of(slider), 30_000, other_than=before)
         notebook.save()
     with NotebookPage(window, name) as notebook:
         notebook.show()
