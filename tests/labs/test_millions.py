@@ -32,13 +32,15 @@ from zerocopy_lab.lessons.lab12 import (
     millions,
     millions_exercises,
     part_plan,
+    raced_topics,
     stand,
     worth,
     wrong_parts,
     yours,
 )
 from zerocopy_lab.lessons.lab12.limit import BROKER, CLIENT, KERNEL, Spent
-from zerocopy_lab.lessons.lab12.load import LoadOrder, LoadRun, SeenBroker
+from zerocopy_lab.lessons.lab12.orders import CLIENTS, LoadOrder, LoadRun, SeenBroker, events_of
+from zerocopy_lab.lessons.lab12.raced_topics import SIZES, SMALL, Amounts, Cell
 from zerocopy_lab.lessons.lab12.rungs import (
     ALL,
     BATCHING,
@@ -53,7 +55,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     WHOLE,
     ZERO_COPY,
 )
-from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
+from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.publishing.tidy import EXERCISE_KEY
 from zerocopy_lab.running import flight_events, topic_admin
 from zerocopy_lab.running.flight_events import NotDelivered
@@ -284,7 +286,7 @@ def test_a_broker_that_flushes_of_its_own_accord_is_no_broker_as_it_comes(
 
 def test_both_clients_move_what_they_say(lab_of: LabOf) -> None:
     rungs = [rung for rung in RUNGS if rung.name in (BATCHING, ZERO_COPY)]
-    small = stand.Amounts(1, 0, 1_000_000, 50)
+    small = Amounts(1, 0, 1_000_000, 50)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stand, "_amounts", lambda *_: small)
         seen = stand.measure("zerocopy_lab", lab_of("12"), rungs=rungs)
@@ -302,9 +304,9 @@ def test_both_clients_move_what_they_say(lab_of: LabOf) -> None:
 def test_a_cluster_of_others_is_asked_what_can_be_seen_and_left_as_it_was(
     lab_of: LabOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stand, "_amounts", lambda *_: stand.Amounts(3, 0, 1_000_000, 20))
-    monkeypatch.setattr(stand, "_SINGLE", 200)
-    monkeypatch.setattr(stand, "_MUCH_BYTES", 1_500_000)
+    monkeypatch.setattr(stand, "_amounts", lambda *_: Amounts(3, 0, 1_000_000, 20))
+    monkeypatch.setattr(raced_topics, "_SINGLE", 200)
+    monkeypatch.setattr(raced_topics, "_MUCH_BYTES", 1_500_000)
     with RunningBroker() as broker:
         seen = stand.measure(broker.bootstrap, lab_of("12"), clients=("ours",), sizes=(SMALL,))
         assert set(topic_admin.admin_client(broker.bootstrap).list_topics(timeout=10).topics) == (
@@ -320,7 +322,7 @@ def test_messages_that_are_refused_or_not_there_are_no_figures() -> None:
     with RunningBroker(settings={"max.message.bytes": "100"}) as broker:
         topic_admin.create_topic(broker.bootstrap, "small")
         seen = SeenBroker(broker.host, broker.port)
-        for client in load.CLIENTS:
+        for client in CLIENTS:
             with pytest.raises(NotDelivered, match=r"error 10|too large"):
                 load.produce(LoadOrder(seen, client, "small", WHOLE, SMALL, 5000))
         with pytest.raises(NotDelivered, match="brought"):
@@ -328,8 +330,8 @@ def test_messages_that_are_refused_or_not_there_are_no_figures() -> None:
 
 
 def test_messages_have_exactly_the_size_that_is_said() -> None:
-    for size in stand.SIZES:
-        events = load.events_of(size, 5000)
+    for size in SIZES:
+        events = events_of(size, 5000)
         assert len(events) == 5000
         assert {len(event) for event in events} == {size}
 

@@ -18,8 +18,9 @@ from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab12.ladder import headline, ranking_in_words
+from zerocopy_lab.lessons.lab12.raced_topics import SMALL, Cell
 from zerocopy_lab.lessons.lab12.rungs import CLAIMED, DIRECTIONS, PAGE_CACHE, WHOLE, ZERO_COPY
-from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
+from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.lessons.lab12.worth import (
     MILLION,
     VERB,

@@ -8,7 +8,8 @@ from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab12.load import CLIENTS, Client
+from zerocopy_lab.lessons.lab12.orders import CLIENTS, Client
+from zerocopy_lab.lessons.lab12.raced_topics import SIZES, SMALL, Cell
 from zerocopy_lab.lessons.lab12.rungs import (
     CLAIMED,
     COMPRESSION,
@@ -22,7 +23,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     Mechanism,
     WayToAsk,
 )
-from zerocopy_lab.lessons.lab12.stand import SIZES, SMALL, Cell, Ladder
+from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.lessons.lab12.worth import (
     MILLION,
     VERB,

@@ -23,9 +23,9 @@ from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.lessons.lab12.load import events_of
+from zerocopy_lab.lessons.lab12.orders import events_of
+from zerocopy_lab.lessons.lab12.raced_topics import SMALL
 from zerocopy_lab.lessons.lab12.rungs import DIRECTIONS, Direction
-from zerocopy_lab.lessons.lab12.stand import SMALL
 from zerocopy_lab.lessons.lab12.worth import VERB
 from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.passing_topic import a_topic

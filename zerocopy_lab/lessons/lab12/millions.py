@@ -3,8 +3,8 @@
 | module | holds |
 |---|---|
 | `rungs` | what is taken away, and what stands in its place |
-| `load`, `evict_behind` | the loads, in processes of their own |
-| `stand` | brokers, topics, rounds: what is measured |
+| `orders`, `load`, `own_client`, `evict_behind` | the loads, in processes of their own |
+| `stand`, `raced_topics` | brokers, rounds, topics: what is measured |
 | `worth` | what each mechanism is worth, and the rule of the verdict |
 | `ladder`, `findings` | the same as picture, table, words; what it says of C1 |
 | `limit` | who spends the processor's time now |
@@ -33,8 +33,9 @@ from zerocopy_lab.lessons.lab12.ladder import (
 )
 from zerocopy_lab.lessons.lab12.million import Journey, journey_lines, travel
 from zerocopy_lab.lessons.lab12.millions_exercises import chain, two_losses
+from zerocopy_lab.lessons.lab12.raced_topics import NotAsBelieved
 from zerocopy_lab.lessons.lab12.rungs import DIRECTIONS
-from zerocopy_lab.lessons.lab12.stand import Ladder, NotAsBelieved
+from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.lessons.lab12.worth import together
 from zerocopy_lab.lessons.lab12.wrong_parts import Accused, accused_in
 from zerocopy_lab.running.running_broker import BrokerNotRunning

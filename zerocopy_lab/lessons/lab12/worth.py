@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.lessons.lab12.load import Client
+from zerocopy_lab.lessons.lab12.orders import Client
+from zerocopy_lab.lessons.lab12.raced_topics import SMALL, Cell
 from zerocopy_lab.lessons.lab12.rungs import (
     ALL,
     DIRECTIONS,
@@ -33,7 +34,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     Direction,
     Mechanism,
 )
-from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder
+from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
 
 MILLION: Final = 1_000_000

@@ -21,6 +21,7 @@ from zerocopy_lab.conformance.parts import PARTS, kept_in
 from zerocopy_lab.conformance.seats import EXAMINED_SUFFIX, mark_examined
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab12.raced_topics import SMALL, Cell
 from zerocopy_lab.lessons.lab12.rungs import (
     BATCHING,
     DIRECTIONS,
@@ -32,7 +33,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     Direction,
     WayToAsk,
 )
-from zerocopy_lab.lessons.lab12.stand import SMALL, Cell, Ladder, measure
+from zerocopy_lab.lessons.lab12.stand import Ladder, measure
 from zerocopy_lab.lessons.lab12.worth import VERB, rate_in_words
 
 _NAMES: Final = (BATCHING, PLAIN, NO_FLUSH, PAGE_CACHE)
