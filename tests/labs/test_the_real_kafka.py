@@ -23,9 +23,9 @@ from zerocopy_lab.lessons.lab13 import the_real_kafka as lesson
 from zerocopy_lab.lessons.lab13 import the_real_kafka_exercises as exercises
 from zerocopy_lab.lessons.lab13.counted import Believed, Doubt, doubts_about
 from zerocopy_lab.lessons.lab13.page import Answer, Answers, answer
-from zerocopy_lab.lessons.lab13.two_brokers import KAFKA, OURS, TwoBrokers
+from zerocopy_lab.lessons.lab13.two_brokers import HOW_TO_GET_JAVA, KAFKA, OURS, TwoBrokers
 from zerocopy_lab.running import apache_kafka
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.running_broker import BrokerNotRunning, RunningBroker, still_running
 
 LabOf = Callable[..., Lab]
 
@@ -185,6 +185,24 @@ def test_our_own_broker_set_otherwise_is_found_out_by_its_own_words() -> None:
     with closing(TwoBrokers("zerocopy_lab", {"compression.type": "gzip"})) as two:
         [doubt] = lesson.doubts(two)
     assert (doubt.setting, doubt.believed, doubt.found) == ("compression.type", "producer", "gzip")
+
+
+def test_without_java_two_lines_say_how_to_get_it_and_ours_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(apache_kafka, "unavailable", lambda: "not on PATH: java")
+    with closing(TwoBrokers("kafka")) as two:
+        assert list(two.brokers) == [two.asked_name] == [OURS]
+        assert two.why_alone == "no Apache Kafka here: not on PATH: java"
+    said = capsys.readouterr().out
+    assert all(line in said for line in HOW_TO_GET_JAVA)
+    assert len(HOW_TO_GET_JAVA) == 2
+
+
+def test_a_broker_that_does_not_start_leaves_none_behind() -> None:
+    with pytest.raises(BrokerNotRunning, match=r"compression\.type"):
+        TwoBrokers("zerocopy_lab", {"compression.type": "tea"})
+    assert still_running() == []
 
 
 def test_a_sendfile_that_copies_is_seen(brokers_that_copy: None) -> None:
