@@ -295,11 +295,11 @@ def findings(
     """All that this lab found."""
     return [
         *_disk_findings(seen, subject),
+        failed_flush_finding(failed),
+        refusal_finding(refused, subject),
         *_by_the_source(),
         _kill_finding(seen, subject),
         _price_finding(outcome, subject),
-        failed_flush_finding(failed),
-        refusal_finding(refused, subject),
         _copy_finding(copied, subject),
     ]
 

@@ -197,16 +197,16 @@ def why_not_failed(seen: FailedFlush | Unmeasured) -> str:
 
 
 def failed_flush_finding(seen: FailedFlush | Unmeasured) -> Finding:
-    """P1, turned round: the later flush may fail, and the next one says that it did not."""
+    """S6: on the physical disk? A flush may fail, and the next one says that it did not."""
     part = "the next flush makes a failed one good"
     words = failed_flush_words(seen)
     if isinstance(seen, Unmeasured):
         return finding(
-            "P1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=KERNEL_HERE
+            "S6", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=KERNEL_HERE
         )
     made_good = seen.second == "done" and seen.on_disk
     return finding(
-        "P1",
+        "S6",
         verdict_if(None if seen.first == "done" else made_good),
         Evidence.PROVED,
         words,
@@ -307,15 +307,15 @@ def refusal_words(seen: RefusedFlush | Unmeasured, whose: str) -> str:
 
 
 def refusal_finding(seen: RefusedFlush | Unmeasured, subject: Subject) -> Finding:
-    """P1: a broker whose flush failed must not go on as if the next one could make it good."""
+    """S6: a broker whose flush failed must not go on as if the next one could make it good."""
     part = "a broker stops when a flush fails"
     words = refusal_words(seen, subject.words)
     if isinstance(seen, Unmeasured):
-        return finding("P1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=subject)
+        return finding("S6", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=subject)
     stopped = seen.tried_again != 0 and seen.on_disk >= seen.acknowledged
     return seen_on(
         subject,
-        "P1",
+        "S6",
         verdict_if(stopped if seen.error else None),
         Evidence.PROVED,
         words,
