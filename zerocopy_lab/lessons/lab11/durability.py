@@ -205,12 +205,10 @@ def replicas_picture(seen: Replicas, lab: Lab) -> Picture:
 
 def replicas_words(seen: Replicas) -> str:
     """What the copy is, what fed it, and what an election would make of it."""
-    same = {
-        True: "byte for byte the beginning of the leader's log",
-        False: "NOT the beginning of the leader's log",
-    }.get(seen.identical is True, "")
-    if isinstance(seen.identical, Unmeasured):
-        same = f"not compared ({seen.identical})"
+    same = f"not compared ({seen.identical})"
+    if not isinstance(seen.identical, Unmeasured):
+        same = "byte for byte" if seen.identical else "NOT"
+        same += " the beginning of the leader's log"
     fed = (
         f"its calls were not counted here ({seen.fed_by})"
         if isinstance(seen.fed_by, Unmeasured)
