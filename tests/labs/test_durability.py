@@ -16,7 +16,13 @@ from zerocopy_lab.classroom.subject import THIS_BROKER, kafka_here
 from zerocopy_lab.instruments.page_residency import PageCounts
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11 import durability as lesson
-from zerocopy_lab.lessons.lab11 import failed_fsync, flush_policies, flush_prices, replicas
+from zerocopy_lab.lessons.lab11 import (
+    durability_findings,
+    failed_fsync,
+    flush_policies,
+    flush_prices,
+    replicas,
+)
 from zerocopy_lab.lessons.lab11.failed_fsync import FailedFlush, RefusedFlush
 from zerocopy_lab.lessons.lab11.flush_policies import EACH, SOME, SYSTEM, Survivors
 from zerocopy_lab.lessons.lab11.replicas import Feeding, Replicas
@@ -62,7 +68,7 @@ def found(
     copied: Replicas = COPIED,
 ) -> dict[str, Finding]:
     """What the lab concludes about a Kafka, by part."""
-    told = lesson.findings(seen, outcome or prices(), failed, refused, copied, KAFKA)
+    told = durability_findings.findings(seen, outcome or prices(), failed, refused, copied, KAFKA)
     return {each.part: each for each in told if each.evidence is not Evidence.CITED}
 
 
@@ -109,7 +115,7 @@ def test_what_was_measured_decides(given: dict[str, object], part: str, verdict:
 
 
 def test_our_own_broker_is_no_evidence_for_kafka() -> None:
-    told = lesson.findings(SEEN, prices(), FAILED, REFUSED, COPIED, THIS_BROKER)
+    told = durability_findings.findings(SEEN, prices(), FAILED, REFUSED, COPIED, THIS_BROKER)
     ours = {each.part: each.verdict for each in told if each.about == THIS_BROKER}
     assert ours[DISK] is Likeness.DOES_OTHERWISE
     assert {ours[part] for part in (EACH_BATCH, OUTLIVES, SAVES, STOPS, COPY)} == {Likeness.DOES_SO}
@@ -201,7 +207,7 @@ def seen_of(lab: Lab, settings: dict[str, str] | None = None) -> list[Survivors]
 
 
 def parts_of(seen: list[Survivors]) -> dict[str, object]:
-    told = lesson.findings(seen, prices(), FAILED, REFUSED, COPIED, THIS_BROKER)
+    told = durability_findings.findings(seen, prices(), FAILED, REFUSED, COPIED, THIS_BROKER)
     return {each.part: each.verdict for each in told if each.about == THIS_BROKER}
 
 
@@ -296,8 +302,8 @@ def test_the_followers_copy_has_what_the_leader_lost(
     if not isinstance(copied.fed_by, Unmeasured):
         assert copied.fed_by.sendfile >= 1
     assert copied.whose == ("yours" if kept else "ours")
-    assert all(lesson.invariants(copied, b"whole", b"who").values())
-    assert not all(lesson.invariants(copied, b"whole", b"other").values())
+    assert all(durability_findings.invariants(copied, b"whole", b"who").values())
+    assert not all(durability_findings.invariants(copied, b"whole", b"other").values())
 
 
 # -- exercises -------------------------------------------------------------------------------------

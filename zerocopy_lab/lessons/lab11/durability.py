@@ -5,38 +5,20 @@
     failed_fsync     what the kernel and a broker make of a failed one   proved
     replicas         the follower's copy                                 proved
 
-Here are the pictures, their words, and the verdicts. S6 and P1 are about Kafka: what is seen of our
-own broker stands beside them, no more.
+Here are the pictures and their words; the verdicts are in `durability_findings`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    finding,
-    seen_on,
-    verdict_if,
-)
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.classroom.subject import Subject, about
+from zerocopy_lab.classroom.subject import about
 from zerocopy_lab.conformance.recovering import Damage, WrittenLog, drawn_log, flipped, recovery
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11.durability_exercises import a_life
-from zerocopy_lab.lessons.lab11.failed_fsync import (
-    FailedFlush,
-    RefusedFlush,
-    failed_flush_finding,
-    refusal_finding,
-)
 from zerocopy_lab.lessons.lab11.flush_policies import (
     EACH,
-    POLICIES,
     RECORDED_AS,
     SOME,
     SYSTEM,
@@ -277,153 +259,3 @@ class LogToBreak:
         unseen = " Nobody notices: no CRC covers that byte." if good == len(log) else ""
         behind = len(log) - good
         return f"{hit.words}: {good} bytes are good, {behind} are cut away.{unseen}"
-
-
-# -- concluded -------------------------------------------------------------------------------------
-
-
-def findings(
-    seen: Seen,
-    outcome: Outcome,
-    failed: FailedFlush | Unmeasured,
-    refused: RefusedFlush | Unmeasured,
-    copied: Replicas,
-    subject: Subject,
-) -> list[Finding]:
-    """All that this lab found."""
-    return [
-        *_disk_findings(seen, subject),
-        failed_flush_finding(failed),
-        refusal_finding(refused, subject),
-        *_by_the_source(),
-        _kill_finding(seen, subject),
-        _price_finding(outcome, subject),
-        _copy_finding(copied, subject),
-    ]
-
-
-def _disk_findings(seen: Seen, subject: Subject) -> list[Finding]:
-    """S6, the broker: with the default, and when it is told to flush each batch."""
-    parts = {SYSTEM: "acknowledged means on the disk", EACH: "with flush.messages=1"}
-    if isinstance(seen, Unmeasured):
-        return [_not_testable("S6", seen, part, subject) for part in parts.values()]
-    return [
-        _disk_finding(each, parts[each.policy], policies_words(seen), subject)
-        for each in seen
-        if each.policy in parts
-    ]
-
-
-def _disk_finding(seen: Survivors, part: str, words: str, subject: Subject) -> Finding:
-    if seen.otherwise:
-        why = Unmeasured(f"this broker is set otherwise than this part means: {seen.otherwise}")
-        return _not_testable("S6", why, part, subject)
-    return seen_on(
-        subject,
-        "S6",
-        verdict_if(seen.lost("power") == 0),
-        Evidence.COUNTED,
-        words,
-        Quantity("acknowledged messages", seen.acknowledged),
-        Quantity("of them lost by a power cut, at worst", seen.lost("power")),
-        Quantity("bytes of the log", seen.log_bytes, "bytes"),
-        Quantity("on the disk when the last was acknowledged", seen.flushed_bytes, "bytes"),
-        part=part,
-    )
-
-
-def _by_the_source() -> list[Finding]:
-    return [
-        cited_finding(
-            "S6",
-            Verdict.CONTRADICTED,
-            "Kafka's own advice is not to set flush.messages: “use replication for durability and "
-            "allow the operating system's background flush capabilities as it is more efficient”.",
-            "Apache Kafka 4.2.0, TopicConfig.java, FLUSH_MESSAGES_INTERVAL_DOC",
-            "the disk is what makes a message safe",
-        ),
-        cited_finding(
-            "P1",
-            Verdict.SUPPORTED,
-            "By default log.flush.interval.messages is Long.MAX_VALUE and log.flush.interval.ms is "
-            "not set: no append waits for the disk, and of a running broker's log only what is "
-            "left behind by a new segment is forced there.",
-            "Apache Kafka 4.2.0, ServerLogConfigs.java, LOG_FLUSH_INTERVAL_MESSAGES_DEFAULT",
-            "when the broker flushes, by default",
-        ),
-    ]
-
-
-def _kill_finding(seen: Seen, subject: Subject) -> Finding:
-    part = "what is in the page cache outlives the broker"
-    if isinstance(seen, Unmeasured):
-        return _not_testable("P1", seen, part, subject)
-    lost = sum(each.lost("kill") + each.lost("torn") for each in seen)
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(lost == 0),
-        Evidence.COUNTED,
-        policies_words(seen),
-        Quantity("acknowledged messages", sum(each.acknowledged for each in seen)),
-        Quantity("of them lost by kill -9 or a torn write", lost),
-        part=part,
-    )
-
-
-def _price_finding(outcome: Outcome, subject: Subject) -> Finding:
-    """P1: that the system flushes later saves the wait for the disk."""
-    found, waits = against_system(outcome, EACH), waits_ms(outcome)
-    verdict = {"dearer": True, "cheaper": False, "inconclusive": None}[found.verdict]
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(verdict),
-        Evidence.TIMED,
-        prices_words(outcome),
-        *(Quantity(f"acknowledged, {policy}", waits[policy], "ms") for policy in POLICIES),
-        Quantity("every batch / the system decides, round by round", found.ratio),
-        part="it saves the wait for the disk",
-    )
-
-
-def _copy_finding(seen: Replicas, subject: Subject) -> Finding:
-    part = "what makes that safe is a copy elsewhere"
-    words = replicas_words(seen)
-    if isinstance(seen.identical, Unmeasured):
-        return _not_testable("P1", seen.identical, part, subject)
-    if isinstance(seen.leader_left, Unmeasured):
-        return _not_testable("P1", seen.leader_left, part, subject)
-    outlives = seen.identical and seen.elected_serves == seen.follower_end > seen.leader_left
-    fed = (
-        []
-        if isinstance(seen.fed_by, Unmeasured)
-        else [Quantity("sendfile calls that fed the copy", seen.fed_by.sendfile)]
-    )
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(outlives if seen.leader_left < seen.follower_end else None),
-        Evidence.PROVED,
-        words,
-        Quantity("the copy is the leader's log, byte for byte", seen.identical),
-        Quantity("messages of the copy that a client reads", seen.elected_serves),
-        Quantity("left on the leader's disk, at worst", seen.leader_left),
-        *fed,
-        part=part,
-    )
-
-
-def _not_testable(claim_id: str, why: Unmeasured, part: str, subject: Subject) -> Finding:
-    return finding(
-        claim_id, Verdict.NOT_TESTABLE, Evidence.COUNTED, str(why), part=part, about=subject
-    )
-
-
-def invariants(copied: Replicas, whole: bytes, at_fsync: bytes) -> dict[str, bool]:
-    """What holds on every machine."""
-    return {
-        "what an fsync left is the beginning of the file": whole.startswith(at_fsync),
-        "the copy is the leader's log": copied.identical is not False,
-        "whoever is elected serves the whole copy": copied.elected_serves == copied.follower_end,
-    }
