@@ -211,7 +211,7 @@ def replicas_words(seen: Replicas) -> str:
 
 # -- a damaged log, to play with -------------------------------------------------------------------
 
-CUT, FLIP, ZEROS = "the file ends here", "a bit flips here", "zeros from here on"
+CUT, FLIP, ZEROS = "the file ends", "a bit flips", "zeros begin"
 
 
 class LogToBreak:
@@ -226,7 +226,7 @@ class LogToBreak:
         if damage == FLIP:
             return flipped(self._written, position, 0)
         left = log[:position] + (bytes(len(log) - position) if damage == ZEROS else b"")
-        return Damage(left, f"{damage}, at byte {position}", "")
+        return Damage(left, f"{damage} at byte {position}", "")
 
     def draw(self, damage: str, position: int) -> Picture:
         """The batches as they were written, and what a recovery keeps."""
@@ -239,7 +239,8 @@ class LogToBreak:
             written.append(Piece(len(batch), "damaged" if is_hit else "kept", f"{number}"))
             kept.append(Piece(len(batch), "kept" if end <= good else "lost", f"{number}"))
             start = end
-        rows = [Stretch("batches as written", tuple(written)), Stretch("recovery", tuple(kept))]
+        what = f"{damage} at byte {position}"
+        rows = [Stretch("as written", tuple(written), what), Stretch("recovery", tuple(kept))]
         return kept_and_lost(
             rows,
             unit="bytes of the log",
