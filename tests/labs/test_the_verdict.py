@@ -34,7 +34,9 @@ def test_with_nothing_run_here_the_recorded_machine_speaks_and_is_named(lab_of: 
     report = the_verdict.all_evidence(lab_of("14"))
     assert [each.entry.id for each in report.chapters_here] == []
     assert all(machine.is_recorded for machine in report.machines)
-    assert "Recorded elsewhere, not run here: labs 01, 02" in the_verdict.verdicts_words(report)
+    assert "Recorded elsewhere, not concluded here: labs 01, 02" in the_verdict.verdicts_words(
+        report
+    )
     assert report.answer[2].startswith("None of these judgements rest on what was seen on this")
     assert Overall.OPEN not in {e.overall for e in report.verdicts if e.claim.id in ("Z2", "W2")}
     picture = the_verdict.verdicts_picture(report)

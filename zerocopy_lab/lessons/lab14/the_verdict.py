@@ -74,7 +74,7 @@ def verdicts_words(report: Report) -> str:
     ]
     not_run = ""
     if report.stood_in_for:
-        not_run = f" Recorded elsewhere, not run here: labs {', '.join(report.stood_in_for)}."
+        not_run = f" Recorded elsewhere, not concluded here: labs {', '.join(report.stood_in_for)}."
     return f"A square is a part of a claim. {'; '.join(told)}.{not_run}"
 
 
