@@ -222,6 +222,13 @@ def test_the_ranking_is_by_the_direction_in_which_a_loss_costs_more() -> None:
     assert ladder.answer(made_up({("consume", ZERO_COPY): 0.001})) == ZERO_COPY
 
 
+def test_losses_multiply_add_or_are_not_told_from_chance() -> None:
+    told = worth.kinds(made_up({("produce", NO_FLUSH): 2.0, ("consume", PAGE_CACHE): 11.0}))
+    assert set(told[worth.MULTIPLIES]) == {BATCHING, UNTOUCHED, COMPRESSION, INDEX, PLAIN}
+    assert told[worth.ADDS] == [PAGE_CACHE, ZERO_COPY]
+    assert told[worth.UNCLEAR] == [NO_FLUSH]
+
+
 @pytest.mark.parametrize(
     ("rate", "said"),
     [(0.0002, "they multiply"), (0.009, "they add up"), (0.1, "they share")],

@@ -27,6 +27,7 @@ from zerocopy_lab.lessons.lab12.stand import Ladder
 from zerocopy_lab.lessons.lab12.worth import (
     MILLION,
     VERB,
+    kinds,
     ranking,
     rate_in_words,
     those_that_make_the_millions,
@@ -129,7 +130,9 @@ def sums_in_words(ladder: Ladder | Unmeasured) -> str:
     if isinstance(ladder, Unmeasured):
         return ""
     told = [each.in_words for direction in DIRECTIONS if (each := together(ladder, direction))]
-    return "\n".join([words[:1].upper() + words[1:] for words in told] + [_compression(ladder)])
+    kind_by_kind = (f"{kind}: {', '.join(names) or '-'}" for kind, names in kinds(ladder).items())
+    lines = [words[:1].upper() + words[1:] for words in told]
+    return "\n".join([f"Losses that {'; '.join(kind_by_kind)}.", *lines, _compression(ladder)])
 
 
 def _compression(ladder: Ladder) -> str:

@@ -116,6 +116,24 @@ def ranking(ladder: Ladder) -> list[tuple[str, float]]:
     return list(best.items())
 
 
+MULTIPLIES, ADDS, UNCLEAR = "multiply the time", "add to it", "no clear change"
+
+
+def kinds(ladder: Ladder) -> dict[str, list[str]]:
+    """Which losses multiply the time for a message (at least twice, in every round), which merely
+    add to it, and which are not told from chance; each by the direction in which it costs more.
+    """
+    found: dict[str, list[str]] = {MULTIPLIES: [], ADDS: [], UNCLEAR: []}
+    best: dict[str, Worth] = {}
+    for one in all_worths(ladder):
+        best.setdefault(one.mechanism, one)
+    for name, one in best.items():
+        is_clear = one.comparison.verdict == "cheaper"
+        kind = MULTIPLIES if one.times.low >= _FACTOR else ADDS if is_clear else UNCLEAR
+        found[kind].append(name)
+    return found
+
+
 def those_that_make_the_millions(ladder: Ladder) -> list[str]:
     """By the rule, in one direction at least, in the order of the ranking."""
     makers = {one.mechanism for one in all_worths(ladder) if one.makes_the_millions}
