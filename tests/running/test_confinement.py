@@ -57,6 +57,7 @@ def talk_to_itself():
             return "heard"
 attempt("talk to itself", talk_to_itself)
 attempt("read what is outside", lambda: open(canary).read())
+attempt("look beside the labs", lambda: open(os.path.join(hidden, "../../README.md")))
 attempt("write outside", lambda: open(canary, "w"))
 for place in ("/", "/dev", "/etc", os.path.dirname(hidden)):
     attempt("write into " + place, lambda: open(os.path.join(place, "left-behind"), "w"))

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import psutil
 
-from zerocopy_lab.checkout import LABS_DIR
+from zerocopy_lab.checkout import DATA_DIR, LABS_DIR
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.running.running_broker import importable_here
 
@@ -86,14 +86,14 @@ def _python(words: Sequence[str]) -> list[str]:
 
 
 def _command(words: Sequence[str], limits: Allowance, hidden: Sequence[Path]) -> list[str]:
-    checkout = LABS_DIR.parent.resolve()
-    package = Path(__file__).resolve().parent.parent.parent
-    python = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_paths()["stdlib"])}
-    seen = {str(path.resolve()) for path in python} | {sys.prefix, str(checkout), str(package)}
+    package = Path(__file__).resolve().parent.parent
+    python = (Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_paths()["stdlib"]))
+    # Of a checkout only what the labs need: beside it lie results of others, secrets, submissions.
+    seen = {str(path.resolve()) for path in (*python, package, LABS_DIR, DATA_DIR)} | {sys.prefix}
     outermost = [path for path in seen if not any(_is_within(path, other) for other in seen)]
     environment = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
-        "PYTHONPATH": str(package),
+        "PYTHONPATH": str(package.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LANG": "C.UTF-8",
         **dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR", "XDG_CACHE_HOME"), "/tmp"),

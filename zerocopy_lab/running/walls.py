@@ -6,9 +6,9 @@ Here are the walls; `confinement` holds time and memory from outside. In this or
 
 1. namespaces(7) of its own: mounts, processes, network, IPC, host name; for an ordinary user first
    a user namespace, in which that is allowed. Its network has a loopback and nothing else.
-2. A new root directory in memory: the system's programs, this Python and the checkout, read-only
-   and without what is `hidden`; /tmp and /dev/shm in memory and limited; no home, no /run, no
-   sockets of anybody. What it writes is gone with it: results leave by standard output.
+2. A new root directory in memory: the system's programs, this Python, the package, labs and data,
+   read-only and without what is `hidden`; /tmp and /dev/shm in memory and limited; no home, no
+   /run, no sockets of anybody. What it writes is gone with it: results leave by standard output.
 3. Limits: processes, memory of each, bytes of a file, no core. Who is root becomes nobody first.
    `execve` then takes the last capabilities away.
 
