@@ -18,7 +18,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.prediction import Seen
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab13 import counted, files, page, side_by_side
+from zerocopy_lab.lessons.lab13 import counted, files, page, side_by_side, storing, verdicts
 from zerocopy_lab.lessons.lab13 import the_real_kafka as lesson
 from zerocopy_lab.lessons.lab13 import the_real_kafka_exercises as exercises
 from zerocopy_lab.lessons.lab13.counted import Believed, Doubt, doubts_about
@@ -68,7 +68,7 @@ def both(kafka: bool = True, why_alone: str = "") -> TwoBrokers:
     return cast(TwoBrokers, made_up)
 
 
-def verdicts(
+def judged(
     theirs: Answers | None = None,
     ours: Answers | None = None,
     doubted: Sequence[Doubt] = (),
@@ -82,12 +82,12 @@ def verdicts(
     return {(each.claim_id, each.part): each.verdict for each in found}
 
 
-USUAL = verdicts()
+USUAL = judged()
 KEYS = {claim_id: key for key in USUAL for claim_id in [key[0]]}
 
 
 def changed(**seen: Any) -> dict[tuple[str, str], Verdict | Likeness]:
-    return {key: each for key, each in verdicts(**seen).items() if USUAL[key] != each}
+    return {key: each for key, each in judged(**seen).items() if USUAL[key] != each}
 
 
 def test_what_is_usually_seen() -> None:
@@ -127,7 +127,7 @@ def test_what_was_seen_decides_and_nothing_else(
 
 
 def test_without_a_kafka_ours_is_an_illustration_and_the_comparison_is_not_made() -> None:
-    alone = verdicts(kafka=False)
+    alone = judged(kafka=False)
     assert alone["W1", "what lies in the file"] is Likeness.DOES_SO
     assert alone["Z5", "the disk"] is Likeness.DOES_OTHERWISE
     assert alone["C1", "control in Python beside Java's"] is Verdict.NOT_TESTABLE
@@ -227,7 +227,7 @@ def test_a_real_kafka_set_otherwise_is_caught_and_named(a_kafka_set_otherwise: T
     doubted = lesson.doubts(two)
     assert [each.setting for each in doubted] == ["message.timestamp.type"]
     seen = files.write_the_same(two)
-    found = lesson._one(two, seen[KAFKA], "W1", page.LOG, "", Evidence.PROVED, doubted)
+    found = verdicts.finding_on(two, seen[KAFKA], "W1", page.LOG, "", Evidence.PROVED, doubted)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "message.timestamp.type is LogAppendTime, not CreateTime" in found.words
     assert "does not hold what was sent" in found.words
@@ -369,5 +369,7 @@ def test_what_13_1_calls_right_is_what_a_broker_does() -> None:
             for compression in exercises.COMPRESSIONS:
                 for clock in exercises.CLOCKS:
                     names = {"compression.type": compression, "message.timestamp.type": clock}
-                    changed = lesson.changed_fields(*lesson.stored(broker, codec, *names.values()))
+                    changed = storing.changed_fields(
+                        *storing.stored(broker, codec, *names.values())
+                    )
                     assert exercises.is_stored_as_sent(names, codec) == (not changed), names

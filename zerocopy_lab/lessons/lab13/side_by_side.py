@@ -6,7 +6,7 @@ What one sample measures is in `measuring.same_questions` and `measuring.held_up
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from zerocopy_lab.classroom.kafka_runs import recorded_run
@@ -85,12 +85,12 @@ def timed_answers(outcome: Outcome, name: str) -> Answers:
     return {
         question: answer(question, outcome.spread_of(name, figure), unit)
         if figure in there
-        else (no_tls if question == page.TLS and page_has_cpu(there) else no_cpu)
+        else (no_tls if question == page.TLS and _has_cpu(there) else no_cpu)
         for question, (figure, unit) in figures.items()
     }
 
 
-def page_has_cpu(figures: Mapping[str, float]) -> bool:
+def _has_cpu(figures: Mapping[str, float]) -> bool:
     """Whether the broker's process could be seen."""
     return f"cpu_{SIZES[0]}_s_per_gib" in figures
 
@@ -119,17 +119,16 @@ def _points(answers: Mapping[str, page.Answer]) -> tuple[tuple[int, Spread], ...
     return tuple((size, value) for size, value in found if value is not None)
 
 
-def _signed(two: TwoBrokers, answered: Mapping[str, Answers], draw: object) -> Picture:
+def _signed(
+    two: TwoBrokers, answered: Mapping[str, Answers], draw: Callable[[Origin], Picture]
+) -> Picture:
     """A picture with its origin: marked, where a part of it was recorded."""
-    assert callable(draw)
     here = describe_host().text()
     run = recorded_run(page.LAB)
     if len(page.columns(two, answered)) == len(answered) or run is None:
-        drawn: Picture = draw(Origin("TIMED", here))
-        return drawn
+        return draw(Origin("TIMED", here))
     where = f"recorded on {run.day}, {run.host}; 'here' is measured now, {here}"
-    drawn = draw(Origin("TIMED", where, recorded=True))
-    return marked(drawn)
+    return marked(draw(Origin("TIMED", where, recorded=True)))
 
 
 def pair(two: TwoBrokers, answered: Mapping[str, Answers]) -> tuple[Answers, Answers, str] | None:
