@@ -229,14 +229,16 @@ def refusal_words(seen: RefusedFlush | Unmeasured, whose: str) -> str:
     """What the broker did, in a sentence or two."""
     if isinstance(seen, Unmeasured):
         return f"No broker was asked: {seen}"
-    told = f"error {seen.error}" if seen.error > 0 else "nothing, the connection ended"
-    again = f"error {seen.tried_again}" if seen.tried_again > 0 else "nobody there"
-    if not seen.tried_again:
-        again = "that all was well"
+    told = {0: "was refused nothing", -1: "lost its connection"}.get(
+        seen.error, f"was told error {seen.error}"
+    )
+    again = {0: "was told that all was well", -1: "found nobody there"}.get(
+        seen.tried_again, f"was told error {seen.tried_again}"
+    )
     lost = max(seen.acknowledged - seen.on_disk, 0)
     return (
-        f"{whose}, with flush.messages=1: {seen.acknowledged:,} batches were acknowledged, then "
-        f"the producer was told {told}, and at once after it {again}. Of the acknowledged batches "
+        f"{whose}, with flush.messages=1: {seen.acknowledged:,} batches were acknowledged; then "
+        f"the producer {told}, and at once after that it {again}. Of the acknowledged batches "
         f"{lost:,} are missing on the disk."
     )
 
@@ -244,7 +246,7 @@ def refusal_words(seen: RefusedFlush | Unmeasured, whose: str) -> str:
 def refusal_finding(seen: RefusedFlush | Unmeasured, subject: Subject) -> Finding:
     """S6: a broker whose flush failed must not go on as if the next one could make it good."""
     part = "a broker stops when a flush fails"
-    words = refusal_words(seen, subject.words)
+    words = refusal_words(seen, subject.words.split(",")[0])  # recorded, it is not "run here"
     if isinstance(seen, Unmeasured):
         return finding("S6", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=subject)
     stopped = seen.tried_again != 0 and seen.on_disk >= seen.acknowledged
