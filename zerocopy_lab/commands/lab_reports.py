@@ -22,7 +22,7 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     machine.add_argument("name", help="what tells it from the others")
     machine.add_argument("--congestion-control", metavar="NAME", help="in a network of its own")
     machine.add_argument("--uid", type=int, metavar="UID", help="as this user")
-    machine.add_argument("labs", nargs="*", metavar="LAB", help="in place of these (default: all)")
+    machine.add_argument("--only", default="", metavar="LABS", help="11,12 (default: all)")
     machine.set_defaults(run_action=_record_machine)
 
 
@@ -59,7 +59,10 @@ def _record_machine(arguments: argparse.Namespace) -> int:
 
     try:
         kept = record_machine(
-            arguments.name, arguments.congestion_control, arguments.uid, arguments.labs
+            arguments.name,
+            arguments.congestion_control,
+            arguments.uid,
+            [*filter(None, arguments.only.split(","))],
         )
     except CannotRecord as reason:
         print(reason, file=sys.stderr)
