@@ -51,7 +51,7 @@ def passed_through(mountpoint: Path, below: Path, *, delay_s: float = 0) -> Iter
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     words = ["mount", "-i", "-t", "fuse", "-o", options, "zerocopy_lab", str(mountpoint)]
     with contextlib.ExitStack() as stack:
-        stack.callback(os.close, device)
+        ours = stack.enter_context(os.fdopen(device, "r+b", buffering=0))
         done = subprocess.run(
             words, pass_fds=[device], capture_output=True, text=True, timeout=20, check=False
         )
@@ -61,6 +61,7 @@ def passed_through(mountpoint: Path, below: Path, *, delay_s: float = 0) -> Iter
         program = os.fork()  # not before: a device that nobody has mounted refuses to be read
         if program == 0:
             _Program(device, below, delay_s).serve()
+        ours.close()  # so that nobody waits for a program that has died
         stack.callback(os.waitpid, program, 0)
         stack.callback(os.kill, program, signal.SIGKILL)
         stack.callback(subprocess.run, ["umount", str(mountpoint)], check=True, timeout=20)
