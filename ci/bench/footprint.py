@@ -86,6 +86,7 @@ def _with_much_around(directory: Path, kind: Kind, values: _Values) -> None:
         create_topic(broker.bootstrap, "wide", PARTITIONS)
         with Wire(broker.host, broker.port) as wire:
             _wait_for_leaders(wire)
+        _ask_until_there(broker, "wide", PARTITIONS - 1)  # a Kafka makes its directories later
         _note(values, f"making {PARTITIONS:,} partitions", "s", _since(began_s))
         _note(values, f"memory with {PARTITIONS:,} partitions", "MiB", _memory_mib(broker))
         for _ in range(CONNECTIONS):

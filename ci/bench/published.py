@@ -103,22 +103,29 @@ TABLES = {
     "loops": ("Against the least that could do the same", "bare loop"),
 }
 
-HEADLINES = (
-    ("kafka", "kcat produces messages of 100 bytes"),
-    ("kafka", "kcat consumes them"),
-    ("kafka", "fetches of 1 MiB"),
-    ("kafka", "fetches of 1 MiB, CPU"),
-    ("kafka", "64 consumers of the same data"),
-    ("kafka", "fetches of 64 KiB"),
-    ("kafka", "produces of 1 KiB, one after the other"),
-    ("kafka", "produces of 1 KiB by 100 connections"),
-    ("kafka", "produces of 1 KiB by 100 connections, CPU"),
-    ("latency", "1,000 messages/s, p99"),
-    ("latency", "100,000 messages/s, p99"),
-    ("late readers", "p99 beside 4 late readers, with cold.read.threads=4"),
-    ("footprint", "from an empty directory to the first message"),
-    ("footprint", "memory then"),
-)
+HEADLINES = {
+    ("kafka", "kcat produces messages of 100 bytes"): "kcat produces messages of 100 bytes",
+    ("kafka", "kcat consumes them"): "kcat consumes them",
+    ("kafka", "fetches of 1 MiB"): "fetches of 1 MiB",
+    ("kafka", "fetches of 1 MiB, CPU"): "… CPU of the broker",
+    ("kafka", "64 consumers of the same data"): "64 consumers of the same data",
+    ("kafka", "fetches of 64 KiB"): "fetches of 64 KiB",
+    ("kafka", "produces of 1 KiB, one after the other"): "produces of 1 KiB, one after the other",
+    ("kafka", "produces of 1 KiB by 100 connections"): "… by 100 connections",
+    ("kafka", "produces of 1 KiB by 100 connections, CPU"): "… CPU of the broker for one of these",
+    ("latency", "1,000 messages/s, p99"): "end to end at 1,000 messages a second, p99",
+    ("latency", "100,000 messages/s, p99"): "… at 100,000",
+    (
+        "late readers",
+        "p99 beside 4 late readers, with cold.read.threads=4",
+    ): "… at 1,000, beside 4 late readers (ours: `cold.read.threads=4`)",
+    (
+        "footprint",
+        "from an empty directory to the first message",
+    ): "from an empty directory to the first message",
+    ("footprint", "memory then"): "memory then",
+}
+"""What the README shows, and in which words."""
 
 
 def page(runs: list[Figures]) -> str:
@@ -134,8 +141,9 @@ def page(runs: list[Figures]) -> str:
 def headlines(runs: list[Figures]) -> str:
     """What stands in the README between the comments."""
     rows = [row for row in runs[0].rows if (row.table, row.name) in HEADLINES]
+    words = [HEADLINES[row.table, row.name] for row in rows]
     all_of_them = f"All figures: [{PAGE.relative_to(PROJECT)}]({PAGE.relative_to(PROJECT)})."
-    return f"{_table(rows, 'Apache Kafka', runs)}\n\n{_conditions(runs)} {all_of_them}"
+    return f"{_table(rows, 'Apache Kafka', runs, words)}\n\n{_conditions(runs)} {all_of_them}"
 
 
 _PAGE_HEAD = """# Figures
@@ -153,15 +161,17 @@ def shown(file: Path = README) -> str:
     return found[2]
 
 
-def _table(rows: list[Row], theirs: str, runs: list[Figures]) -> str:
+def _table(
+    rows: list[Row], theirs: str, runs: list[Figures], words: list[str] | None = None
+) -> str:
     others = [run for run in runs[1:] if any(_of(run, row) for row in rows)]
     ratios = [f"ratio, {_control(run)}" for run in (runs[0], *others)] if others else ["ratio"]
     lines = [f"| | this broker | {theirs} | {' | '.join(ratios)} |"]
     lines.append("|" + "---|" * (3 + len(ratios)))
-    for row in rows:
+    for row, name in zip(rows, words or [row.name for row in rows], strict=True):
         same = [_of(run, row) for run in others]
         cells = [
-            row.name,
+            name,
             f"{_short(row.ours.median)} {row.unit}",
             "–" if row.theirs is None else f"{_short(row.theirs.median)} {row.unit}",
             *(_ratio(None if each is None else each.ratio) for each in (row, *same)),
@@ -195,11 +205,17 @@ def _control(run: Figures) -> str:
     return run.conditions["congestion control"].partition(";")[0]
 
 
+def _under(run: Figures) -> str:
+    control, _, more = run.conditions["congestion control"].partition("; ")
+    return f"under {control}" + (f" ({more})" if more else "")
+
+
 def _conditions(runs: list[Figures]) -> str:
     told = runs[0].conditions
-    both = "; ".join(f"{_control(run)} ({run.conditions['others at work before']})" for run in runs)
+    controls = " and ".join(_under(run) for run in runs)
+    others = "; ".join(run.conditions["others at work before"] for run in runs)
     return (
-        f"Taken on {told['taken']}: {told['machine']}; {told['versions']}; {told['file system']}. "
-        f"Congestion control, and what else the machine did just before: {both}. "
-        f"{told['congestion control']}. Pinned: {told['pinned']}."
+        f"Taken on {told['taken']}, {controls}. What else this machine did just before: {others}. "
+        f"{told['machine']}; {told['file system']}; {told['versions']}. "
+        f"Pinned: {told['pinned']}."
     )
