@@ -68,9 +68,14 @@ class Figures:
 
 
 def save(runs: Sequence[Figures], path: Path) -> None:
-    """Several runs, as JSON with a version."""
-    document = {"schema": SCHEMA, "runs": [asdict(run) for run in runs]}
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    """Several runs, as JSON with a version; a line for each row."""
+    shown = []
+    for run in runs:
+        rows = ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in run.rows)
+        conditions = json.dumps(run.conditions, ensure_ascii=False, indent=1)
+        shown.append(f'{{"conditions": {conditions},\n"rows": [\n{rows}\n]}}')
+    document = f'{{"schema": {SCHEMA}, "runs": [\n' + ",\n".join(shown) + "\n]}\n"
+    path.write_text(document, encoding="utf-8")
 
 
 def load(path: Path) -> list[Figures]:
