@@ -23,10 +23,9 @@ def bench_latency(workspace: Path, figures: Figures, rounds: int) -> None:
             make_topic(broker, "stream")
         for rate in RATES:
             turns = []
-            for number in range(min(rounds, MOST_ROUNDS) + 1):
-                seconds = SECONDS if number else 1
+            for _ in range(min(rounds, MOST_ROUNDS) + 1):
                 turns.append(
-                    [waits_ms(b.host, b.port, "stream", rate, seconds) for b in pair.both()]
+                    [waits_ms(b.host, b.port, "stream", rate, SECONDS) for b in pair.both()]
                 )
             sides = list(zip(*turns[1:], strict=True))
             for name, share in SHARES:
