@@ -188,6 +188,7 @@ def test_where_zero_copy_cannot_be_taken_away_a_survived_tls_acquits_it_and_no_o
     assert by_tls is not None
     assert by_tls.mechanism == PLAIN
     assert worth.makes(survived, ZERO_COPY) is False
+    assert "with TLS, which takes zero copy along, there were still" in ladder.headline(survived)
     assert "with TLS" in " ".join(found.words for found in findings.findings(survived))
     lost = made_up({("consume", PLAIN): 0.3}, without=[ZERO_COPY])
     assert worth.zero_copy(lost) is None
@@ -430,6 +431,11 @@ def test_what_is_missing_is_ours_in_the_same_seat(lab_of: LabOf, solved_parts: P
 def test_ours_as_a_cell_would_hold_it_passes(lab_of: LabOf, name: str) -> None:
     path = yours.assemble(lab_of("12")) / f"{name}.py"
     assert examine(PARTS[name], lambda: load_part(path)).passed is True
+
+
+def test_the_recorded_kafka_fills_its_column() -> None:
+    raced = yours.recorded_kafka()
+    assert {name for name, *_ in yours.rows()} == set(raced.rates)
 
 
 # -- exercises -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     RUNGS,
     UNTOUCHED,
     WHOLE,
+    ZERO_COPY,
     Direction,
     Mechanism,
     WayToAsk,
@@ -160,7 +161,9 @@ def headline(ladder: Ladder) -> str:
     if zero is None:
         return f"What makes the millions here is {made}; zero copy could not be taken away."
     if zero.makes_the_millions is False:
-        left = f"without zero copy there were still {rate_in_words(spread(zero.without).median)}"
+        by_tls = "with TLS, which takes zero copy along,"
+        how = "without zero copy" if zero.mechanism == ZERO_COPY else by_tls
+        left = f"{how} there were still {rate_in_words(spread(zero.without).median)}"
         if not makers:
             return f"It is not zero copy that makes millions: {left}."
         return f"It is not zero copy that makes millions, it is {made}: {left}."
