@@ -31,6 +31,7 @@ from zerocopy_lab.lessons.lab12.worth import (
     kinds,
     ranking,
     rate_in_words,
+    seconds_in_words,
     those_that_make_the_millions,
     times_in_words,
     together,
@@ -123,7 +124,8 @@ def _prices(ladder: Ladder, direction: Direction, way: WayToAsk) -> list[str]:
     cell = Cell(direction, "ours", SMALL, way)
     cpu = ladder.broker_cpu_s(cell)
     each = [ladder.seconds(cell), *([cpu] if cpu else [])]
-    return [*(f"{spread(values).median:,.3g}" for values in each), *([] if cpu else ["-"])]
+    told = (seconds_in_words(spread(values).median).removesuffix(" s") for values in each)
+    return [*told, *([] if cpu else ["-"])]
 
 
 def sums_in_words(ladder: Ladder | Unmeasured) -> str:
