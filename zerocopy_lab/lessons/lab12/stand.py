@@ -101,7 +101,7 @@ def _amounts(which: str, lab: Lab) -> Amounts:
     warm_ups = 4 if which == KAFKA else 0  # a JVM compiles what it does often
     if lab.fast:
         return Amounts(3, warm_ups, 12_000_000, 400)
-    return Amounts(7, warm_ups + 1, 60_000_000, 4000)
+    return Amounts(7, warm_ups, 40_000_000, 1200)
 
 
 def _cells(rungs: Sequence[Mechanism], clients: Sequence[Client], lab: Lab) -> Iterator[Cell]:
