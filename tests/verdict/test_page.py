@@ -62,7 +62,7 @@ def test_the_answer_comes_first_and_is_computed(tmp_path: Path, concluded: Concl
     ]
     why = found("C1", CONTRADICTED, "what makes the millions", words="It is batching. And so on.")
     concluded(tmp_path, "10", [found("C1", CONTRADICTED, "because of DMA"), why])
-    assert report_on(tmp_path).answer[0] == "The machine disagrees. It is batching."
+    assert report_on(tmp_path).answer[0] == "This machine disagrees. It is batching."
     top = text_of(a_page(tmp_path).partition("claim by claim")[0])
     assert "It is batching" in top
     assert "batching W2 ○ open" in top

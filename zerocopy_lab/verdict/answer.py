@@ -56,11 +56,12 @@ def _of_the_conclusion(verdicts: Sequence[ClaimVerdict]) -> str:
     tested = [each for each in conclusion.parts if each.basis and each.part == _REASON]
     part = [*tested, *decided][0]
     said = {
-        Overall.RIGHT: "The machine agrees.",
-        Overall.HALF: "The machine agrees in part.",
-        Overall.WRONG: "The machine disagrees.",
+        Overall.RIGHT: "agrees",
+        Overall.HALF: "agrees in part",
+        Overall.WRONG: "disagrees",
     }[conclusion.overall]
-    return f"{said} {first_sentence(part.words)}"
+    who = "This machine" if part.basis is Basis.HERE else "What was recorded elsewhere"
+    return f"{who} {said}. {first_sentence(part.words)}"
 
 
 def _of_all(verdicts: Sequence[ClaimVerdict]) -> str:
