@@ -78,3 +78,4 @@ def no_recorded_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a test makes."""
     none: tuple[Machine, ...] = ()
     monkeypatch.setattr(report, "recorded_machines", lambda: none)
+    monkeypatch.setattr(report, "stand_in", lambda: None)

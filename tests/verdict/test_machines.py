@@ -152,9 +152,11 @@ def test_only_what_was_tested_on_the_machine_itself_is_compared() -> None:
 # -- those that ship -------------------------------------------------------------------------------
 
 
-def test_the_recorded_machines_are_as_they_were_written() -> None:
+def test_the_recorded_machines_are_as_they_were_written_and_not_all_alike() -> None:
     machines = recorded_machines()
-    assert machines
+    assert len(machines) >= 2
+    assert len({machine.facts["congestion control"] for machine in machines}) >= 2
+    assert len({machine.facts["rights"] for machine in machines}) == 2
     assert all(machine.is_recorded and len(machine.seen_there) > 20 for machine in machines)
 
 

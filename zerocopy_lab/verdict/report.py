@@ -29,6 +29,7 @@ from zerocopy_lab.verdict.machines import (
     differences,
     machines_of_class,
     recorded_machines,
+    stand_in,
 )
 from zerocopy_lab.verdict.results import Refused, results_in
 
@@ -183,9 +184,9 @@ def report_on(
         if notes is None or lab_id not in notes or notes[lab_id].has_concluded
     }
     others = list(recorded_machines())
-    stand_in = others[0] if others else None
+    instead = stand_in()
     found = [each for result in results.values() for each in result.findings]
-    for lab_id, result in (stand_in.results if stand_in else {}).items():
+    for lab_id, result in (instead.results if instead else {}).items():
         if not results.get(lab_id) or not results[lab_id].conclusion:
             found += result.as_recorded().findings
     if class_dir is not None:
@@ -206,5 +207,5 @@ def report_on(
         [*([here] if here.seen_there else []), *others],
         refused,
         found,
-        stand_in,
+        instead,
     )

@@ -22,7 +22,7 @@ from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.pictures.verdict_grid import GridRow, verdict_grid
 from zerocopy_lab.verdict.answer import in_a_row
 from zerocopy_lab.verdict.judgement import Overall
-from zerocopy_lab.verdict.machines import MACHINES_DIR, Difference
+from zerocopy_lab.verdict.machines import MACHINES_DIR, Difference, stand_in
 from zerocopy_lab.verdict.page import piece, write_page
 from zerocopy_lab.verdict.report import Report, report_on
 
@@ -36,15 +36,17 @@ _LEAST = (19, 13, 8)
 
 
 def evidence_of(lab: Lab, lab_id: str) -> Path:
-    """The evidence file of a lab: of its run here, else of the first recorded machine."""
+    """The evidence file of a lab: of its run here, else of a recorded machine."""
     entry = lab_entry(lab_id)
     here = evidence_path(lab.out_root, entry)
     if here.is_file():
         print(f"lab {lab_id} as it was run here")
         return here
-    recorded = sorted(MACHINES_DIR.glob(f"*/{entry.name}.json"))[0]
-    print(f"RECORDED: lab {lab_id} was not run here; this is the machine {recorded.parent.name!r}")
-    return recorded
+    recorded = stand_in()
+    if recorded is None:
+        raise FileNotFoundError(f"lab {lab_id} was not run here, and no machine is recorded")
+    print(f"RECORDED: lab {lab_id} was not run here; this is the machine {recorded.name!r}")
+    return MACHINES_DIR / recorded.name / here.name
 
 
 def all_evidence(lab: Lab, class_folder: str = "") -> Report:
