@@ -15,6 +15,8 @@ from collections.abc import Generator, Iterator
 import psutil
 import pytest
 
+from tests.children import children
+
 NO_SKIP = os.environ.get("ZEROCOPY_LAB_NO_SKIP") == "1"
 
 # What a kernel may lack: a name, and how the reason of such a skip reads.
@@ -72,15 +74,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _nothing_stays_running() -> Iterator[None]:
     """Fails the last test when a process that some test started is still there."""
     yield
-    ours = [child for child in psutil.Process().children(recursive=True) if _is_ours(child)]
-    _, still_there = psutil.wait_procs(ours, timeout=5)  # one may just be ending
+    _, still_there = psutil.wait_procs(children(), timeout=5)  # one may just be ending
     assert not still_there, f"tests left processes running: {still_there}"
-
-
-def _is_ours(child: psutil.Process) -> bool:
-    """Not multiprocessing's own bookkeeper, which lives as long as the interpreter."""
-    try:
-        ended = child.status() == psutil.STATUS_ZOMBIE
-        return not ended and "resource_tracker" not in " ".join(child.cmdline())
-    except psutil.NoSuchProcess:
-        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.children import children
 from tests.measuring import experiment_work
 from zerocopy_lab.measuring.contestant import command_contestant
 from zerocopy_lab.measuring.experiment import (
@@ -156,7 +157,7 @@ def test_a_failing_contestant_fails_the_experiment(
 def test_a_contestant_that_hangs_is_ended() -> None:
     with pytest.raises(ContestantFailed, match="did not end within 2 s"):
         run_experiment("h", [Contestant("hanging", experiment_work.hang)], timeout_s=2)
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_what_contestants_print_is_no_figure() -> None:

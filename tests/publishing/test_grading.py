@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from tests.children import children
 from tests.publishing.made_up_class import hand_in, lab_of, right_answer
 from zerocopy_lab.checkout import LABS_DIR
 from zerocopy_lab.classroom.evidence_file import evidence_path, read_evidence, sealed
@@ -215,7 +215,7 @@ def test_nothing_escaped(graded: Class, listener: socket.socket) -> None:
     assert not graded.canary.exists()
     with pytest.raises(BlockingIOError):
         listener.accept()
-    assert psutil.Process().children(recursive=True) == []
+    assert children() == []
 
 
 def test_only_who_shares_figures_is_told_so(graded: Class) -> None:
@@ -387,7 +387,7 @@ def test_a_notebook_is_run_between_walls_and_its_check_is_not_believed(
     with pytest.raises(BlockingIOError):
         listener.accept()
     assert not canary.exists()
-    assert psutil.Process().children(recursive=True) == []
+    assert children() == []
 
 
 def test_an_executed_notebook_carries_its_evidence(tmp_path: Path) -> None:
