@@ -440,6 +440,16 @@ def test_whatever_lies_among_submissions_is_passed_by_in_words(tmp_path: Path) -
     assert "pipe" not in told
 
 
+def test_another_courses_lab_is_passed_by_in_words(tmp_path: Path) -> None:
+    hand_in("ada", tmp_path, only=("02",))
+    place = tmp_path / "students" / "ada"
+    told = read_evidence(evidence_path(place, labs()["02"]).read_bytes())
+    (place / "week4.json").write_text(json.dumps(sealed({**told, "lab": "week4"})))
+    [report] = grade_class(submissions_in(tmp_path / "students"), TERMS)
+    assert (report.points, report.of) == (6, 6)
+    assert "week4 is no lab of this kit: not examined" in report.notes
+
+
 def test_whose_a_file_is_says_its_place_then_its_content(tmp_path: Path) -> None:
     hand_in("ada", tmp_path, only=("10",))
     evidence = evidence_path(tmp_path / "students" / "ada", labs()["10"])

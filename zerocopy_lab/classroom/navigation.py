@@ -55,7 +55,7 @@ def next_lab(entry: LabEntry, among: Sequence[LabEntry] | None = None) -> str:
     """The lab that follows in the list, or in `among`."""
     _, after = neighbours(entry, [*labs().values()] if among is None else among)
     if after is None:
-        return "This is the last lab of the list so far."
+        return "This was the last lab."
     return f"**Next:** {_link(after)} asks: *{after.asks}*"
 
 

@@ -16,6 +16,7 @@ python -m zerocopy_lab labs record --broker kafka 05    for authors: ... and wit
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.manifest import LabEntry, lab_entry, labs
-from zerocopy_lab.classroom.student import student_id
+from zerocopy_lab.classroom.student import STUDENT_VARIABLE, results_of, student_id
 from zerocopy_lab.commands import lab_editions, lab_grading, lab_reports
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lab_grading.add_arguments(grade_parser)
     progress_parser = actions.add_parser("progress", help="how far you are, over all labs")
     progress_parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
+    progress_parser.add_argument(
+        "--student",
+        type=student_id,
+        default=os.environ.get(STUDENT_VARIABLE, ""),
+        metavar="ID",
+        help="whose (default: the environment's ZEROCOPY_LAB_STUDENT, else nobody's)",
+    )
     tidy_parser = actions.add_parser("tidy", help="for authors: strip outputs, renew links")
     solve_parser = actions.add_parser("solve", help="for authors: store the solutions executed")
     record_parser = actions.add_parser("record", help="for authors: make what data/ holds again")
@@ -98,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
             student=arguments.student,
         )
     if arguments.action == "progress":
-        return _progress(arguments.out)
+        return _progress(results_of(arguments.out, arguments.student))
     return {"list": _list, "tidy": _tidy, "solve": _solve}[arguments.action](chosen)
 
 
@@ -127,7 +135,6 @@ def _run(
 ) -> int:
     import matplotlib.font_manager  # noqa: F401 - the first time, it says on stderr that it works
 
-    from zerocopy_lab.classroom.student import results_of
     from zerocopy_lab.publishing.headless import run_lab
     from zerocopy_lab.verdict.page import write_page
     from zerocopy_lab.verdict.report import report_on

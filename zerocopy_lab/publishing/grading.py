@@ -142,6 +142,8 @@ def _evidence_of(
         if evidence is not None:
             found[entry.id] = evidence
             notes += _what_is_odd(evidence, submission.student, entry, terms)
+    others = sorted(set(submission.labs) - {entry.id for entry in labs().values()})
+    notes += [f"{lab} is no lab of this kit: not examined" for lab in others]
     return found, notes
 
 
