@@ -256,7 +256,7 @@ def test_a_recorded_page_is_read_back_as_it_was_and_shown_as_recorded(
     page.show_page(alone, here)
     assert "RECORDED: not measured here, but on 2026-11-27 on a host" in capsys.readouterr().out
     picture = side_by_side.cpu_picture(alone, here)
-    assert picture.alt.startswith("RECORDED EARLIER")
+    assert f"{headings[1]}: 50" in picture.alt, "what was recorded is called so, line by line"
     choice, why, how = side_by_side.cpu_answer(alone, here)
     assert (choice, how) == (4, Seen.CITED)
     assert "RECORDED on 2026-11-27" in why

@@ -22,7 +22,6 @@ from zerocopy_lab.lessons.lab13.page import Answers, answer, measured
 from zerocopy_lab.lessons.lab13.two_brokers import KAFKA, OURS, TwoBrokers
 from zerocopy_lab.measuring.experiment import ContestantFailed, Outcome, run_experiment
 from zerocopy_lab.measuring.held_up import OTHERS, holding_up_at
-from zerocopy_lab.measuring.recorded import marked
 from zerocopy_lab.measuring.same_questions import SIZES, questions_to, warm_up
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
 from zerocopy_lab.pictures.ladder import Rung, ladder
@@ -122,13 +121,13 @@ def _points(answers: Mapping[str, page.Answer]) -> tuple[tuple[int, Spread], ...
 def _signed(
     two: TwoBrokers, answered: Mapping[str, Answers], draw: Callable[[Origin], Picture]
 ) -> Picture:
-    """A picture with its origin: marked, where a part of it was recorded."""
+    """A picture with its origin. (What was recorded is called so by its name, column by column.)"""
     here = describe_host().text()
     run = recorded_run(page.LAB)
     if len(page.columns(two, answered)) == len(answered) or run is None:
         return draw(Origin("TIMED", here))
     where = f"recorded on {run.day}, {run.host}; 'here' is measured now, {here}"
-    return marked(draw(Origin("TIMED", where, recorded=True)))
+    return draw(Origin("TIMED", where))
 
 
 def pair(two: TwoBrokers, answered: Mapping[str, Answers]) -> tuple[Answers, Answers, str] | None:
