@@ -4,9 +4,11 @@ work, and whoever is wrong is named and harms nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import socket
 import struct
 import subprocess
 import time
@@ -617,3 +619,21 @@ def test_a_result_that_the_code_wrote_itself_is_no_answer() -> None:
     found = examine(PARTS["placement"], lambda: forges)
     assert found.passed is False
     assert "it wrote a result of its own making" in found.words
+
+
+def test_the_code_reaches_no_pipe_or_socket_that_was_open_before() -> None:
+    def shouts(_: object) -> int:
+        for descriptor in range(3, 256):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"heard")
+        return 0
+
+    read_end, write_end = os.pipe()
+    here, there = socket.socketpair()
+    with here, there, os.fdopen(read_end, "rb") as heard:
+        with os.fdopen(write_end, "wb"):
+            examine(PARTS["placement"], lambda: shouts)
+        assert heard.read() == b""
+        here.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            here.recv(16)

@@ -1,6 +1,8 @@
 """Somebody's code, tried in a forked child: it may raise, hang, exit or die, and harms nobody.
 
-A child shares nothing with whoever asked: what the code changes, prints or opens is gone with it.
+A child shares nothing with whoever asked: what the code changes, prints or opens is gone with it,
+and of the pipes and sockets that were open before, it has none (a notebook's kernel, and whoever
+runs tests in several processes, speaks with the world through them).
 It has a time limit (then its whole process group is killed), where wanted one on the processor's
 time, which a busy machine does not shorten, and a limit on the memory that it may take beyond what
 it began with. It tells its result as JSON through a pipe, with a word that was
@@ -19,6 +21,7 @@ import os
 import resource
 import secrets
 import signal
+import stat
 import sys
 import time
 import traceback
@@ -56,7 +59,7 @@ def in_a_child(
     if child == 0:
         try:
             os.close(read_end)
-            _stand_alone(memory_bytes, cpu_s)
+            _stand_alone(write_end, memory_bytes, cpu_s)
             _speak(write_end, work, password)
         finally:
             os._exit(0)  # not sys.exit: the parent's clean-up is none of the child's business
@@ -92,7 +95,7 @@ def in_words(error: BaseException) -> str:
         return f"{type(error).__name__}, whose message could not be had"
 
 
-def _stand_alone(memory_bytes: int, cpu_s: int | None) -> None:
+def _stand_alone(write_end: int, memory_bytes: int, cpu_s: int | None) -> None:
     global _this_is_a_child
     if not _this_is_a_child:  # a child's children stay in its group, and end with it
         os.setpgid(0, 0)
@@ -100,8 +103,8 @@ def _stand_alone(memory_bytes: int, cpu_s: int | None) -> None:
     faulthandler.disable()  # a death is told in one line, by the parent
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     silence = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(silence, standard)
+    for descriptor in {0, 1, 2, *_connections()} - {write_end}:
+        os.dup2(silence, descriptor)  # not closed: whatever holds its number would close another's
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
     if cpu_s is not None:
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
@@ -110,6 +113,17 @@ def _stand_alone(memory_bytes: int, cpu_s: int | None) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _connections() -> list[int]:
+    """The descriptors of pipes and sockets that are open."""
+    found = []
+    for descriptor in map(int, os.listdir("/dev/fd")):
+        with contextlib.suppress(OSError):  # that of the listing itself is gone
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+                found.append(descriptor)
+    return found
 
 
 def _speak(write_end: int, work: Callable[[], Any], password: str) -> None:
