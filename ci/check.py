@@ -26,8 +26,8 @@ from ci.environment import ROOT
 PARTS: dict[str, tuple[str, ...]] = {
     "lint": ("-m", "ruff", "check", "."),
     "types": ("-m", "mypy"),
-    # Two workers, since half of the tests wait for a broker; a file stays with one.
-    "tests": ("-m", "pytest", "-m", "not browser", "-n", "2", "--dist", "loadfile"),
+    # Three workers for two processors, since most tests wait for a broker; a file stays with one.
+    "tests": ("-m", "pytest", "-m", "not browser", "-n", "3", "--dist", "loadfile"),
     "labs": ("-m", "zerocopy_lab", "labs", "run", "--fast", "--out", "out/check"),
     "browser": ("-m", "pytest", "-m", "browser"),
 }
