@@ -8,6 +8,7 @@ second, would take the processor away from what the lab measures.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -275,7 +276,8 @@ def _unfolded(output: dict[str, Any]) -> str:
     markup = output.get("data", {}).get("text/html")
     if markup is None:
         return str(output.get("text", ""))
-    return re.sub(r"<[^>]+>", " ", re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL))
+    opened = re.sub(r"<details>.*?</details>", "", markup, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", " ", opened))
 
 
 def hindrances(page: Page, places: list[str]) -> list[str]:
