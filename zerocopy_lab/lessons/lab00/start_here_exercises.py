@@ -118,11 +118,6 @@ def _by_ranges(pairs: Pairs) -> str:
     return "dearer" if min(first) > max(second) else "inconclusive"
 
 
-def _by_medians(pairs: Pairs) -> str:
-    first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return "cheaper" if first < second else "dearer"
-
-
 def _grade_verdict(answer: Any, lab: Lab) -> Grade:
     pairs = seven_rounds(lab)
     right = right_verdict(pairs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab09.devices import AS_IT_COMES, NO_GATHER, Cards, copied_with
@@ -146,16 +145,6 @@ def ledger_words(run: Run) -> str:
         "reference that is passed on: nobody moved a byte. Under each hop is how this run knows; "
         "CITED is what it could not see."
     )
-
-
-def show_ledger(run: Run) -> None:
-    """The same as a table, a row for each hop."""
-    rows = [
-        [name, f"{hop.start} → {hop.end}", hop.mover, hop.evidence]
-        for name, way in _SHOWN.items()
-        for hop in journey(run, way).hops
-    ]
-    show_table(["path", "hop", "who moves", "evidence"], rows)
 
 
 SWEEP: Final[tuple[dict[str, Any], ...]] = (
