@@ -17,6 +17,10 @@ from zerocopy_lab.log.cold_pages import Cold, about_to_wait, is_cold, unwaiting,
 
 MIB = 1 << 20
 
+ANY_OF = 20
+"""Places of which one must be told cold: to ask makes the kernel begin to read, in the same call
+(filemap_get_pages in mm/filemap.c), and a quick disk is now and then done before the answer."""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> OpenFile:
@@ -29,7 +33,7 @@ def file(tmp_path: Path) -> OpenFile:
         pytest.skip(str(reason))
     file = OpenFile.open(path)
     os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)  # a look brings one page, and no more
-    if not is_cold(FileSlice(file, 4 * MIB, 1)):
+    if not any(is_cold(FileSlice(file, 4 * MIB + n * PAGE_BYTES, 1)) for n in range(ANY_OF)):
         pytest.skip("this file system cannot be asked without waiting")
     return file
 
@@ -47,7 +51,7 @@ def test_what_is_brought_in_is_cold_no_more(file: OpenFile) -> None:
 def test_a_piece_is_cold_when_its_end_is(file: OpenFile) -> None:
     warm_up(FileSlice(file, 0, MIB))
     assert not is_cold(FileSlice(file, 0, MIB))
-    assert is_cold(FileSlice(file, 0, MIB + PAGE_BYTES))
+    assert any(is_cold(FileSlice(file, 0, MIB + n * PAGE_BYTES)) for n in range(1, ANY_OF))
 
 
 def test_a_file_that_shrank_is_no_endless_work(file: OpenFile) -> None:
@@ -58,8 +62,7 @@ def test_a_file_that_shrank_is_no_endless_work(file: OpenFile) -> None:
 
 def test_who_does_not_wait_is_told(file: OpenFile) -> None:
     with unwaiting:
-        with pytest.raises(Cold):
-            cold_pages.read(file.fd, 100, 2 * MIB)
+        assert any(read_is_refused(file, 100, 2 * MIB + n * PAGE_BYTES) for n in range(ANY_OF))
         with pytest.raises(Cold):
             about_to_wait()
     about_to_wait()
@@ -70,9 +73,20 @@ def test_who_does_not_wait_is_told(file: OpenFile) -> None:
 
 def test_half_of_it_is_not_enough(file: OpenFile) -> None:
     """The first page is there, the second is not: no header may be taken from half a window."""
-    cold_pages.read(file.fd, PAGE_BYTES, 0)
-    with unwaiting, pytest.raises(Cold):
-        cold_pages.read(file.fd, 2 * PAGE_BYTES, 0)
+    even_pages = [n * 2 * PAGE_BYTES for n in range(ANY_OF)]
+    for position in even_pages:
+        cold_pages.read(file.fd, PAGE_BYTES, position)
+    with unwaiting:
+        assert any(read_is_refused(file, 2 * PAGE_BYTES, position) for position in even_pages)
+
+
+def read_is_refused(file: OpenFile, length: int, position: int) -> bool:
+    """Whether it is said to be cold."""
+    try:
+        cold_pages.read(file.fd, length, position)
+    except Cold:
+        return True
+    return False
 
 
 def test_a_file_system_that_cannot_be_asked(
