@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import LeaderNotAvailable, UnknownTopicOrPartition
 from zerocopy_lab.instruments.host import usable_cpus
@@ -67,6 +69,11 @@ def share_of(values: Iterable[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
+def memory_mib(pid: int) -> float:
+    """What a process has in memory (RSS)."""
+    return float(psutil.Process(pid).memory_info().rss) / MIB
+
+
 def pin(pid: int, cpu: int) -> None:
     """Give a process a core of its own, where the system allows it."""
     if hasattr(os, "sched_setaffinity") and len(CPUS) > 1:
@@ -96,8 +103,14 @@ def drop_answer(sock: socket.socket) -> int:
     """Receive one frame without copying its bytes to user space (MSG_TRUNC): its length."""
     left = length = _HEAD.unpack(sock.recv(4, socket.MSG_WAITALL))[0]
     while left:
-        left -= sock.recv_into(_DROP, min(left, MIB), socket.MSG_TRUNC)
+        left -= _drop(sock, left)
     return int(length)
+
+
+def _drop(sock: socket.socket, most_bytes: int) -> int:
+    came = sock.recv_into(_DROP, min(most_bytes, MIB), socket.MSG_TRUNC)
+    assert came, "the broker hung up"
+    return came
 
 
 def play(
@@ -131,7 +144,7 @@ def play_crowd(
     pid: int, port: int, frames: list[bytes], connections: int, count: int, payload_bytes: int
 ) -> Round:
     """Ask `count` times over so many connections together, each with one request under way."""
-    crowd = {sock.fileno(): _Asker(sock, frames) for sock in _connected(port, connections)}
+    crowd = {sock.fileno(): Asker(sock, frames) for sock in connected(port, connections)}
     waits_s: list[float] = []
     with select.epoll() as epoll:
         for asker in crowd.values():
@@ -151,28 +164,36 @@ def play_crowd(
     return Round(seconds, cpu_s, len(waits_s), len(waits_s) * payload_bytes, waits_s)
 
 
-def _connected(port: int, connections: int) -> list[socket.socket]:
+def connected(port: int, connections: int) -> list[socket.socket]:
+    """So many clients that never wait."""
     socks = [connect(port, as_it_comes=True) for _ in range(connections)]
     for sock in socks:
         sock.setblocking(False)
     return socks
 
 
-class _Asker:
-    """One connection of a crowd: asks, and drops what comes."""
+class Asker:
+    """One connection of a crowd: asks, and drops what comes. `asked` counts the questions,
+    `answer_bytes` is the length of the last answer.
+    """
 
     def __init__(self, sock: socket.socket, frames: list[bytes]) -> None:
         self.sock = sock
+        self.asked = self.answer_bytes = 0
+        self.asked_at_s = 0.0
         self._frames = frames
-        self._next = 0
         self._head = b""
         self._left = 0
-        self.asked_at_s = 0.0
 
     def ask(self) -> None:
+        """The next question, of the frames in turn."""
+        self.asked += 1
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """The same question."""
         self.asked_at_s = time.perf_counter()
-        frame = self._frames[self._next % len(self._frames)]
-        self._next += 1
+        frame = self._frames[(self.asked - 1) % len(self._frames)]
         assert self.sock.send(frame) == len(frame), "a request that does not fit the socket"
 
     def has_answer(self) -> bool:
@@ -184,8 +205,9 @@ class _Asker:
                 self._head += came
                 if len(self._head) == _HEAD.size:
                     (self._left,) = _HEAD.unpack(self._head)
+                    self.answer_bytes = self._left
             while self._left:
-                self._left -= self.sock.recv_into(_DROP, min(self._left, MIB), socket.MSG_TRUNC)
+                self._left -= _drop(self.sock, self._left)
         except BlockingIOError:
             return False
         self._head = b""

@@ -18,7 +18,10 @@ SCHEMA = 1
 
 @dataclass
 class Row:
-    """One comparison. `theirs` and `ratio` are None where nobody was there to be compared with."""
+    """One comparison. `theirs` and `ratio` are None where nobody was there to be compared with; of
+    figures that are no costs (exponents) there is no ratio either. `goal` is what the ratio should
+    reach, or with `at_most` not exceed; it gates nothing.
+    """
 
     table: str
     name: str
@@ -26,6 +29,21 @@ class Row:
     ours: Spread
     theirs: Spread | None
     ratio: Spread | None
+    goal: float | None = None
+    at_most: bool = False
+
+    @property
+    def missed(self) -> bool:
+        """Whether the ratio is on the wrong side of its goal."""
+        if self.goal is None or self.ratio is None:
+            return False
+        median = self.ratio.median
+        return median > self.goal if self.at_most else median < self.goal
+
+    @property
+    def compared(self) -> Spread:
+        """What another run is held against: the ratio, where there is one."""
+        return self.ours if self.ratio is None else self.ratio
 
 
 @dataclass
@@ -45,21 +63,23 @@ class Figures:
         *,
         goal: float | None = None,
         at_most: bool = False,
+        with_ratio: bool = True,
     ) -> None:
-        """Compare, print, keep. `goal` is what the ratio should reach, or not exceed; it gates
-        nothing.
-        """
+        """Compare round by round, print, keep."""
         ratio = None
-        if theirs is not None:
+        if theirs is not None and with_ratio:
             ratio = spread(a / b for a, b in zip(ours, theirs, strict=True))
-        row = Row(table, name, unit, spread(ours), spread(theirs) if theirs else None, ratio)
+        others = spread(theirs) if theirs else None
+        row = Row(table, name, unit, spread(ours), others, ratio, goal, at_most)
         self.rows.append(row)
         told = f"  {name:<58} {row.ours.text(unit)}"
-        if row.theirs is not None and ratio is not None:
-            told += f"  against {row.theirs.text(unit)}: ratio {ratio.text()}"
+        if row.theirs is not None:
+            told += f"  against {row.theirs.text(unit)}"
+        if ratio is not None:
+            told += f": ratio {ratio.text()}"
             if goal is not None:
-                met = ratio.median <= goal if at_most else ratio.median >= goal
-                told += f"  goal {'<=' if at_most else '>='} {goal}: {'met' if met else 'MISSED'}"
+                word = "MISSED" if row.missed else "met"
+                told += f"  goal {'<=' if at_most else '>='} {goal}: {word}"
         print(told, flush=True)
 
     def save(self, path: Path) -> None:

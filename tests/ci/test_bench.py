@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
-from ci.bench.contest import batch_of, make_topic, play_crowd, share_of
+from ci.bench.agreement import agreement, chance_that_median_is_inside, chance_that_ranges_touch
+from ci.bench.contest import MIB, batch_of, make_topic, play_crowd, share_of
+from ci.bench.fan_out import beside_a_producer
 from ci.bench.figures import Figures, load, save
-from ci.bench.published import FILE, HEADLINES, PAGE, TABLES, headlines, page, shown
+from ci.bench.growth import add_curves, exponent
+from ci.bench.pages import HEADLINES, PAGE, TABLES, headlines, page, shown
+from ci.bench.published import FILE
+from ci.bench.reasons import REASONS, Reason
 from ci.bench.stream import waits_ms
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce
@@ -40,6 +46,13 @@ def test_every_figure_has_its_conditions(runs: list[Figures]) -> None:
         )
         assert {row.table for row in run.rows} <= set(TABLES)
     assert set(HEADLINES) <= {(row.table, row.name) for row in runs[0].rows}
+
+
+def test_every_reason_is_about_rows_that_were_published(runs: list[Figures]) -> None:
+    """A table that is new in the bench has to be published first."""
+    for each in REASONS:
+        names = {row.name for row in runs[0].rows if row.table == each.table}
+        assert not names or set(each.rows) <= names, each.table
 
 
 def figures_of(control: str, ours: float) -> Figures:
@@ -81,6 +94,69 @@ def test_two_controls_are_two_columns() -> None:
     assert "| kcat consumes them | 1.5 M/s | 2 M/s | 0.75 (0.5–1) | 2.2 (1.5–3) |" in text
 
 
+def test_the_page_names_goals_and_says_why_they_were_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = [figures_of("bbr", 1.0), figures_of("reno", 3.0)]
+    runs[0].add("kafka", "fetches", "s", [3.0], [2.0], goal=1.0, at_most=True)
+    monkeypatch.setattr("ci.bench.pages.REASONS", (Reason("kafka", ("fetches",), "one lock."),))
+    text = page(runs)
+    assert "| 0.75 (0.5–1) | 2.2 (1.5–3) | ≥ 1, **missed** (bbr) |" in text
+    assert "| fetches | 3 s | 2 s | 1.5 | – | ≤ 1, **missed** |" in text
+    assert "- *kcat consumes them*: not found out.\n- *fetches*: one lock.\n" in text
+
+
+def run_of(*rounds: float, name: str = "kcat consumes them") -> Figures:
+    found = Figures({"congestion control": "bbr"})
+    found.add("kafka", name, "M/s", rounds, [1.0] * len(rounds))
+    return found
+
+
+def test_a_run_agrees_whose_ranges_touch() -> None:
+    told = agreement([run_of(2.9, 3.5, 4.0)], [run_of(1.0, 2.0, 3.0)])
+    assert "of 1 rows of several rounds the ranges of 1 touch (by chance 1)" in told
+    assert "of 0 the new median is in the old range" in told
+    assert "apart" not in told
+
+
+def test_rows_that_do_not_touch_are_named_with_both_ranges() -> None:
+    told = agreement([run_of(3.1, 3.5, 4.0)], [run_of(1.0, 2.0, 3.0)])
+    assert "apart: kafka, kcat consumes them: 2 (1-3, n=3) then, 3.5 (3.1-4, n=3) now" in told
+    assert "one round, 2.00 times" in agreement([run_of(4.0)], [run_of(2.0)])
+    assert "of 0 rows" in agreement([run_of(1.0, name="another")], [run_of(1.0)])
+
+
+def test_another_congestion_control_is_not_compared() -> None:
+    told = agreement([run_of(1.0)], [figures_of("reno", 1.0)])
+    assert told == "nothing was published under the same congestion control"
+
+
+def test_what_chance_alone_gives() -> None:
+    """Against every order in which three and three values can come."""
+    touch = inside = 0
+    orders = list(itertools.combinations(range(6), 3))
+    for new in orders:
+        old = sorted(set(range(6)) - set(new))
+        touch += new[0] < old[2] and old[0] < new[2]
+        inside += old[0] < new[1] < old[2]
+    assert chance_that_ranges_touch(3, 3) == pytest.approx(touch / len(orders))
+    assert chance_that_median_is_inside(3, 3) == pytest.approx(inside / len(orders))
+
+
+def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
+    assert exponent({1: 5.0, 10: 5.0, 100: 5.0}) == pytest.approx(0)
+    assert exponent({size: 3.0 * size**0.5 for size in (8, 64, 512)}) == pytest.approx(0.5)
+    figures = Figures({})
+    curves = [{1: 1.0, 10: 10.0}, {1: 1.0, 10: 100.0}]
+    add_curves(figures, "growth", "a fetch, {}".format, "s", curves, curves, goal=0.6)
+    assert [row.name for row in figures.rows] == [
+        "a fetch, 1", "a fetch, 10", "… exponent: a fetch, 1 to 10"
+    ]  # fmt: skip
+    assert figures.rows[0].missed
+    assert figures.rows[2].ours[:3] == pytest.approx((1.5, 1.0, 2.0))
+    assert figures.rows[2].ratio is None
+
+
 def test_a_share_of_all() -> None:
     assert share_of(range(1000), 0.99) == 990
     assert share_of([5.0], 0.999) == 5.0
@@ -100,3 +176,5 @@ def test_a_crowd_asks_as_often_as_it_says_and_a_stream_arrives() -> None:
             waits = waits_ms(broker.host, broker.port, "t", rate, batches / 1000)
             assert len(waits) == batches
             assert min(waits) > 0
+        one = beside_a_producer(broker, "t", batch_of(MIB), 3, 8)
+        assert (one.requests, one.payload_bytes) == (24, 24 * MIB)
