@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 from ci.bench.contest import KIB, batch_of, connect, make_topic, play
 from ci.bench.pages import PROJECT

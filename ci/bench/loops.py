@@ -20,7 +20,6 @@ from pathlib import Path
 from ci.bench.contest import (
     KIB,
     MIB,
-    Figure,
     Round,
     batch_of,
     connect,
@@ -31,6 +30,7 @@ from ci.bench.contest import (
     unpin,
 )
 from ci.bench.figures import Figures
+from ci.bench.pair import add
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce, produce_frame
 from zerocopy_lab.client.wire import Wire
@@ -47,41 +47,27 @@ FETCHES = ((MIB, 1_000, 0.90, 1.20), (64 * KIB, 6_000, 0.75, None), (4 * KIB, 8_
 PRODUCES = ((MIB, 256, 1.3), (64 * KIB, 4_000, 2.0), (16 * KIB, 8_000, 2.5))
 """Bytes, how many a round, what CPU should be of the reference's."""
 
-_Pairs = list[tuple[Round, Round]]
+_Sides = tuple[list[Round], list[Round]]
 
 
 def bench_fetch(workspace: Path, figures: Figures, rounds: int) -> None:
     """Fetch: against a bare sendfile loop."""
     print("fetch, against a bare sendfile loop (receiver drops the bytes; CPU of the sender)")
     for size, count, throughput, cpu in FETCHES:
-        pairs = _fetch_pairs(workspace / f"fetch-{size}", size, count, rounds)
+        found = _fetches(workspace / f"fetch-{size}", size, count, rounds)
         name = f"fetches of {_size(size)}"
-        _add(figures, name, "GiB/s", pairs, gib_per_s, goal=throughput)
-        _add(figures, f"{name}, CPU", "s/GiB", pairs, cpu_s_per_gib, goal=cpu, at_most=True)
+        add(figures, TABLE, name, "GiB/s", found, gib_per_s, goal=throughput)
+        add(figures, TABLE, f"{name}, CPU", "s/GiB", found, cpu_s_per_gib, goal=cpu, at_most=True)
 
 
 def bench_produce(workspace: Path, figures: Figures, rounds: int) -> None:
     """Produce: against a bare receive-and-write loop."""
     print("produce, acks=1, against a bare receive-and-write loop (CPU of the receiver)")
     for size, count, cpu in PRODUCES:
-        pairs = _produce_pairs(workspace / f"produce-{size}", size, count, rounds)
+        found = _produces(workspace / f"produce-{size}", size, count, rounds)
         name = f"produces of {_size(size)}"
-        _add(figures, name, "GiB/s", pairs, gib_per_s)
-        _add(figures, f"{name}, CPU", "s/GiB", pairs, cpu_s_per_gib, goal=cpu, at_most=True)
-
-
-def _add(
-    figures: Figures,
-    name: str,
-    unit: str,
-    pairs: _Pairs,
-    figure: Figure,
-    *,
-    goal: float | None = None,
-    at_most: bool = False,
-) -> None:
-    ours, theirs = ([figure(each) for each in side] for side in zip(*pairs, strict=True))
-    figures.add(TABLE, name, unit, ours, theirs, goal=goal, at_most=at_most)
+        add(figures, TABLE, name, "GiB/s", found, gib_per_s)
+        add(figures, TABLE, f"{name}, CPU", "s/GiB", found, cpu_s_per_gib, goal=cpu, at_most=True)
 
 
 def _size(size: int) -> str:
@@ -119,7 +105,7 @@ def _apart(*servers: int) -> Iterator[None]:
         unpin(0)
 
 
-def _fetch_pairs(workspace: Path, size: int, count: int, rounds: int) -> _Pairs:
+def _fetches(workspace: Path, size: int, count: int, rounds: int) -> _Sides:
     """A partition of batches of exactly `size` bytes, 256 MiB of them at most, fetched one at a
     time. The first pair warms up.
     """
@@ -145,15 +131,15 @@ def _fetch_pairs(workspace: Path, size: int, count: int, rounds: int) -> _Pairs:
                 for _ in range(rounds + 1)
             ]
     shutil.rmtree(workspace)
-    return pairs[1:]
+    return _sides(pairs[1:])
 
 
-def _produce_pairs(workspace: Path, size: int, count: int, rounds: int) -> _Pairs:
+def _produces(workspace: Path, size: int, count: int, rounds: int) -> _Sides:
     """Both write into memory that a file of the round before has just given back: pages that have
     been free for seconds may have gone back to the hypervisor, and are dear to get again.
     """
     workspace.mkdir()
-    pairs: _Pairs = []
+    pairs: list[tuple[Round, Round]] = []
     with (
         RunningBroker(workspace / "data", settings={"file.delete.delay.ms": "0"}) as broker,
         Wire(broker.host, broker.port) as wire,
@@ -173,7 +159,11 @@ def _produce_pairs(workspace: Path, size: int, count: int, rounds: int) -> _Pair
                 ours = play(broker.pid, connect(broker.port), frames, count, size)
                 pairs.append((ours, _play_reference_write(pid, port, frames[0], count, size)))
     shutil.rmtree(workspace)
-    return pairs[1:]
+    return _sides(pairs[1:])
+
+
+def _sides(pairs: list[tuple[Round, Round]]) -> _Sides:
+    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
 
 
 def _delete_topic(wire: Wire, topic: str, log_dir: Path) -> None:
