@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def run(sections: list[str], rounds: int, workspace: Path) -> Figures:
     for name in sections:
         place = workspace / name
         place.mkdir()
+        began_s = time.perf_counter()
         SECTIONS[name](place, figures, rounds)
+        print(f"  ({name}: {time.perf_counter() - began_s:.0f} s)")
         shutil.rmtree(place)
     return figures
 

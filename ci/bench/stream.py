@@ -37,10 +37,10 @@ def waits_ms(host: str, port: int, topic: str, rate_per_s: int, seconds: float) 
     context = multiprocessing.get_context("spawn")
     ours, consumers = context.Pipe()
     with Wire(host, port) as wire:
-        producer = _Stamped(wire, topic, rate_per_s * _TICK_NS // 1_000_000_000)
+        producer = Stamped(wire, topic, rate_per_s * _TICK_NS // 1_000_000_000)
         code, first_offset = producer.warm_up()
         assert code == 0, f"a message was refused: Kafka's error {code}"
-        arguments = (host, port, topic, first_offset, batches, consumers)
+        arguments = (host, port, topic, first_offset, batches, producer.stamp_in_batch, consumers)
         consumer = context.Process(target=_consume, args=arguments, daemon=True)
         consumer.start()
         try:
@@ -61,8 +61,10 @@ def waits_ms(host: str, port: int, topic: str, rate_per_s: int, seconds: float) 
     return waits
 
 
-class _Stamped:
-    """A Produce request that is made once, and sent with another stamp each time."""
+class Stamped:
+    """A Produce request that is made once, and sent with another stamp each time, `stamp_in_batch`
+    bytes from the beginning of its batch.
+    """
 
     def __init__(self, wire: Wire, topic: str, messages: int) -> None:
         self._wire = wire
@@ -71,18 +73,20 @@ class _Stamped:
         value = _MARK.ljust(MESSAGE_BYTES, b".")
         now_ms = time.time_ns() // 1_000_000
         records = [Record(n, now_ms, None, value) for n in range(self._count)]
-        self._batch = build_batch(records)
-        self._frame = bytearray(produce_frame(wire, topic, 0, self._batch, acks=1))
-        self._batch_at = self._frame.index(self._batch)
+        self.batch = build_batch(records)
+        self._frame = bytearray(produce_frame(wire, topic, 0, self.batch, acks=1))
+        self._batch_at = self._frame.index(self.batch)
         self._stamp_at = self._frame.index(_MARK)
+        self.stamp_in_batch = self._stamp_at - self._batch_at
 
     def warm_up(self) -> tuple[int, int]:
         """Append once; the error code, and the offset of what is sent next."""
-        code, offset = produce(self._wire, self._topic, 0, self._batch)
+        code, offset = produce(self._wire, self._topic, 0, self.batch)
         return code, offset + self._count
 
     def send(self, stamp_ns: int) -> None:
-        frame, end = memoryview(self._frame), self._batch_at + len(self._batch)
+        """And wait for the answer."""
+        frame, end = memoryview(self._frame), self._batch_at + len(self.batch)
         _STAMP.pack_into(frame, self._stamp_at, stamp_ns)
         crc = crc32c(frame[self._batch_at + CRC_START : end])
         struct.pack_into(">I", frame, self._batch_at + _CRC_AT, crc)
@@ -90,14 +94,21 @@ class _Stamped:
         self._wire.receive_frame()
 
 
-def _consume(host: str, port: int, topic: str, offset: int, batches: int, told: Connection) -> None:
+def _consume(
+    host: str,
+    port: int,
+    topic: str,
+    offset: int,
+    batches: int,
+    stamp_in_batch: int,
+    told: Connection,
+) -> None:
     """The waits of so many batches from `offset` on, in ms; says first that it is there."""
     template = fetch_frame(
         Frames(), topic, 0, _OFFSET_MARK, min_bytes=1, max_wait_ms=500, max_bytes=1 << 20
     )
     frame = bytearray(template)
     offset_at = frame.index(_STAMP.pack(_OFFSET_MARK))
-    stamp_in_batch = 0
     waits: list[float] = []
     with Wire(host, port) as wire:
         told.send("ready")
@@ -111,8 +122,6 @@ def _consume(host: str, port: int, topic: str, offset: int, batches: int, told: 
                 if header.last_offset < offset:
                     continue
                 offset = header.last_offset + 1
-                if not stamp_in_batch:
-                    stamp_in_batch = bytes(records).index(b"." * 80, position) - 8 - position
                 (stamp_ns,) = _STAMP.unpack_from(records, position + stamp_in_batch)
                 waits.append((now_ns - stamp_ns) / 1e6)
     told.send(waits)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from ci.bench import growth, pair, partitions
 from ci.bench.agreement import agreement, chance_that_median_is_inside, chance_that_ranges_touch
 from ci.bench.contest import MIB, batch_of, make_topic, play_crowd, share_of
 from ci.bench.fan_out import beside_a_producer
@@ -15,7 +17,7 @@ from ci.bench.growth import add_curves, exponent
 from ci.bench.pages import HEADLINES, PAGE, TABLES, headlines, page, shown
 from ci.bench.published import FILE
 from ci.bench.reasons import REASONS, Reason
-from ci.bench.stream import waits_ms
+from ci.bench.stream import Stamped, waits_ms
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Frames, Wire
@@ -178,3 +180,53 @@ def test_a_crowd_asks_as_often_as_it_says_and_a_stream_arrives() -> None:
             assert min(waits) > 0
         one = beside_a_producer(broker, "t", batch_of(MIB), 3, 8)
         assert (one.requests, one.payload_bytes) == (24, 24 * MIB)
+
+
+class Caught(Frames):
+    """A connection that keeps what was sent last."""
+
+    sent = b""
+
+    @property
+    def sock(self) -> Caught:
+        return self
+
+    def sendall(self, frame: bytes) -> None:
+        self.sent = bytes(frame)
+
+    def receive_frame(self) -> None:
+        return
+
+
+def test_a_stamp_is_found_whatever_its_bytes_are() -> None:
+    """One that ended in a full stop, as the values do, was sought in the wrong place."""
+    wire = Caught()
+    stamped = Stamped(cast(Wire, wire), "t", 3)
+    for stamp_ns in (0x0102_0304_0506_072E, 0x2E2E_2E2E_2E2E_2E2E):
+        stamped.send(stamp_ns)
+        batch_at = wire.sent.index(stamped.batch[:17])  # up to its checksum
+        found = wire.sent[batch_at + stamped.stamp_in_batch :][:8]
+        assert int.from_bytes(found) == stamp_ns
+
+
+def test_growth_and_partitions_have_a_row_for_each_size_and_one_for_the_exponent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ours alone, and small: no figure is looked at but its sign."""
+    for module in (growth, partitions):
+        monkeypatch.setattr(module, "REQUESTS", 20)
+    monkeypatch.setattr(growth, "LENGTHS_MIB", (1, 2))
+    monkeypatch.setattr(growth, "CROWDS", (1, 3))
+    monkeypatch.setattr(partitions, "COUNTS", (2, 5))
+    monkeypatch.setattr(partitions, "PER_TOPIC", 3)
+    monkeypatch.setattr(partitions, "CONNECTIONS", 4)
+    monkeypatch.setattr(partitions, "IDLE_S", 0.05)
+    for module in (pair, partitions):
+        monkeypatch.setattr(module, "kinds", lambda: ["zerocopy_lab"])
+    figures = Figures({})
+    growth.bench_growth(tmp_path / "growth", figures, 2)
+    partitions.bench_partitions(tmp_path / "partitions", figures, 2)
+    curves = [row for row in figures.rows if row.name.startswith("… exponent")]
+    assert len(figures.rows) == 3 * len(curves) == 3 * (3 + 7)
+    assert all(row.ours.low > 0 for row in figures.rows if row not in curves)
+    assert [row.ours.n for row in figures.rows] == [2] * 9 + [1] * 21
