@@ -20,6 +20,9 @@
 Rounds of the two take turns in one run, because machines differ and one machine differs from minute
 to minute. Medians with their range, and the conditions; goals are printed beside them and gate
 nothing. Without Java there is nothing but ours.
+
+Programs of their own: `ci.bench.transfers` (each way from file to socket), `.fetch_sessions` (what
+they would save), `.false_verdicts` (how often one is told), `.flame_graph` (a profile, drawn).
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ HEADLINES = {
     ("kafka", "fetches of 1 MiB"): "fetches of 1 MiB",
     ("kafka", "fetches of 1 MiB, CPU"): "… CPU of the broker",
     ("kafka", "64 consumers of the same data"): "64 consumers of the same data",
+    ("fan-out", "64 consumers beside a producer"): "64 consumers beside a producer",
     ("kafka", "fetches of 64 KiB"): "fetches of 64 KiB",
     ("kafka", "produces of 1 KiB, one after the other"): "produces of 1 KiB, one after the other",
     ("kafka", "produces of 1 KiB by 100 connections"): "… by 100 connections",
@@ -54,6 +55,10 @@ HEADLINES = {
         "from an empty directory to the first message",
     ): "from an empty directory to the first message",
     ("footprint", "memory then"): "memory then",
+    (
+        "partitions",
+        "starting again with 10,000 partitions",
+    ): "starting again with 10,000 partitions",
 }
 """What the README shows, and in which words."""
 

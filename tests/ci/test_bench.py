@@ -47,7 +47,9 @@ def test_every_figure_has_its_conditions(runs: list[Figures]) -> None:
             run.conditions
         )
         assert {row.table for row in run.rows} <= set(TABLES)
-    assert set(HEADLINES) <= {(row.table, row.name) for row in runs[0].rows}
+    published = {(row.table, row.name) for row in runs[0].rows}
+    tables = {table for table, _ in published}
+    assert {each for each in HEADLINES if each[0] in tables} <= published
 
 
 def test_every_reason_is_about_rows_that_were_published(runs: list[Figures]) -> None:
