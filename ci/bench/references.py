@@ -73,12 +73,12 @@ def main() -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     request = memoryview(bytearray(int(request_bytes)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        set_steady_congestion_control(listener)
         print("listening on {}:{}".format(*listener.getsockname()), flush=True)
         while True:
             sock, _ = listener.accept()
             with sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                set_steady_congestion_control(sock)
                 serve(sock, fd, request, int(answer_bytes))
 
 

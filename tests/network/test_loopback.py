@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from zerocopy_lab.network import loopback
+from zerocopy_lab.network import server as network_server
 from zerocopy_lab.network.loopback import congestion_control, is_here, unpaced_control
 from zerocopy_lab.network.server import THE_SYSTEMS, NetworkServer, NetworkSettings
 from zerocopy_lab.protocol.framing import Client, Now, Reply, framed
@@ -55,14 +56,10 @@ def systems() -> str:
 
 @pytest.fixture
 def a_pacing_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its new sockets claim to have BBR; what is set counts."""
-    real, default = congestion_control, systems()
-
-    def pretended(sock: socket.socket) -> str:
-        found = real(sock)
-        return "bbr" if found == default else found
-
-    monkeypatch.setattr(loopback, "congestion_control", pretended)
+    """Whatever it has is taken for one that paces."""
+    monkeypatch.setattr(loopback, "_PACING", (systems(),))
+    if unpaced_control() is None:
+        pytest.skip(f"{systems()} is all that may be chosen here")
 
 
 @pytest.mark.usefixtures("a_pacing_system")
@@ -71,8 +68,15 @@ def test_where_the_system_paces_peers_here_get_another_one(
     host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO), serving(None, host) as server:
-        assert control_of_a_connection(server) in ("cubic", "reno")
+        assert control_of_a_connection(server) in {"cubic", "reno"} - {systems()}
     assert sum("peers on this machine" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.usefixtures("a_pacing_system")
+def test_peers_elsewhere_have_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_server, "is_here", lambda _: False)
+    with serving(None) as server:
+        assert control_of_a_connection(server) == systems()
 
 
 @pytest.mark.usefixtures("a_pacing_system")

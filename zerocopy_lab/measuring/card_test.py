@@ -101,8 +101,10 @@ def two_hosts(abilities: dict[str, bool]) -> Iterator[Pair]:
     that is accepted there.
     """
     with the_other_host(abilities) as host:
-        sender = socket.create_connection((_RECEIVER, _DISCARD), timeout=_TIMEOUT_S)
+        sender = socket.socket()
+        sender.settimeout(_TIMEOUT_S)
         set_steady_congestion_control(sender)
+        sender.connect((_RECEIVER, _DISCARD))
         with Pair(sender, _socket_from(host, _DISCARD)) as pair:
             yield pair
 

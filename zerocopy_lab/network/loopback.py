@@ -2,10 +2,13 @@
 
 BBR sends by a clock, at the rate that it believes the network to have. Between two programs of one
 machine there is no network: what is to be sent could be there already, and the sender waits for a
-timer instead. Where BBR is the system's default, an accepted connection from this machine is
-therefore given cubic, or else reno, which any account may choose (tcp(7), TCP_CONGESTION); peers
-elsewhere keep the system's. That concerns what the broker sends; what clients send is paced by
-*their* sockets.
+timer instead. Where BBR is the system's default, a connection from this machine therefore has
+cubic, or else reno, which any account may choose (tcp(7), TCP_CONGESTION); peers elsewhere have the
+system's. That concerns what the broker sends; what clients send is paced by *their* sockets.
+
+It is the listener that is given cubic, and the peers elsewhere that are given BBR back, and not the
+other way round: Linux never stops pacing a connection that had BBR once (`sk_pacing_status`,
+net/ipv4/tcp_bbr.c).
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 from contextlib import suppress
+
+_PACING = ("bbr",)  # the names of those that do begin so
 
 
 def unpaced_control() -> str | None:
@@ -22,13 +27,20 @@ def unpaced_control() -> str | None:
     if not hasattr(socket, "TCP_CONGESTION"):
         return None
     with socket.socket() as sock:
-        if not congestion_control(sock).startswith("bbr"):
+        if not congestion_control(sock).startswith(_PACING):
             return None
         for name in ("cubic", "reno"):
-            with suppress(OSError):  # not in this kernel, or not allowed
-                set_congestion_control(sock, name)
-                return name
+            if not name.startswith(_PACING):
+                with suppress(OSError):  # not in this kernel, or not allowed
+                    set_congestion_control(sock, name)
+                    return name
     return None
+
+
+def give_back_the_systems(sock: socket.socket) -> None:
+    """Use the system's congestion control on this connection. Raises OSError."""
+    with socket.socket() as fresh:
+        set_congestion_control(sock, congestion_control(fresh))
 
 
 def is_here(host: str) -> bool:

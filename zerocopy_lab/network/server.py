@@ -19,7 +19,7 @@ from zerocopy_lab.network.connection import Connection, Surroundings
 from zerocopy_lab.network.counters import NetworkCounters
 from zerocopy_lab.network.inbox import ReceiveBuffers, RequestMemory
 from zerocopy_lab.network.listener import Listener
-from zerocopy_lab.network.loopback import is_here, set_congestion_control, unpaced_control
+from zerocopy_lab.network.loopback import give_back_the_systems, is_here, unpaced_control
 from zerocopy_lab.network.patience import Patience, drop_unread
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
 from zerocopy_lab.network.reactor import Reactor
@@ -197,7 +197,7 @@ class NetworkServer:
         on_connect = partial(self._on_connect, settings)
         listener = Listener(settings.host, settings.port, self.reactor, on_connect)
         self._listeners.append(listener)
-        control = self._settings.congestion_control
+        control = self._settings.congestion_control or self._control_here
         if control is not None and control != THE_SYSTEMS:
             listener.set_congestion_control(control)
         self.addresses[settings.protocol] = listener.host, listener.port
@@ -262,9 +262,9 @@ class NetworkServer:
             sock.close()
             self._complain(forbidden_by, host, port)
             return
-        if self._control_here is not None and is_here(host):
+        if self._control_here is not None and not is_here(host):
             with suppress(OSError):  # it has hung up already
-                set_congestion_control(sock, self._control_here)
+                give_back_the_systems(sock)
         for option, size_bytes in (
             (socket.SO_SNDBUF, self._settings.send_buffer_bytes),
             (socket.SO_RCVBUF, self._settings.receive_buffer_bytes),

@@ -50,10 +50,9 @@ def connected_pair(family: Family, buffer_bytes: int | None = None) -> Pair:
             _set_buffers(end, buffer_bytes)
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
+        set_steady_congestion_control(listener)
         receiver.connect(listener.getsockname())
-        pair = Pair(listener.accept()[0], receiver)
-    set_steady_congestion_control(pair.sender)
-    return pair
+        return Pair(listener.accept()[0], receiver)
 
 
 def pair_for(strategy: type[Transfer], family: Family, buffer_bytes: int | None = None) -> Pair:
@@ -69,6 +68,8 @@ def pair_for(strategy: type[Transfer], family: Family, buffer_bytes: int | None 
 def set_steady_congestion_control(sock: socket.socket) -> str:
     """Ask for cubic, else reno, which any user may; return the name of what the socket has now.
 
+    For a socket before it is connected, or for a listener, whose connections inherit it: Linux goes
+    on pacing one that had BBR when it was connected.
     "none" for a unix socket, "unknown" where the system does not tell (macOS). See tcp(7).
     """
     if sock.family == socket.AF_UNIX:
