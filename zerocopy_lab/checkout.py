@@ -19,9 +19,9 @@ DOCS_DIR: Final = FILES_DIR / "docs"
 
 
 def workplace() -> Path:
-    """Where relative paths of results start: the directory around the `labs/` that a notebook runs
-    in, a checkout's or a copy's; elsewhere the checkout, or without one the working directory.
+    """Where relative paths of results start: inside a checkout's or a copy's `labs/` the directory
+    around it; elsewhere, for a notebook or script on its own, the working directory.
     """
     here = Path.cwd()
-    around = [place for place in (here, *here.parents) if (place / _LIST).is_file()]
-    return around[0] if around else _ROOT or here
+    inside = [place for place in (here, *here.parents) if (place / _LIST.name).is_file()]
+    return inside[0].parent if inside else here

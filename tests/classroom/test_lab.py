@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from zerocopy_lab.checkout import FILES_DIR
 from zerocopy_lab.classroom import lab as lab_module
 from zerocopy_lab.classroom.lab import (
     BadParameter,
@@ -78,14 +76,24 @@ def test_results_go_beside_the_labs_that_are_worked_on(
     own_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert start_lab("00", GOOD).out_root == own_files / "copy" / "out"
-    assert start_lab("00", {**GOOD, "OUT_DIR": "./out"}).out_root == own_files / "copy/labs/out"
-    monkeypatch.chdir(own_files)
-    made_here = {**GOOD, "OUT_DIR": f"out/{own_files.name}"}
-    place = FILES_DIR / "out" / own_files.name
-    try:
-        assert start_lab("00", made_here).out_root == place
-    finally:
-        shutil.rmtree(place)
+    (own_files / "copy" / "labs" / "solutions").mkdir()
+    monkeypatch.chdir(own_files / "copy" / "labs" / "solutions")
+    assert start_lab("00", GOOD).out_root == own_files / "copy" / "out"
+
+
+@pytest.mark.parametrize("place", ["homework", "copy/homework"])
+def test_the_results_of_a_notebook_copied_elsewhere_go_beside_it_and_it_says_so(
+    place: str,
+    own_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (own_files / place).mkdir()
+    monkeypatch.chdir(own_files / place)
+    beside = own_files / place / "out"
+    assert start_lab("00", GOOD).out_root == beside
+    assert (beside / "evidence" / "00_start_here.json").exists()
+    assert f"Results and parts: {beside}." in capsys.readouterr().out
 
 
 def test_results_go_to_the_users_own_data_where_labs_are_shared(

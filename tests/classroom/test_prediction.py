@@ -94,7 +94,6 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
     def captured_box(*told: Any) -> None:
         Shown.outputs.append(RichOutput(data={"text/html": box_markup(*told)}))
 
-    monkeypatch.setattr(module, "get_ipython", object)
     monkeypatch.setattr(module, "nobody_is_watching", lambda: False)
     monkeypatch.setattr(module, "capture_output", capture)
     monkeypatch.setattr(module, "box", captured_box)

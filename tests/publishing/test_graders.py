@@ -144,7 +144,7 @@ def test_every_lab_becomes_coursework_and_always_the_same(
         [text] = [text for name, text in files.items() if name.endswith(f"{entry.name}.ipynb")]
         notebook = nbformat.reads(text, 4)
         [parameters] = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-        assert {"FAST = True", 'OUT_DIR = "./out"'} <= set(parameters.source.splitlines())
+        assert {"FAST = True", 'OUT_DIR = "out"'} <= set(parameters.source.splitlines())
         assert "../" not in "".join(c.source for c in notebook.cells if c.cell_type == "markdown")
 
 

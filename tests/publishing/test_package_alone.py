@@ -111,7 +111,9 @@ def test_the_page_runs_as_it_stands(name: str, run: Run, tmp_path: Path) -> None
     if name.startswith("test_"):
         assert " passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider", name)
     else:
-        run(name)
+        said = run(name)
+        assert "text/html" not in said, "of what a notebook shows, a script prints the text"
+        assert f"Results and parts: {tmp_path}" in said or "start_own_lab" not in PROGRAMS[name]
 
 
 def test_every_piece_of_the_page_is_run() -> None:

@@ -6,7 +6,7 @@ A notebook has these parameters and no more:
 |---|---|---|
 | FAST | bool | less data and fewer repeats: a lab in at most 30 s |
 | SEED | int | what the learner's numbers are drawn from, so that answers are personal |
-| OUT_DIR | str | where results and kept parts go; relative paths start beside labs/, `./` here |
+| OUT_DIR | str | where results and kept parts go; relative paths start beside labs/, else here |
 | BROKER | str | "zerocopy_lab", "kafka" (a real one, started here), "HOST:PORT" (one there is) |
 | STUDENT | str | whose work it is, "" for nobody in particular (`student`); may be left out |
 
@@ -28,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from IPython.core.getipython import get_ipython
 
 from zerocopy_lab import __version__
 from zerocopy_lab.checkout import workplace
@@ -247,10 +249,10 @@ def begin(entry: LabEntry, parameters: Mapping[str, object]) -> Lab:
 
 
 def _writable(out_dir: str) -> Path:
-    """OUT_DIR: below the directory that holds the labs, with `./` in front below the working
-    directory; in the user's own data where that cannot be written. Raises BadParameter.
+    """OUT_DIR: below `workplace`; in the user's own data where that cannot be written. Raises
+    BadParameter.
     """
-    chosen = (Path.cwd() if out_dir.startswith("./") else workplace()) / out_dir
+    chosen = workplace() / out_dir
     data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     own = [Path(data, "zerocopy_lab", out_dir)] if os.path.isabs(data) else []  # no home: none
     for place in (chosen, *own):
@@ -272,15 +274,20 @@ def _show_head(lab: Lab) -> None:
     rows = progress_rows(lab.out_root)
     begun = [f"{row[0].split()[0]}: {row[1]}" for row in rows if not row[1].startswith("0 ")]
     passed = ", ".join(begun) or "none yet"
-    where = f"Results and parts: {lab.out_root}. Broker: {lab.broker}."
-    whose = f"The numbers are {lab.student}'s, problem {lab.problem}." if lab.student else ""
-    words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}.", whose, where]
-    box("plain", f"Lab {lab.entry.id} has begun", filter(None, words))
+    words = [parts_in_words(lab.parts_dir), f"Exercises passed: {passed}."]
+    words += [*whose_and_where(lab), f"Broker: {lab.broker}."]
+    box("plain", f"Lab {lab.entry.id} has begun", words)
+
+
+def whose_and_where(lab: Lab) -> list[str]:
+    """For whoever begins a lab: from whose id its numbers come, where it leaves what it makes."""
+    whose = [f"The numbers are {lab.student}'s, problem {lab.problem}."] if lab.student else []
+    return [*whose, f"Results and parts: {lab.out_root}."]
 
 
 def nobody_is_watching() -> bool:
-    """Whether this kernel belongs to a headless run: then widgets are of no use."""
-    return os.environ.get(HEADLESS_VARIABLE) == "1"
+    """Whether widgets are of no use: in a headless run, and in a script, which has no kernel."""
+    return os.environ.get(HEADLESS_VARIABLE) == "1" or get_ipython() is None
 
 
 def running_lab() -> Lab:

@@ -1,8 +1,9 @@
 """What a lab puts into its notebook: boxes of words and pictures.
 
 Every box goes out twice, as HTML and as plain text, so that it can be read in JupyterLab, on a
-code host (which strips styles and scripts) and in a terminal. Colours that carry meaning come
-with a word that says the same, and the text keeps the page's own colour: light or dark.
+code host (which strips styles and scripts), in a terminal and from a plain script. Colours that
+carry meaning come with a word that says the same, and the text keeps the page's own colour: light
+or dark.
 
 A picture is drawn once, to PNG: the bytes in the notebook, the file beside the report and the
 widget's image are the same. It goes out as HTML, too, which has what a bare PNG in JupyterLab has
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import display as _untyped_display
 
 if TYPE_CHECKING:
@@ -27,7 +29,19 @@ if TYPE_CHECKING:
 PICTURE_KEY = "zerocopy_lab_picture"
 WORDS_KEY = "zerocopy_lab_words"
 
-display: Callable[..., Any] = _untyped_display
+_display: Callable[..., Any] = _untyped_display
+
+
+def display(bundle: Mapping[str, Any], **how: Any) -> Any:
+    """Shows a bundle (MIME type -> data) by IPython's `display`, which knows what `how` may be;
+    outside IPython its text is printed, since `display` would print the whole bundle there.
+    """
+    if get_ipython() is not None:
+        return _display(bundle, raw=True, **how)
+    if text := bundle["text/plain"]:
+        print(text)
+    return None
+
 
 EVIDENCE_MIME = "application/vnd.zerocopy_lab.evidence+json"
 """Evidence inside an executed notebook, which may then be handed in by itself."""
@@ -58,7 +72,7 @@ def box(
     lines = list(paragraphs)
     markup = _WRAP_STYLE + box_markup(tone, label, lines)
     plain = "\n".join([label, *lines])
-    display({"text/html": markup, "text/plain": plain, **(carries or {})}, raw=True)
+    display({"text/html": markup, "text/plain": plain, **(carries or {})})
 
 
 def evidence_bundle(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +92,7 @@ def box_markup(tone: str, label: str, lines: Sequence[str]) -> str:
 
 def show_html(markup: str, plain: str) -> None:
     """Shows HTML, with the same in plain text for readers that have none."""
-    display({"text/html": markup, "text/plain": plain}, raw=True)
+    display({"text/html": markup, "text/plain": plain})
 
 
 _GONE = "Controls need their kernel and a page with widgets: run this cell to have them back."
@@ -117,7 +131,7 @@ def show_controls(widget: Any) -> None:
     sentence stands in its place.
     """
     show_html(_GONE_STYLE + _NAMES, plain="")
-    display({**widget._repr_mimebundle_(), "text/plain": _GONE}, raw=True)
+    display({**widget._repr_mimebundle_(), "text/plain": _GONE})
 
 
 def show_picture(name: str, picture: Picture, words: str, directory: Path) -> None:
@@ -136,7 +150,6 @@ def show_picture(name: str, picture: Picture, words: str, directory: Path) -> No
             "image/png": encoded,
             "text/plain": picture.alt,
         },
-        raw=True,
         metadata={PICTURE_KEY: name, WORDS_KEY: words, "image/png": {"alt": picture.alt}},
     )
     show_html(f"<p style='max-width:52em'>{html.escape(words)}</p>", plain=words)

@@ -13,8 +13,16 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from zerocopy_lab.classroom.exercises import OF_OTHER_COURSES, Exercise
-from zerocopy_lab.classroom.lab import OURS, BadParameter, Lab, begin, check_parameters
+from zerocopy_lab.classroom.lab import (
+    OURS,
+    BadParameter,
+    Lab,
+    begin,
+    check_parameters,
+    whose_and_where,
+)
 from zerocopy_lab.classroom.manifest import LabEntry, labs
+from zerocopy_lab.classroom.notebook_output import box
 
 _NO_LIMIT_S = 0
 
@@ -62,4 +70,6 @@ def start_own_lab(
         pictures=(),
         points=dict(points or {}),
     )
-    return begin(entry, parameters)
+    lab = begin(entry, parameters)
+    box("plain", f"Lab {name} has begun", whose_and_where(lab))
+    return lab

@@ -30,7 +30,6 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Any
 
-from IPython.core.getipython import get_ipython
 from IPython.utils.capture import capture_output
 
 from zerocopy_lab.classroom import evidence_file
@@ -232,8 +231,7 @@ class _Folding:
 @contextmanager
 def _folded_until(predictions: Sequence[Prediction]) -> Iterator[None]:
     waiting = [each for each in predictions if each.guess is None]
-    watched = get_ipython() is not None and not nobody_is_watching()
-    if not waiting or not watched or _Folding.is_on:
+    if not waiting or nobody_is_watching() or _Folding.is_on:
         yield
         return
     _Folding.is_on = True
@@ -255,7 +253,6 @@ class _Folded:
         summary = "A result is folded here until you have guessed. <u>Show me</u> without a guess."
         self._handle = display(
             _bundle(f"<details><summary>{summary}</summary>{content}</details>", summary),
-            raw=True,
             display_id=True,
         )
 

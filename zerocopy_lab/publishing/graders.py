@@ -1,8 +1,7 @@
 """The labs as coursework for two graders: nbgrader's sources, and Otter-Grader's assignments.
 
-Both get one assignment for each lab, in fast mode, with `OUT_DIR = "./out"`: a submission leaves
-what it makes beside itself, and nobody's part runs in another's broker. Points come from
-`labs/labs.toml`, for an answer that `check` passes; there are no points for a clock.
+Both get one assignment for each lab, in fast mode. A submission leaves what it makes beside itself,
+so that nobody's part runs in another's broker. Points come from `labs/labs.toml`, for an answer that `check` passes; there are no points for a clock.
 
     NBGRADER/nbgrader_config.py, source/05_zero_copy/05_zero_copy.ipynb
     OTTER/05_zero_copy/05_zero_copy.ipynb, tests/05.1.py, otter_config.json
@@ -30,7 +29,7 @@ from zerocopy_lab.publishing.tidy import EXERCISE_KEY, answers_of
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _SCHEMA_VERSION = 3  # of nbgrader's metadata of a cell, nbgrader/nbgraderformat/v3.py
-_PARAMETERS = {"FAST = False": "FAST = True", 'OUT_DIR = "out"': 'OUT_DIR = "./out"'}
+_AT_LEISURE, _FAST = "FAST = False", "FAST = True"
 
 
 def nbgrader_edition(chosen: Sequence[LabEntry]) -> dict[str, str]:
@@ -65,10 +64,9 @@ def _coursework(entry: LabEntry) -> Any:
     notebook = student_notebook(entry, [entry])
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            for ours, graded in _PARAMETERS.items():
-                if ours not in cell.source.splitlines():
-                    raise ValueError(f"lab {entry.id} does not set its parameters by {ours}")
-                cell.source = cell.source.replace(ours, graded)
+            if _AT_LEISURE not in cell.source.splitlines():
+                raise ValueError(f"lab {entry.id} does not set its parameters by {_AT_LEISURE}")
+            cell.source = cell.source.replace(_AT_LEISURE, _FAST)
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace(f"../docs/{GLOSSARY}", GLOSSARY)
     return notebook
