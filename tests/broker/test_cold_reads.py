@@ -13,14 +13,13 @@ from queue import SimpleQueue
 import pytest
 
 from tests.broker.caller import Caller
+from tests.out_of_memory import put_out_of_memory
 from zerocopy_lab.broker import cold_reads
 from zerocopy_lab.broker.broker import Broker
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.wire import Frames
 from zerocopy_lab.file_slice import FileSlice
-from zerocopy_lab.instruments.eviction import NotEvicted, evict
-from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.log.cold_pages import is_cold, warm_up
 from zerocopy_lab.log.partition_log import wall_clock_ms
 from zerocopy_lab.protocol.framing import Answer, Client, Now, Reply
@@ -50,13 +49,9 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def put_out_of_memory(directory: Path) -> None:
-    """Log and index; skips where that cannot be done, or not be told."""
-    try:
-        for path in (directory / "t-0").glob("0*"):
-            evict(path)
-    except (NotEvicted, Unavailable) as reason:
-        pytest.skip(str(reason))
+def put_log_out_of_memory(directory: Path) -> None:
+    """And its index."""
+    put_out_of_memory(*(directory / "t-0").glob("0*"))
 
 
 def asked(broker: Broker, offset: int) -> Reply:
@@ -71,7 +66,7 @@ def asked_while_cold(broker: Broker, directory: Path, offset: int) -> Later:
     in mm/filemap.c does so with IOCB_NOWAIT, too), and a quick disk may be done before the answer.
     """
     for _ in range(TRIES):
-        put_out_of_memory(directory)
+        put_log_out_of_memory(directory)
         reply = asked(broker, offset)
         if isinstance(reply, Later):
             return reply
@@ -127,7 +122,7 @@ def test_meanwhile_others_are_answered(directory: Path, monkeypatch: pytest.Monk
 
 
 def test_without_threads_the_caller_waits(directory: Path) -> None:
-    put_out_of_memory(directory)
+    put_log_out_of_memory(directory)
     with broker_with(directory, 0) as broker:
         assert isinstance(asked(broker, 7), Now)
 

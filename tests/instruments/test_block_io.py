@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from tests.instruments.conftest import PagesFile, needs_linux, needs_root
+from tests.out_of_memory import put_out_of_memory
 from zerocopy_lab.instruments.block_io import BlockIo, device_block_io, process_block_io
-from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES
 from zerocopy_lab.instruments.unavailable import Unavailable
 
@@ -21,10 +21,7 @@ def test_only_what_misses_the_page_cache_is_read_from_the_device(pages_file: Pag
     before = process_block_io()
     path.read_bytes()
     assert process_block_io().since(before).read_bytes == 0
-    try:
-        evict(path)
-    except NotEvicted as on_tmpfs:
-        pytest.skip(str(on_tmpfs))
+    put_out_of_memory(path)
     before = process_block_io()
     path.read_bytes()
     assert process_block_io().since(before).read_bytes >= PAGES * PAGE_BYTES

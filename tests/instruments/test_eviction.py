@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.instruments.conftest import PagesFile, needs_linux
+from tests.out_of_memory import require_a_device
 from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.host import file_system_of
 from zerocopy_lab.instruments.page_residency import page_counts
@@ -18,10 +19,7 @@ from zerocopy_lab.instruments.unavailable import Unavailable
 
 @pytest.fixture
 def on_a_device(tmp_path: Path) -> None:
-    """From tmpfs nothing can be evicted."""
-    found = file_system_of(tmp_path)
-    if found is not None and found.kind in ("tmpfs", "ramfs"):
-        pytest.skip(f"{tmp_path} is on {found.kind}")
+    require_a_device(tmp_path)
 
 
 @needs_linux

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.instruments.conftest import PagesFile, needs_linux, needs_root
+from tests.out_of_memory import put_out_of_memory
 from zerocopy_lab.instruments import page_calls
-from zerocopy_lab.instruments.eviction import NotEvicted, evict
+from zerocopy_lab.instruments.eviction import evict
 from zerocopy_lab.instruments.page_residency import (
     PAGE_BYTES,
     page_counts,
@@ -42,11 +43,8 @@ def take_cachestat_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on_a_device(path: Path) -> Path:
-    """Skips where the temporary directory is on tmpfs, from which nothing can be evicted."""
-    try:
-        evict(path)
-    except NotEvicted as reason:
-        pytest.skip(str(reason))
+    """The same, out of memory."""
+    put_out_of_memory(path)
     return path
 
 

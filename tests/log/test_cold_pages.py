@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.out_of_memory import put_out_of_memory
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, page_counts
-from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.log import cold_pages
 from zerocopy_lab.log.cold_pages import Cold, about_to_wait, is_cold, unwaiting, warm_up
 
@@ -27,10 +26,7 @@ def file(tmp_path: Path) -> OpenFile:
     """Eight mebibytes that are out of memory."""
     path = tmp_path / "segment"
     path.write_bytes(os.urandom(8 * MIB))
-    try:
-        evict(path)
-    except (NotEvicted, Unavailable) as reason:
-        pytest.skip(str(reason))
+    put_out_of_memory(path)
     file = OpenFile.open(path)
     os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)  # a look brings one page, and no more
     if not any(is_cold(FileSlice(file, 4 * MIB + n * PAGE_BYTES, 1)) for n in range(ANY_OF)):

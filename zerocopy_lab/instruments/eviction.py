@@ -20,14 +20,20 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from zerocopy_lab.instruments.page_residency import PageCounts, page_counts
 from zerocopy_lab.instruments.unavailable import Unavailable
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 10
 """A page in some processor's list of new pages escapes the first advice, which empties the list."""
+
+_FIRST_PAUSE_S: Final = 0.001
+"""A page that the kernel has in hand, to write, move or reclaim it, is free a moment later: pauses
+double, up to half a second in all.
+"""
 
 
 class Eviction(NamedTuple):
@@ -56,13 +62,14 @@ def evict(path: Path) -> Eviction:
     before = after = page_counts(path)
     fd = os.open(path, os.O_RDONLY)
     try:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             os.fsync(fd)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             after = page_counts(path)
             if after.resident == 0:
                 return Eviction(path, before, after)
             _have_packets_freed()
+            time.sleep(_FIRST_PAUSE_S * 2**attempt)
     finally:
         os.close(fd)
     raise NotEvicted(
