@@ -7,6 +7,7 @@ do it, is listed below by name; such skips stay skips and are counted at the end
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
@@ -68,6 +69,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lacks = Counter(name for name in map(excuse, reasons) if name is not None)
     for name, count in lacks.items():
         terminalreporter.write_line(f"not testable on this kernel: {name} ({count} tests)")
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is let go of has gone by reference counts alone."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,12 +4,11 @@ way in which the answer to a Fetch can end.
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from zerocopy_lab.protocol.framing import framed
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running.broker_thread import BrokerThread
+
+pytestmark = pytest.mark.usefixtures("no_collector")
 
 LONG_MS = 600_000
 MIB = 1 << 20
@@ -181,14 +182,6 @@ ENDS: list[Callable[[Fetching], None]] = [
     a_frame_that_is_none,
 ]
 _SOON = timedelta(milliseconds=50)
-
-
-@pytest.fixture(autouse=True)
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)

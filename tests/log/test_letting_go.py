@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,12 @@ from zerocopy_lab.log import PartitionLog
 from zerocopy_lab.log.segment import Segment
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 
-pytestmark = pytest.mark.skipif(
-    not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors"
-)
-
-
-@pytest.fixture(autouse=True)
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+pytestmark = [
+    pytest.mark.usefixtures("no_collector"),
+    pytest.mark.skipif(
+        not os.path.isdir("/proc/self/fd"), reason="needs /proc to name descriptors"
+    ),
+]
 
 
 def deleted_and_open(root: Path) -> list[str]:

@@ -7,7 +7,6 @@ import re
 import socket
 import weakref
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -80,13 +79,6 @@ class Alone:
         self.reactor.call_soon(self.reactor.stop)
         self.reactor._stopping = False
         self.reactor.run()
-
-
-@pytest.fixture
-def no_collector() -> Any:
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_collector")

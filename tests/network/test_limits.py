@@ -5,15 +5,15 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 
+from tests.network.conftest import serving
 from zerocopy_lab import transfer
 from zerocopy_lab.network.inbox import RequestMemory
 from zerocopy_lab.network.quotas import ConnectionQuotas, Limits
-from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import ListenerSettings, NetworkServer
 from zerocopy_lab.network.tls import TlsSocket
 from zerocopy_lab.protocol.framing import Client, Now, Reply
 from zerocopy_lab.protocol.later import Later
@@ -39,22 +39,17 @@ class HeldAnswers:
         return Now([struct.pack(">ii", 4, len(frame))])
 
 
-@contextmanager
-def serving(**limits: int) -> Iterator[NetworkServer]:
-    settings = NetworkSettings(
-        host="127.0.0.1",
-        port=0,
-        transfer=lambda: transfer.make("sendfile"),
-        limits=Limits(**limits),
-    )
-    server = NetworkServer(settings, HeldAnswers())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(10)
+def limited(**limits: int) -> AbstractContextManager[NetworkServer]:
+    """A network with these limits."""
+    return serving(HeldAnswers(), limits=Limits(**limits))
+
+
+def limited_behind(
+    listener: ListenerSettings, **limits: int
+) -> AbstractContextManager[NetworkServer]:
+    """The same with this door and no other."""
+    doors = {"plaintext": False, "more_listeners": (listener,)}
+    return serving(HeldAnswers(), limits=Limits(**limits), **doors)
 
 
 def connect(server: NetworkServer) -> socket.socket:
@@ -75,7 +70,7 @@ def answered(client: socket.socket) -> int:
 
 
 def test_connections_beyond_the_limit_are_closed_and_room_is_given_back() -> None:
-    with serving(max_connections=2) as server:
+    with limited(max_connections=2) as server:
         first, second = connect(server), connect(server)
         for client in (first, second):
             client.sendall(frame(1))
@@ -105,7 +100,7 @@ def test_connections_of_one_address_have_a_limit_of_their_own() -> None:
 
 
 def test_who_says_nothing_is_disconnected_who_waits_for_us_is_not() -> None:
-    with serving(connections_max_idle_ms=300) as server:
+    with limited(connections_max_idle_ms=300) as server:
         idle, waiting = connect(server), connect(server)
         waiting.sendall(struct.pack(">i", 4) + b"wait")
         assert answered(idle) == -1
@@ -118,7 +113,7 @@ def test_who_says_nothing_is_disconnected_who_waits_for_us_is_not() -> None:
 
 
 def test_a_request_that_trickles_in_is_cut_off() -> None:
-    with serving(request_arrival_max_ms=300, connections_max_idle_ms=60_000) as server:
+    with limited(request_arrival_max_ms=300, connections_max_idle_ms=60_000) as server:
         with connect(server) as slow:
             slow.settimeout(0.02)
             try:
@@ -136,7 +131,7 @@ def test_a_request_that_trickles_in_is_cut_off() -> None:
 
 
 def test_large_requests_wait_for_memory_and_small_ones_do_not() -> None:
-    with serving(queued_max_request_bytes=2 * LARGE_BYTES) as server:
+    with limited(queued_max_request_bytes=2 * LARGE_BYTES) as server:
         clients = [connect(server) for _ in range(5)]
         for client in clients:
             client.sendall(frame(LARGE_BYTES)[: LARGE_BYTES // 2])
@@ -201,26 +196,6 @@ def test_a_request_larger_than_all_memory_comes_in_alone() -> None:
     assert memory.lent_bytes == 1
 
 
-@contextmanager
-def serving_behind(listener: ListenerSettings, **limits: int) -> Iterator[NetworkServer]:
-    settings = NetworkSettings(
-        host="127.0.0.1",
-        port=0,
-        transfer=lambda: transfer.make("sendfile"),
-        limits=Limits(**limits),
-        plaintext=False,
-        more_listeners=(listener,),
-    )
-    server = NetworkServer(settings, HeldAnswers())
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(10)
-
-
 @pytest.mark.parametrize("most_bytes", [524_288, 100_000])
 def test_who_has_not_said_who_it_is_has_little_to_say(
     most_bytes: int, caplog: pytest.LogCaptureFixture
@@ -228,7 +203,7 @@ def test_who_has_not_said_who_it_is_has_little_to_say(
     """The handler here authenticates nobody; 512 KiB are Kafka's default."""
     door = ListenerSettings("SASL_PLAINTEXT", "127.0.0.1", 0, lambda: transfer.make("sendfile"))
     given = {} if most_bytes == 524_288 else {"sasl_server_max_receive_size": most_bytes}
-    with serving_behind(door, **given) as server:
+    with limited_behind(door, **given) as server:
         with connect(server) as client:
             client.sendall(frame(most_bytes))
             assert answered(client) == most_bytes
@@ -244,7 +219,7 @@ def test_a_handshake_that_does_not_end_is_cut_off() -> None:
     door = ListenerSettings(
         "SSL", "127.0.0.1", 0, lambda: transfer.make("encrypt_then_send"), context
     )
-    with serving_behind(door, request_arrival_max_ms=300) as server:
+    with limited_behind(door, request_arrival_max_ms=300) as server:
         hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # of a ClientHello of 512 bytes
         for said in (b"", hello):
             with connect(server) as half_open:
@@ -260,7 +235,7 @@ def test_a_handshake_that_has_ended_is_no_request() -> None:
         "SSL", "127.0.0.1", 0, lambda: transfer.make("encrypt_then_send"), server_side
     )
     limits = {"request_arrival_max_ms": 200, "connections_max_idle_ms": 60_000}
-    with serving_behind(door, **limits) as server:
+    with limited_behind(door, **limits) as server:
         with connect(server) as plain, client_side.wrap_socket(plain) as client:
             with connect(server) as half_open:  # outlives the limit
                 assert answered(half_open) == -1
@@ -271,7 +246,7 @@ def test_a_handshake_that_has_ended_is_no_request() -> None:
 
 def test_who_leaves_the_most_answers_unread_is_cut_off() -> None:
     """Records wait in their file; other answers do so in memory."""
-    with serving(queued_max_response_bytes=20 << 20, connections_max_idle_ms=-1) as server:
+    with limited(queued_max_response_bytes=20 << 20, connections_max_idle_ms=-1) as server:
         few, most = connect(server), connect(server)
         with few, most:
             for client, much in ((few, b"much%d" % (12 << 20)), (most, b"much%d" % (24 << 20))):

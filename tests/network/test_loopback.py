@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-import threading
-from collections.abc import Iterator
 
 import pytest
 
+from tests.network.conftest import serving
 from zerocopy_lab.network import loopback
 from zerocopy_lab.network import server as network_server
 from zerocopy_lab.network.loopback import congestion_control, is_here, unpaced_control
-from zerocopy_lab.network.server import THE_SYSTEMS, NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import THE_SYSTEMS, NetworkServer
 from zerocopy_lab.protocol.framing import Client, Now, Reply, framed
-from zerocopy_lab.transfer.sendfile import Sendfile
 
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "TCP_CONGESTION"), reason="this system has one congestion control"
 )
 
 
-@contextlib.contextmanager
-def serving(control: str | None, host: str = "127.0.0.1") -> Iterator[NetworkServer]:
-    """A network that echoes."""
-
-    def echo(frame: memoryview, _client: Client) -> Reply:
-        return Now([framed(bytes(frame))])
-
-    settings = NetworkSettings(host, 0, Sendfile, congestion_control=control)
-    server = NetworkServer(settings, echo)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join()
+def echo(frame: memoryview, _client: Client) -> Reply:
+    return Now([framed(bytes(frame))])
 
 
 def control_of_a_connection(server: NetworkServer) -> str:
@@ -67,7 +50,7 @@ def a_pacing_system(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_the_system_paces_peers_here_get_another_one(
     host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO), serving(None, host) as server:
+    with caplog.at_level(logging.INFO), serving(echo, host=host) as server:
         assert control_of_a_connection(server) in {"cubic", "reno"} - {systems()}
     assert sum("peers on this machine" in message for message in caplog.messages) == 1
 
@@ -75,19 +58,19 @@ def test_where_the_system_paces_peers_here_get_another_one(
 @pytest.mark.usefixtures("a_pacing_system")
 def test_peers_elsewhere_have_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_server, "is_here", lambda _: False)
-    with serving(None) as server:
+    with serving(echo) as server:
         assert control_of_a_connection(server) == systems()
 
 
 @pytest.mark.usefixtures("a_pacing_system")
 def test_the_setting_leaves_the_systems() -> None:
-    with serving(THE_SYSTEMS) as server:
+    with serving(echo, congestion_control=THE_SYSTEMS) as server:
         assert control_of_a_connection(server) == systems()
 
 
 @pytest.mark.usefixtures("a_pacing_system")
 def test_a_name_is_for_everybody() -> None:
-    with serving("reno") as server:
+    with serving(echo, congestion_control="reno") as server:
         assert control_of_a_connection(server) == "reno"
 
 

@@ -8,7 +8,6 @@ import os
 import random
 import socket
 import struct
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from tests.network.conftest import serving
 from zerocopy_lab.errors import FileShrank
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.outbox import TURN_BYTES, Outbox
-from zerocopy_lab.network.server import ListenerSettings, NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import ListenerSettings, NetworkServer
 from zerocopy_lab.network.tls import TlsSocket
 from zerocopy_lab.protocol.framing import Client, Now, Piece, Pieces, Reply, framed
 from zerocopy_lab.transfer import Transfer, make, strategies
@@ -215,12 +215,12 @@ class Running(NamedTuple):
 @pytest.fixture
 def running(name: str, file: OpenFile) -> Iterator[Running]:
     """Answers (position, length) with that slice between two words."""
-    with serving(name, file) as found:
+    with sending(name, file) as found:
         yield found
 
 
 @contextlib.contextmanager
-def serving(name: str, file: OpenFile) -> Iterator[Running]:
+def sending(name: str, file: OpenFile) -> Iterator[Running]:
     transfers: list[Transfer] = []
 
     def new_transfer() -> Transfer:
@@ -233,22 +233,11 @@ def serving(name: str, file: OpenFile) -> Iterator[Running]:
 
     tls = strategies()[name].needs_tls
     door = ListenerSettings("SSL", "127.0.0.1", 0, new_transfer, SERVER_TLS)
-    settings = NetworkSettings(
-        host="127.0.0.1",
-        port=0,
-        transfer=partial(make, "read_then_send") if tls else new_transfer,
-        more_listeners=(door,) if tls else (),
-        send_buffer_bytes=16_384,
-    )
-    server = NetworkServer(settings, handle)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    changes: dict[str, Any] = {"transfer": new_transfer}
+    if tls:
+        changes = {"transfer": partial(make, "read_then_send"), "more_listeners": (door,)}
+    with serving(handle, send_buffer_bytes=16_384, **changes) as server:
         yield Running(server, "SSL" if tls else "PLAINTEXT", transfers)
-    finally:
-        server.stop()
-        thread.join(timeout=PATIENCE_S)
-        assert not thread.is_alive()
 
 
 def request(position: int, length: int) -> bytes:
@@ -323,7 +312,7 @@ def test_a_file_that_shrinks_ends_one_connection(
 def test_reports_of_zerocopy_are_taken_while_idle(file: OpenFile, payload: bytes) -> None:
     """Left in the error queue they would wake the event loop for ever."""
     name = available("send_with_msg_zerocopy")
-    with serving(name, file) as running, running.connect() as client:
+    with sending(name, file) as running, running.connect() as client:
         answer_to(client, payload, 3, 400_000)
         (transfer,) = running.transfers
         assert isinstance(transfer, SendWithMsgZerocopy)

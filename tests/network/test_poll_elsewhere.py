@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-import threading
 
 import pytest
 
+from tests.network.conftest import serving
 from zerocopy_lab.network.poll_elsewhere import PollElsewhere
-from zerocopy_lab.network.server import NetworkServer, NetworkSettings
 from zerocopy_lab.protocol.framing import Client, Now, Reply, framed
-from zerocopy_lab.transfer.sendfile import Sendfile
 
 
 def test_a_network_serves_by_poll(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,12 +19,8 @@ def test_a_network_serves_by_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(frame: memoryview, _client: Client) -> Reply:
         return Now([framed(bytes(frame) * 100)])
 
-    settings = NetworkSettings("127.0.0.1", 0, Sendfile, send_buffer_bytes=16_384)
-    server = NetworkServer(settings, answer)
-    assert type(server.reactor._poll) is PollElsewhere
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    with serving(answer, send_buffer_bytes=16_384) as server:
+        assert type(server.reactor._poll) is PollElsewhere
         with socket.create_connection((server.host, server.port), timeout=10) as client:
             for length in (1, 4000, 40_000):
                 frame = b"x" * length
@@ -37,6 +31,3 @@ def test_a_network_serves_by_poll(monkeypatch: pytest.MonkeyPatch) -> None:
                     came += client.recv(1 << 20)
                 assert came == framed(frame * 100)
                 assert server.counters().would_blocks or length == 1
-    finally:
-        server.stop()
-        thread.join()

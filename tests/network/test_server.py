@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from zerocopy_lab import transfer
+from tests.network.conftest import serving
 from zerocopy_lab.errors import CloseConnection
 from zerocopy_lab.file_slice import FileSlice, OpenFile
 from zerocopy_lab.network.inbox import SMALL_BYTES
 from zerocopy_lab.network.quotas import Limits
-from zerocopy_lab.network.server import NetworkServer, NetworkSettings
+from zerocopy_lab.network.server import NetworkServer
 from zerocopy_lab.protocol.framing import Client, Nothing, Now, Reply, framed
 from zerocopy_lab.protocol.later import Later
 
@@ -95,22 +95,9 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
     path = tmp_path / "payload"
     path.write_bytes(array("q", range(1 << 20)).tobytes())
     handler = Handler(OpenFile.open(path))
-    settings = NetworkSettings(
-        host="127.0.0.1",
-        port=0,
-        transfer=lambda: transfer.make("sendfile"),
-        threads=request.param,
-        limits=Limits(socket_request_max_bytes=LIMIT_BYTES),
-    )
-    server = NetworkServer(settings, handler)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
+    limits = Limits(socket_request_max_bytes=LIMIT_BYTES)
+    with serving(handler, threads=request.param, limits=limits) as server:
         yield Running(server, handler)
-    finally:
-        server.stop()
-        thread.join(timeout=10)
-        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(

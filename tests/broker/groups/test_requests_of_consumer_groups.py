@@ -4,9 +4,7 @@ what the two protocols say to each other's groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +13,10 @@ from tests.broker.caller import Caller
 from tests.broker.groups.test_requests_of_groups import commit, committed, join, reopened, sync
 from tests.served import every_version
 from zerocopy_lab.broker.broker import Broker
-from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.protocol.versions import ApiKey
 
 HEARTBEAT = ApiKey.consumer_group_heartbeat
 DESCRIBE = ApiKey.consumer_group_describe
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
-        broker.advertise("localhost", 9092)
-        broker.logs.create_topic("t", 4)
-        yield broker
 
 
 def beat(caller: Caller, epoch: int, version: int = 1, member_id: str = "a", **values: Any) -> Any:

@@ -4,7 +4,6 @@ restart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,6 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.versions import ApiKey
 
 SUBSCRIPTION = b"\x00\x01\x00\x00\x00\x01\x00\x01t\xff\xff\xff\xff"  # version 1, topic "t"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(BrokerSettings(log_dirs=(tmp_path,))) as broker:
-        broker.advertise("localhost", 9092)
-        broker.logs.create_topic("t", 4)
-        yield broker
 
 
 def reopened(broker: Broker) -> Broker:
