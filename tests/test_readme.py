@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from zerocopy_lab.classroom.manifest import labs
 from zerocopy_lab.classroom.navigation import index
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +17,14 @@ def test_the_table_of_labs_is_the_list_of_labs() -> None:
     table = re.search(r"<!-- labs:.*?-->\n(.*?)\n<!-- end of labs -->", README, re.DOTALL)
     assert table is not None
     assert table.group(1) == index(), f"README.md should have:\n{index()}"
+
+
+def test_the_labs_that_need_linux_are_those_of_the_list() -> None:
+    needing = {entry.id for entry in labs().values() if entry.platforms == ("linux",)}
+    told = re.search(r"Labs (\d\d) to (\d\d) and (\d\d) to (\d\d) need it", README)
+    assert told is not None
+    first, last, again, end = map(int, told.groups())
+    assert needing == {f"{n:02}" for n in (*range(first, last + 1), *range(again, end + 1))}
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -1,14 +1,12 @@
 """Runs the command line as if the machine could do less.
 
     python tests/commands/lesser_machine.py cachestat,root doctor --json
-    python tests/commands/lesser_machine.py linux residency .
 
 | taken away       | how                                                                        |
 |------------------|----------------------------------------------------------------------------|
 | `cachestat`      | the kernel itself answers ENOSYS to call 451 (a seccomp filter)            |
 | `root`           | this process becomes nobody, after its imports                             |
 | `perf`, `strace` | a PATH without them                                                        |
-| `linux`          | sys.platform is darwin; /proc, /sys and what only Linux's Python has: gone |
 """
 
 from __future__ import annotations
@@ -16,21 +14,13 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import socket
 import struct
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 NOBODY = 65534
-LINUX_ONLY = {
-    os: ["posix_fadvise", "sched_setaffinity", "sched_getaffinity", "splice", "memfd_create"],
-    socket: ["TCP_CONGESTION", "MSG_ERRQUEUE"],
-}
 TOOLS = ("perf", "strace")
 
 
@@ -57,41 +47,6 @@ def take_root_away() -> None:
     os.setuid(NOBODY)
 
 
-def take_linux_away() -> None:
-    """What a Mac would not have. Only psutil may go on reading /proc: it has other ways there."""
-    sys.platform = "darwin"
-    for module, names in LINUX_ONLY.items():
-        for name in names:
-            if hasattr(module, name):
-                delattr(module, name)
-    real_stat = os.stat
-
-    def stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
-        refuse("open", (path,))
-        return real_stat(path, *arguments, **options)
-
-    os.stat = stat
-    sys.addaudithook(refuse)
-
-
-def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: nothing is found in /proc and /sys."""
-    if event not in ("open", "os.listdir", "os.scandir") or _asked_by_psutil():
-        return
-    path = os.fspath(arguments[0]) if isinstance(arguments[0], str | os.PathLike) else ""
-    if str(path).startswith(("/proc", "/sys")):
-        raise FileNotFoundError(2, "No such file or directory", path)
-
-
-def _asked_by_psutil() -> bool:
-    frame, here = sys._getframe(1), str(Path(psutil.__file__).parent)
-    while frame.f_back is not None:
-        if frame.f_code.co_filename.startswith(here):
-            return True
-        frame = frame.f_back
-    return False
-
-
 def path_without(missing: set[str], directory: Path) -> str:
     """A PATH with links to the other tools that instruments start, and nothing else."""
     for tool in {"cat", *TOOLS} - missing:
@@ -106,7 +61,7 @@ def main() -> int:
     unknown = taken_away - {*TAKE_AWAY, *TOOLS}
     assert not unknown, f"cannot take away {unknown}"
     from zerocopy_lab import __main__ as command_line
-    from zerocopy_lab.commands import doctor, race, residency  # noqa: F401 - while it still can
+    from zerocopy_lab.commands import doctor, race, residency  # noqa: F401 - as root
 
     with tempfile.TemporaryDirectory() as tools:
         os.chmod(tools, 0o755)
@@ -122,7 +77,6 @@ def main() -> int:
 
 
 TAKE_AWAY: dict[str, Callable[[], None]] = {
-    "linux": take_linux_away,
     "cachestat": take_cachestat_away,
     "root": take_root_away,
 }
