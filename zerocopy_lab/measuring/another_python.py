@@ -8,7 +8,9 @@ Whatever the process mounts or lays there goes with it.
 
 from __future__ import annotations
 
+import builtins
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,11 +23,19 @@ from zerocopy_lab.running.running_broker import importable_here
 _PROGRAMS: Final = {"--net": ("unshare", "ip"), "--mount": ("unshare", "mount"), "": ()}
 _PACKAGE_OF: Final = {"unshare": "util-linux", "mount": "util-linux", "ip": "iproute2"}
 _TIMEOUT_S: Final = 120.0
+_OF_THE_SYSTEM: Final = [
+    name
+    for name, each in vars(builtins).items()
+    if isinstance(each, type) and issubclass(each, OSError)
+]
+_REFUSED: Final = re.compile(rf"({'|'.join(_OF_THE_SYSTEM)}|[\w.]+\.Unavailable):")
+"""How a traceback ends where the system, and not the program, is to blame."""
 
 
 def ask_python(words: Sequence[str], namespace: Literal["", "--net", "--mount"], what: str) -> str:
     """What Python says when it is called with these words. Raises Unavailable, that `what` cannot
-    be had, with the last line of its complaint.
+    be had, with the last line of its complaint; RuntimeError when it was no refusal of the system
+    that ended it.
     """
     if namespace and sys.platform != "linux":
         raise Unavailable(what, f"{sys.platform} has no namespaces", "Run this on Linux")
@@ -44,6 +54,8 @@ def ask_python(words: Sequence[str], namespace: Literal["", "--net", "--mount"],
     )
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        if "Traceback" in done.stderr and not _REFUSED.match(why):
+            raise RuntimeError(f"{what} could be had, and then: {done.stderr[-2000:]}")
         raise Unavailable(what, why, "Run as root, or allow user namespaces")
     return done.stdout
 
