@@ -74,9 +74,7 @@ def test_a_broker_serves_and_an_exam_examines() -> None:
     assert said_there(BROKER) == "False\n"
 
 
-@pytest.mark.parametrize(
-    "entry", [pytest.param(labs()[each], id=each) for each in QUICK]
-)
+@pytest.mark.parametrize("entry", [pytest.param(labs()[each], id=each) for each in QUICK])
 def test_a_lab_runs_to_its_conclusion(entry: LabEntry, tmp_path: Path) -> None:
     assert "darwin" in entry.platforms
     said = said_there(LAB, str(entry.notebook), str(tmp_path))

@@ -1,7 +1,8 @@
 """The labs as coursework for two graders: nbgrader's sources, and Otter-Grader's assignments.
 
 Both get one assignment for each lab, in fast mode. A submission leaves what it makes beside itself,
-so that nobody's part runs in another's broker. Points come from `labs/labs.toml`, for an answer that `check` passes; there are no points for a clock.
+so that nobody's part runs in another's broker. Points come from `labs/labs.toml`, for an answer
+that `check` passes; there are no points for a clock.
 
     NBGRADER/nbgrader_config.py, source/05_zero_copy/05_zero_copy.ipynb
     OTTER/05_zero_copy/05_zero_copy.ipynb, tests/05.1.py, otter_config.json
