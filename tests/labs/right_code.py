@@ -403,7 +403,10 @@ def election_by_ends(
         elif kind == "join":
             in_sync.add(number)
         slowest = min([leader, *(ends[each] for each in in_sync)])
-        acknowledged = max(acknowledged, leader if acks == "1" else slowest)
+        if acks == "1":
+            acknowledged = leader
+        elif 1 + len(in_sync) >= min_in_sync:
+            acknowledged = max(acknowledged, slowest)
     return max(0, acknowledged - ends[elected])
 
 

@@ -327,6 +327,19 @@ def lesson_lost(events: list[tuple[str, int]], acks: str, least: int, elected: i
     return lost_by_message(events, acks, least, elected)
 
 
+def forgets_that_too_few_stop_the_waiting_ones(
+    events: list[tuple[str, int]], acks: str, min_in_sync: int, elected: int
+) -> int:
+    """Refuses writes, and still acknowledges what waits when the last followers leave."""
+    taken, in_sync = [], {1, 2}
+    for kind, number in events:
+        in_sync = in_sync - {number} if kind == "leave" else in_sync
+        in_sync = in_sync | {number} if kind == "join" else in_sync
+        if kind != "write" or acks == "1" or 1 + len(in_sync) >= min_in_sync:
+            taken.append((kind, number))
+    return lesson_lost(taken, acks, 1, elected)
+
+
 def never_loses(events: list[tuple[str, int]], acks: str, min_in_sync: int, elected: int) -> int:
     return 0
 
@@ -342,7 +355,8 @@ def as_with_acks_1(events: list[tuple[str, int]], acks: str, min_in_sync: int, e
         (lambda *_: "many", "a whole number"),
         (all_that_the_leader_has, "acknowledged"),
         (as_with_acks_1, "acknowledged messages are lost, yours says"),
-        (forgets_the_refusal, "A write is refused while fewer than min_in_sync"),
+        (forgets_the_refusal, "in sync, a write is refused"),
+        (forgets_that_too_few_stop_the_waiting_ones, "still waits is not acknowledged"),
         (never_loses, "is acknowledged"),
     ],
 )
@@ -356,6 +370,13 @@ def test_a_stub_counts_as_not_attempted(lab_of: LabOf) -> None:
     for exercise_id in ("11.1", "11.2", "11.3"):
         grade, _ = grade_of(exercise_of(exercise_id), lambda *_: None, lab_of("11"))
         assert grade.state is State.NOT_ATTEMPTED
+
+
+def test_too_few_in_sync_acknowledge_nothing_as_in_kafka() -> None:
+    waits = [("write", 6), ("leave", 1), ("leave", 2)]
+    assert lesson_lost(waits, "all", 2, 1) == 0  # NOT_ENOUGH_REPLICAS_AFTER_APPEND
+    assert lesson_lost(waits, "all", 1, 1) == 6
+    assert lesson_lost([*waits, ("fetch", 1), ("join", 1)], "all", 2, 2) == 6  # it waited
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -49,7 +49,9 @@ def drawn_life(draw: random.Random) -> list[Event]:
 
 def lost_by_message(events: Sequence[Event], acks: str, min_in_sync: int, elected: int) -> int:
     """The answer by another way than the obvious one: who has each message, and whether it was
-    acknowledged, message by message.
+    acknowledged, message by message. While too few are in sync nothing is: Kafka's high watermark
+    stands still (`Partition.maybeIncrementLeaderHW`, isUnderMinIsr), and who waits for it is told
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND (`checkEnoughReplicasReachOffset`).
     """
     holders: list[set[int]] = []
     acknowledged: list[bool] = []
@@ -57,7 +59,7 @@ def lost_by_message(events: Sequence[Event], acks: str, min_in_sync: int, electe
     for kind, number in events:
         if kind == "write":
             if acks == "all" and 1 + len(in_sync) < min_in_sync:
-                continue  # refused: NotEnoughReplicas
+                continue  # refused: NOT_ENOUGH_REPLICAS
             holders += [set() for _ in range(number)]
             acknowledged += [acks == "1"] * number
         elif kind == "fetch":
@@ -67,9 +69,10 @@ def lost_by_message(events: Sequence[Event], acks: str, min_in_sync: int, electe
             in_sync.discard(number)
         else:
             in_sync.add(number)
-        acknowledged = [
-            done or in_sync <= there for done, there in zip(acknowledged, holders, strict=True)
-        ]
+        if 1 + len(in_sync) >= min_in_sync:
+            acknowledged = [
+                done or in_sync <= there for done, there in zip(acknowledged, holders, strict=True)
+            ]
     return sum(
         done and elected not in there for done, there in zip(acknowledged, holders, strict=True)
     )
@@ -117,7 +120,10 @@ def _hint(events: Sequence[Event], acks: str, least: int, told: object, right: i
         return "With acks=1 all that the leader has is acknowledged; the elected one may have less."
     alone = ("leave", 1) in events and ("leave", 2) in events
     if told > right and least == 2 and alone:
-        return "A write is refused while fewer than min_in_sync (the leader counts) are in sync."
+        return (
+            "While fewer than min_in_sync (the leader counts) are in sync, a write is refused, and "
+            "what was written before and still waits is not acknowledged."
+        )
     if told > right:
         return "With acks=all only what *every* replica in sync has is acknowledged."
     return (
@@ -161,7 +167,8 @@ EXERCISES = (
             "Keep where each log ends: the leader's, and each follower's. A fetch brings a "
             "follower to the leader's end.",
             "With acks=all the acknowledged end is the least end of all that are in sync. It never "
-            "goes back, and it moves with fetch and leave, too. With acks=1 it is the leader's.",
+            "goes back, it moves with fetch and leave, too, and it stands still while 1 + "
+            "len(in_sync) < min_in_sync. With acks=1 it is the leader's.",
             "Lost is what was acknowledged beyond the elected one's end, and never less than 0. "
             "With acks=all a write is left out while 1 + len(in_sync) < min_in_sync.",
         ),
