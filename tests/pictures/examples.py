@@ -213,6 +213,18 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         columns=[f"machine {n}" for n in range(12)],
         origin=COUNTED,
     ),
+    "verdicts, named": lambda: verdict_grid(
+        [
+            GridRow(
+                claim,
+                ("supported", "contradicted", "inconclusive", "not testable here") * 2,
+                "half right",
+                ("as it stands", "a late reader makes the others wait: read_then_send") * 4,
+            )
+            for claim in ("P2", "W2")
+        ],
+        origin=COUNTED,
+    ),
     "verdicts, one": lambda: verdict_grid(VERDICTS[1:2], origin=COUNTED),
     "strategies": lambda: strategies_side_by_side(CONTESTANTS, origin=TIMED, title=LONG_TITLE),
     "strategies, one": lambda: strategies_side_by_side(CONTESTANTS[:1], origin=TIMED),

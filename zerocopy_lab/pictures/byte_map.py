@@ -39,6 +39,7 @@ KINDS: Final = {
     "time": "#F0E442",
     "producer": "#6A1B4D",
     "content": "#F1F1F1",
+    "singled out": INK,
 }
 _KIND_OF: Final = {
     **dict.fromkeys(("baseOffset", "partitionLeaderEpoch"), "broker"),
@@ -46,6 +47,7 @@ _KIND_OF: Final = {
     **dict.fromkeys(("baseTimestamp", "maxTimestamp", "timestampDelta", "timestamp"), "time"),
     **dict.fromkeys(("producerId", "producerEpoch", "baseSequence"), "producer"),
     **dict.fromkeys(("batchLength", "lastOffsetDelta", "recordsCount", "length"), "length"),
+    "the inverted byte": "singled out",
     **dict.fromkeys(("keyLength", "valueLength", "headersCount", "offsetDelta"), "length"),
 }
 

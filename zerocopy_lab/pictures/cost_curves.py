@@ -67,7 +67,7 @@ def crossover(
     curves = [curve for curve in curves if curve.points]
     spreads = [value for curve in curves for _, value in curve.points]
     picture = new_picture(3.7, title, origin.text(spreads))
-    picture.alt = _in_words(curves, unit, between, title)
+    picture.alt = _in_words(curves, unit, between, title, size_of)
     axes = picture.subplots()
     if not curves:
         say_that_nothing_is_there(axes, "no message size was measured")
@@ -138,7 +138,11 @@ def _enough_ticks(axis: Axis, values: Sequence[float]) -> None:
 
 
 def _in_words(
-    curves: Sequence[Curve], unit: str, between: tuple[float, float] | None, title: str
+    curves: Sequence[Curve],
+    unit: str,
+    between: tuple[float, float] | None,
+    title: str,
+    size_of: str,
 ) -> str:
     told = [
         f"{curve.name}: "
@@ -149,7 +153,7 @@ def _in_words(
     change = ""
     if between:
         change = f"The order changes between {byte_count(between[0])} and {byte_count(between[1])}."
-    return in_words(title, "Cost by message size.", *told, change)
+    return in_words(title, f"By the size of {size_of}.", *told, change)
 
 
 def _are_neighbours(values: Sequence[float], number: int) -> bool:

@@ -64,6 +64,6 @@ def part_map(boxes: Sequence[PartBox], *, origin: Origin, title: str = "") -> Pi
         head = f"{box.name}\n{box.whose}, lab {box.lab}"
         ink = readable_on(hue)
         axes.text(left + 0.5, top + 0.3, head, ha="center", va="center", color=ink, weight="bold")
-        does = textwrap.fill(box.does, 24)
+        does = textwrap.fill(box.does, 21)
         axes.text(left + 0.5, top + 0.66, does, ha="center", va="center", color=ink, fontsize=7.5)
     return picture

@@ -1,7 +1,8 @@
 """A square for each verdict: the parts of many claims, or one thing on many machines.
 
 Rows that name columns are a table. Without columns each row has as many squares as it has parts,
-and a word behind them. A sign in each square says the same as its hue.
+which are named in them where the row names them, and a word behind them or under its name. A sign
+in each square says the same as its hue.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from zerocopy_lab.pictures.theme import (
 )
 
 ROW_INCHES: Final = 0.25
+_NAMED_ROW_INCHES: Final = 0.41  # three lines of the least letters
 _LETTERS: Final = 84
 """So many fit beside each other under all columns together."""
 YES: Final = ("right", "supported")
@@ -49,11 +51,14 @@ _LOOKS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class GridRow(NamedTuple):
-    """Its name, a word for each square (keys of the looks above), and what stands behind them."""
+    """Its name, a word for each square (keys of the looks above), what stands behind them, and
+    what each square is about.
+    """
 
     name: str
     words: Sequence[str]
     remark: str = ""
+    parts: Sequence[str] = ()
 
 
 @themed
@@ -71,7 +76,8 @@ def verdict_grid(
     room = max(4, _LETTERS // max(len(columns), 1))
     heads = ["\n".join(textwrap.wrap(name, room)) for name in columns]
     lines = max((head.count("\n") + 1 for head in heads), default=0)
-    height = 0.55 + ROW_INCHES * max(len(rows), 1) + 0.16 * lines
+    named = any(row.parts for row in rows)
+    height = 0.55 + (_NAMED_ROW_INCHES if named else ROW_INCHES) * max(len(rows), 1) + 0.16 * lines
     picture = new_picture(height, title, origin.text())
     picture.alt = _in_words(rows, columns, title)
     axes = picture.subplots()
@@ -81,9 +87,10 @@ def verdict_grid(
     for place, row in enumerate(rows):
         _row(axes, place, row)
     most = max(1, *(len(row.words) for row in rows))
-    axes.set_xlim(-0.6, most - 0.5 + (0 if columns else 2.5))
+    axes.set_xlim(-0.6, most - 0.5 + (0 if columns or named else 2.5))
     axes.set_ylim(len(rows) - 0.45, -0.55)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    under = [f"{row.name}\n{row.remark}" if row.parts else row.name for row in rows]
+    axes.set_yticks(range(len(rows)), under)
     axes.set_xticks(range(len(columns)), heads)
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
@@ -106,20 +113,35 @@ def _row(axes: Axes, place: int, row: GridRow) -> None:
         axes.add_patch(
             Rectangle((column - 0.46, place - 0.42), 0.92, 0.84, facecolor=fill, edgecolor=QUIET)
         )
+        about = row.parts[column] if row.parts else ""
         if sign:
             axes.text(
-                column, place, sign, ha="center", va="center", color=readable_on(fill), fontsize=9
+                column,
+                place,
+                _in_a_square(f"{sign} {about}".rstrip()),
+                ha="center",
+                va="center",
+                color=readable_on(fill),
+                fontsize=7 if about else 9,
+                linespacing=1.05,
             )
-    if row.remark:
+    if row.remark and not row.parts:
         axes.text(len(row.words) - 0.3, place, row.remark, va="center", fontsize=8.5)
+
+
+def _in_a_square(text: str) -> str:
+    """As narrow as three lines allow."""
+    ways = (textwrap.wrap(text, most, break_long_words=False) for most in range(15, 22))
+    return "\n".join(next((lines for lines in ways if len(lines) <= 3), [text]))
 
 
 def _in_words(rows: Sequence[GridRow], columns: Sequence[str], title: str) -> str:
     told = []
     for row in rows:
+        names = columns or row.parts or [""] * len(row.words)
         said = [
-            f"{column}: {word}" if columns else word
-            for column, word in zip(columns or row.words, row.words, strict=True)
+            f"{name}: {word}" if name else word
+            for name, word in zip(names, row.words, strict=True)
             if word
         ]
         remark = f" ({row.remark})" if row.remark else ""

@@ -36,6 +36,8 @@ COMPANY, HUGE = "company", "one huge message"
 TOGETHER = 100
 _RUNS = 3
 """In a round; the least disturbed counts."""
+NEARLY = 1.15
+"""A sum that is off by more from all that was measured does not come out."""
 VALUE_BYTES = 190
 """As a flight has, on average."""
 
@@ -163,7 +165,7 @@ def costs_words(costs: Costs | Unmeasured) -> str:
         return f"Not measured here: {str(costs).rstrip('.')}."
     predicted, measured = check(costs)
     outcome = "comes out"
-    if not measured.low * 0.7 <= predicted <= measured.high * 1.3:
+    if not measured.low / NEARLY <= predicted <= measured.high * NEARLY:
         word = "cheaper" if measured.median < predicted else "dearer"
         outcome = f"does not come out, such a batch is {word}"
     return (

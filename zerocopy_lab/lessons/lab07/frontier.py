@@ -132,7 +132,9 @@ def frontier_picture(found: dict[str, SeenSetting]) -> Picture:
         Setting(name, 1 / spread(seen.message_s).median, spread(seen.latency_ms))
         for name, seen in found.items()
     ]
-    return latency_against_throughput(points, origin=Origin("TIMED", describe_host().text()))
+    title = "A real client: how fast it is, and how long a message takes, by its linger"
+    origin = Origin("TIMED", describe_host().text())
+    return latency_against_throughput(points, origin=origin, title=title)
 
 
 def frontier_words(found: dict[str, SeenSetting]) -> str:
@@ -232,6 +234,7 @@ def compression_picture() -> Picture:
         unit="bytes in the log / byte of message",
         size_of="the messages in a batch",
         origin=Origin("COUNTED", "flight events, three stretches of each size"),
+        title="What a byte of message takes in the log, by how many bytes are packed together",
     )
 
 

@@ -344,7 +344,8 @@ def draw_flip(byte: int) -> Picture:
     batch = _flipped(byte)
     found = _told(batch, False)
     reader = "a reader notices" if found else "no reader can notice"
-    fields = header_fields(memoryview(build_batch(_SMALL)))
+    records = Field("(records)", HEADER_BYTES, len(batch) - HEADER_BYTES, b"", "two of them")
+    fields = [*header_fields(memoryview(build_batch(_SMALL))), records]
     return byte_map(
         bytes(batch),
         [*fields, Field("the inverted byte", byte, 1, batch[byte])],

@@ -131,7 +131,8 @@ def _disk_tag(run: Run) -> str:
 def ledger_picture(run: Run) -> Picture:
     """The journeys that matter, one under the other."""
     paths = [BytePath(name, journey(run, way).hops) for name, way in _SHOWN.items()]
-    return copy_ledger(paths, stations=STATIONS, origin=_origin())
+    title = "Who moves each byte, and how this run knows"
+    return copy_ledger(paths, stations=STATIONS, origin=_origin(), title=title)
 
 
 def ledger_words(run: Run) -> str:

@@ -141,9 +141,8 @@ _LOCAL = "local file systems"
 
 def draw_alias(place: str, size_kib: int, strategy: str) -> Picture:
     """The widget: the alias test of a strategy with a file in a place."""
-    return alias_proof(
-        [_row(place, size_kib, strategy)], page_bytes=4096, origin=Origin("PROVED", place)
-    )
+    row, title = _row(place, size_kib, strategy), "Overwritten after it was sent"
+    return alias_proof([row], page_bytes=4096, origin=Origin("PROVED", place), title=title)
 
 
 def alias_words(place: str, size_kib: int, strategy: str) -> str:

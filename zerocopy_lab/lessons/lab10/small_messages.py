@@ -114,6 +114,7 @@ def picture(sweep: SizeSweep) -> Picture:
         unit="CPU of the sender, µs a message",
         origin=Origin("TIMED", sweep.host),
         between=change(sweep.costs) if sweep.in_c else None,
+        title="One message, sent alone",
     )
 
 

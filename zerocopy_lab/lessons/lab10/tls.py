@@ -125,7 +125,8 @@ def price_picture(outcome: Outcome) -> Picture:
         )
         for name in outcome.contestants
     ]
-    return strategies_side_by_side(bars, origin=Origin("TIMED", outcome.host.text()))
+    origin = Origin("TIMED", outcome.host.text())
+    return strategies_side_by_side(bars, origin=origin, title="A GiB of one file, in four ways")
 
 
 def times(outcome: Outcome, dearer: str, cheaper: str) -> Spread:

@@ -75,7 +75,10 @@ def _policies_drawn(seen: Sequence[Survivors], origin: Origin) -> Picture:
         pieces = Piece(each.power, "kept", f"{each.power:,}"), Piece(lost, "lost", f"{lost:,}")
         remark = f"kill -9 took {each.lost('kill'):,}, a torn write {each.lost('torn'):,}"
         rows.append(Stretch(each.policy, tuple(p for p in pieces if p.amount), remark))
-    return kept_and_lost(rows, unit="acknowledged messages", kinds=_KINDS, origin=origin)
+    title = "At the last acknowledgement"
+    return kept_and_lost(
+        rows, unit="acknowledged messages", kinds=_KINDS, origin=origin, title=title
+    )
 
 
 def policies_words(seen: Seen) -> str:
@@ -136,6 +139,7 @@ def prices_picture(outcome: Outcome) -> Picture:
         rungs,
         unit="ms until a batch of 25 messages is acknowledged",
         origin=Origin("TIMED", outcome.host.text()),
+        title="What a flush costs",
     )
     told = "; ".join(f"{policy} {wait.text('ms')}" for policy, wait in waits.items())
     picture.alt = f"How long a batch waits for its acknowledgement: {told}."
@@ -182,6 +186,7 @@ def replicas_picture(seen: Replicas, lab: Lab) -> Picture:
         unit="messages",
         kinds={"kept": "there", "lost": "gone, or never came"},
         origin=Origin("COUNTED", _host(lab)),
+        title="The leader's machine has lost its power",
     )
 
 
@@ -246,6 +251,7 @@ class LogToBreak:
             unit="bytes of the log",
             kinds={"kept": "good", "lost": "cut away", "damaged": "the batch that was hit"},
             origin=Origin("COMPUTED"),
+            title="A log that was damaged, and what recovery keeps of it",
         )
 
     def words(self, damage: str, position: int) -> str:

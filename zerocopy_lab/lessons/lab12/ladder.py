@@ -76,6 +76,7 @@ def ladder_picture(ladder: Ladder | Unmeasured) -> Picture:
         mark=MILLION,
         mark_name="a million",
         origin=origin,
+        title="The whole broker, and without one thing at a time",
     )
 
 

@@ -33,7 +33,8 @@ def plan_picture(parts_dir: Path, *, at_fault: str = "") -> Picture:
         whose: Whose = "at fault" if name == at_fault else "yours" if name in kept else "ours"
         boxes.append(PartBox(name, PARTS[name].does, PARTS[name].lab, whose))
     origin = Origin("PROVED" if at_fault else "COUNTED", describe_host().text())
-    return part_map(boxes, origin=origin)
+    title = f"Your broker, with a wrong {at_fault}" if at_fault else "Your broker, part by part"
+    return part_map(boxes, origin=origin, title=title)
 
 
 def plan_words(parts_dir: Path) -> str:

@@ -109,6 +109,7 @@ def cpu_picture(two: TwoBrokers, answered: Mapping[str, Answers]) -> Picture:
             unit="CPU of the broker, s/GiB",
             size_of="what a fetch brings",
             origin=origin,
+            title="The same bytes in smaller and larger fetches",
         ),
     )
 
@@ -214,7 +215,10 @@ def latency_picture(two: TwoBrokers, answered: Mapping[str, Answers]) -> Picture
             name = f"{column.heading}\n{short}"
             rungs.append(Rung(name, found, "" if found else "not measured", step=step))
     unit = "ms from due to received, at 200 messages a second"
-    picture = _signed(two, answered, lambda origin: ladder(rungs, unit=unit, origin=origin))
+    title = "How long a message takes"
+    picture = _signed(
+        two, answered, lambda origin: ladder(rungs, unit=unit, origin=origin, title=title)
+    )
     told = "; ".join(f"{r.name} {r.measured.text('ms')}" for r in rungs if r.measured)
     picture.alt = f"How long a message takes: {told}.".replace("\n", ", ")
     return picture

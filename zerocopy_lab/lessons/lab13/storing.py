@@ -65,6 +65,7 @@ class Storing:
             header_fields(memoryview(came)),
             first_position=0,
             origin=Origin("COUNTED", f"a batch fetched from {self._two.asked_name}"),
+            title=f"Sent with codec {codec} to compression.type={compression}, {clock}",
         )
 
     def words(self, codec: str, compression: str, clock: str) -> str:

@@ -60,12 +60,18 @@ def all_evidence(lab: Lab, class_folder: str = "") -> Report:
 def verdicts_picture(report: Report) -> Picture:
     """A square for each part of each claim."""
     rows = [
-        GridRow(judged.claim.id, [str(part.verdict) for part in judged.parts], str(judged.overall))
+        GridRow(
+            judged.claim.id,
+            [str(part.verdict) for part in judged.parts],
+            str(judged.overall),
+            [part.part or "as it stands" for part in judged.parts],
+        )
         for judged in report.verdicts
     ]
     recorded = not report.chapters_here
     host = report.stand_in.name if recorded and report.stand_in else describe_host().text()
-    return verdict_grid(rows, origin=Origin("as each part says", host, recorded))
+    origin = Origin("as each part says", host, recorded)
+    return verdict_grid(rows, origin=origin, title="Each claim, part by part")
 
 
 def verdicts_words(report: Report) -> str:
@@ -116,7 +122,12 @@ def show_learner(report: Report) -> None:
 def machines_picture(report: Report) -> Picture:
     """Claims and machines."""
     rows = [GridRow(row[0].claim.id, [str(each.overall) for each in row]) for row in report.matrix]
-    return verdict_grid(rows, columns=_names(report), origin=_many_origins(report))
+    return verdict_grid(
+        rows,
+        columns=_names(report),
+        origin=_many_origins(report),
+        title="Each claim, machine by machine",
+    )
 
 
 def machines_words(report: Report) -> str:
