@@ -16,8 +16,10 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import THIS_BROKER, kafka_here
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab08 import batch_travel
 from zerocopy_lab.lessons.lab08 import no_transformation as lesson
 from zerocopy_lab.lessons.lab08 import no_transformation_exercises as exercises
+from zerocopy_lab.lessons.lab08 import price as pricing
 from zerocopy_lab.lessons.lab08.batch_travel import (
     Lie,
     Travelled,
@@ -73,9 +75,9 @@ def concluded(lab: Lab) -> dict[str, Finding]:
     """The whole lab on our broker, by part; what is cited stands aside."""
     with RunningBroker() as broker:
         travelled = lesson.travel_all(broker, lab)
-        lies = lesson.ask_with_lies(broker, lab)
+        lies = batch_travel.ask_with_lies(broker, lab)
     assert all(lesson.invariants(travelled, lies).values())
-    found = lesson.findings(travelled, lies, lesson.price("zerocopy_lab", lab), THIS_BROKER)
+    found = lesson.findings(travelled, lies, pricing.price("zerocopy_lab", lab), THIS_BROKER)
     return {each.part: each for each in found if not each.source}
 
 
@@ -99,7 +101,7 @@ def test_a_broker_that_repacks_in_silence_changes_one_verdict_and_no_other(lab_o
 
 def test_a_broker_that_never_looks_believes_every_lie(lab_of: LabOf) -> None:
     with RunningBroker(settings={"batch.validation": "never"}) as broker:
-        lies = lesson.ask_with_lies(broker, lab_of("08"))
+        lies = batch_travel.ask_with_lies(broker, lab_of("08"))
     assert [each.lying_code for each in lies] == [0] * 5
     assert lesson.inside_finding(lies, THIS_BROKER).verdict is Likeness.DOES_SO
 
@@ -177,9 +179,9 @@ def test_the_verdict_on_the_price_follows_the_rounds(
     repacking: float, answer: int, verdict: Verdict
 ) -> None:
     measured = prices(repacking)
-    assert lesson.price_answer(measured) == (answer, "")
+    assert pricing.price_answer(measured) == (answer, "")
     assert lesson.price_findings(measured, KAFKA)[0].verdict is verdict
-    assert ("no clear difference" in lesson.price_words(measured)) is (repacking == 1.0)
+    assert ("no clear difference" in pricing.price_words(measured)) is (repacking == 1.0)
 
 
 @pytest.mark.parametrize(
@@ -198,20 +200,20 @@ def test_the_verdict_on_the_copies_follows_the_alias_test(
 
 
 def test_what_cannot_be_measured_says_why(lab_of: LabOf) -> None:
-    not_measured = lesson.price("192.0.2.1:9092", lab_of("08"))
+    not_measured = pricing.price("192.0.2.1:9092", lab_of("08"))
     assert isinstance(not_measured, Unmeasured)
     found = lesson.price_findings(not_measured, KAFKA)
     assert [each.verdict for each in found] == [Verdict.NOT_TESTABLE] * 2
     assert "cannot be read from here" in found[0].words
-    assert lesson.price_answer(not_measured)[0] is lesson.copies_answer(not_measured)[0] is None
-    assert lesson.price_picture(not_measured).alt
+    assert pricing.price_answer(not_measured)[0] is lesson.copies_answer(not_measured)[0] is None
+    assert pricing.price_picture(not_measured).alt
     assert stored_at(ExistingCluster("192.0.2.1:9092"), "flights", 0) is None
 
 
 def test_without_tls_its_row_says_why_and_nothing_is_concluded() -> None:
     without = prices(9)._replace(tls=Unmeasured("no OpenSSL"), zero_copy={})
     assert lesson.tls_finding(without) is None
-    assert "not here, no OpenSSL" in lesson.price_picture(without).alt
+    assert "not here, no OpenSSL" in pricing.price_picture(without).alt
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_a_setting_that_is_not_told_is_no_difference() -> None:
 
 def test_our_own_broker_set_otherwise_is_found_out_by_its_own_words() -> None:
     with closing(TwoBrokers("zerocopy_lab", {"compression.type": "gzip"})) as two:
-        [doubt] = lesson.doubts(two)
+        [doubt] = counted.doubts(two)
     assert (doubt.setting, doubt.believed, doubt.found) == ("compression.type", "producer", "gzip")
 
 
@@ -224,7 +224,7 @@ def a_kafka_set_otherwise() -> Iterator[TwoBrokers]:
 @pytest.mark.skipif(apache_kafka.unavailable() is not None, reason=str(apache_kafka.unavailable()))
 def test_a_real_kafka_set_otherwise_is_caught_and_named(a_kafka_set_otherwise: TwoBrokers) -> None:
     two = a_kafka_set_otherwise
-    doubted = lesson.doubts(two)
+    doubted = counted.doubts(two)
     assert [each.setting for each in doubted] == ["message.timestamp.type"]
     seen = files.write_the_same(two)
     found = verdicts.finding_on(two, seen[KAFKA], "W1", page.LOG, "", Evidence.PROVED, doubted)

@@ -175,6 +175,13 @@ def cited_finding(
     )
 
 
+def not_testable(
+    claim_id: str, why: object, part: str, about: Subject, evidence: Evidence
+) -> Finding:
+    """A part of a claim that nobody could look at here, and why."""
+    return finding(claim_id, Verdict.NOT_TESTABLE, evidence, str(why), part=part, about=about)
+
+
 def verdict_if(supported: bool | None) -> Verdict:
     """Yes, no, or neither."""
     if supported is None:
@@ -195,6 +202,14 @@ def verdict_on_dearer(comparison_verdict: str) -> Verdict:
     """Of a claim that the first contestant is dearer."""
     turned = {"cheaper": "dearer", "dearer": "cheaper"}
     return verdict_on_cheaper(turned.get(comparison_verdict, comparison_verdict))
+
+
+def verdict_within(ratio: Spread, bounds: tuple[float, float]) -> Verdict:
+    """Of a claim that a ratio lies between two bounds: only where every round agrees."""
+    least, most = bounds
+    if ratio.low > most or ratio.high < least:
+        return Verdict.CONTRADICTED
+    return verdict_if(True if least <= ratio.low and ratio.high <= most else None)
 
 
 _LIKENESS: dict[Verdict, Likeness] = {

@@ -18,6 +18,10 @@ MANY_TIMES: Final = 10
 """At least so many times as much: not what belongs to the connection, or to the way of counting."""
 
 
+TLS_CLAIMED: Final = (1.20, 1.30)
+"""What the article says that TLS costs (L1), as a multiple."""
+
+
 def are_alike(one: float, other: float) -> bool:
     """Nearer than a fourth more or a fifth less."""
     return 0.8 <= one / other <= 1.25

@@ -43,6 +43,13 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(statistics.median(measured), measured[0], measured[-1], len(measured))
 
 
+def ratios(ones: Iterable[float], others: Iterable[float]) -> Spread:
+    """One thing as a multiple of another, measured in the same rounds. Raises ValueError when one
+    has more rounds, or neither has any.
+    """
+    return spread(one / other for one, other in zip(ones, others, strict=True))
+
+
 def _significant(value: float, digits: int) -> str:
     """Plain decimals: a reader compares 0.0042 and 0.013 faster than 4.2e-03 and 1.3e-02."""
     if abs(value) >= 10**digits:

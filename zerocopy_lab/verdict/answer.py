@@ -55,11 +55,9 @@ def _of_the_conclusion(verdicts: Sequence[ClaimVerdict]) -> str:
     decided = [part for part in conclusion.parts if part.is_decided]
     tested = [each for each in conclusion.parts if each.basis and each.part == _REASON]
     part = [*tested, *decided][0]
-    said = {
-        Overall.RIGHT: "agrees",
-        Overall.HALF: "agrees in part",
-        Overall.WRONG: "disagrees",
-    }[conclusion.overall]
+    said = {Overall.RIGHT: "agrees", Overall.HALF: "agrees in part", Overall.WRONG: "disagrees"}[
+        conclusion.overall
+    ]
     who = "This machine" if part.basis is Basis.HERE else "What was recorded elsewhere"
     return f"{who} {said}. {first_sentence(part.words)}"
 

@@ -170,9 +170,7 @@ class Report:
 
 
 def report_on(
-    out_root: Path,
-    notes: Mapping[str, RunNote] | None = None,
-    class_dir: Path | None = None,
+    out_root: Path, notes: Mapping[str, RunNote] | None = None, class_dir: Path | None = None
 ) -> Report:
     """What was found in a directory of results, and on other machines: the recorded ones and those
     whose evidence lies in `class_dir`.

@@ -14,6 +14,7 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
     finding,
+    not_testable,
     verdict_if,
     verdict_on_cheaper,
 )
@@ -21,10 +22,7 @@ from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.classroom.thresholds import MANY_TIMES
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab07.batching_exercises import (
-    costs_question,
-    stream_question,
-)
+from zerocopy_lab.lessons.lab07.batching_exercises import costs_question, stream_question
 from zerocopy_lab.lessons.lab07.costs import (
     Costs,
     company_against_alone,
@@ -69,7 +67,7 @@ def findings(
 
 def _not_counted(part: str, why: Unmeasured, subject: Subject, evidence: Evidence) -> Finding:
     words = f"Not measured here: {str(why).rstrip('.')}."
-    return finding("W2", Verdict.NOT_TESTABLE, evidence, words, part=part, about=subject)
+    return not_testable("W2", words, part, subject, evidence)
 
 
 def _on_the_client(alone: Counts, company: Counts) -> Finding:

@@ -31,12 +31,7 @@ from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab07.costs import Costs, per_batch_s, per_byte_s
 from zerocopy_lab.lessons.lab07.counts import Broker
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
-from zerocopy_lab.pictures.cost_curves import (
-    Curve,
-    Setting,
-    crossover,
-    latency_against_throughput,
-)
+from zerocopy_lab.pictures.cost_curves import Curve, Setting, crossover, latency_against_throughput
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.records.batch import read_header
 from zerocopy_lab.records.compression import Codec

@@ -15,6 +15,7 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
     cited_finding,
+    not_testable,
     seen_on,
     verdict_if,
     verdict_on_dearer,
@@ -32,28 +33,12 @@ from zerocopy_lab.lessons.lab08.batch_travel import (
     BROKERS_BYTES,
     Lie,
     Travelled,
-    ask_with_lies,
-    flights,
-    new_topic,
     packed_by_librdkafka,
     packed_by_us,
-    send,
     travel,
 )
-from zerocopy_lab.lessons.lab08.no_transformation_exercises import (
-    a_pair,
-    cores_question,
-)
-from zerocopy_lab.lessons.lab08.price import (
-    PASSING,
-    REPACKING,
-    TLS,
-    Prices,
-    price,
-    price_answer,
-    price_picture,
-    price_words,
-)
+from zerocopy_lab.lessons.lab08.no_transformation_exercises import a_pair, cores_question
+from zerocopy_lab.lessons.lab08.price import PASSING, REPACKING, TLS, Prices, price_words
 from zerocopy_lab.pictures.byte_map import byte_map
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.records.batch import HEADER_BYTES, check_batch, check_stored_batch
@@ -62,22 +47,7 @@ from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.running_broker import RunningBroker
 
-__all__ = [
-    "Wire",
-    "a_pair",
-    "about",
-    "ask_with_lies",
-    "build_batch",
-    "cores_question",
-    "flights",
-    "new_topic",
-    "price",
-    "price_answer",
-    "price_picture",
-    "price_words",
-    "produce",
-    "send",
-]
+__all__ = ["Wire", "a_pair", "about", "build_batch", "cores_question", "produce"]
 
 YOURS = "stamp"
 """The learner's, by the name of its part."""
@@ -235,12 +205,8 @@ def inside_by_the_source() -> Finding:
 def price_findings(prices: Prices | Unmeasured, asked: Subject) -> list[Finding]:
     """W1: what a broker pays that repacks, and whether its fetches copy from then on."""
     if isinstance(prices, Unmeasured):
-        return [
-            seen_on(
-                asked, "W1", Verdict.NOT_TESTABLE, Evidence.TIMED, price_words(prices), part=part
-            )
-            for part in (PRICE, COPIES)
-        ]
+        why = price_words(prices)
+        return [not_testable("W1", why, part, asked, Evidence.TIMED) for part in (PRICE, COPIES)]
     found = prices.compare(REPACKING)
     return [
         seen_on(

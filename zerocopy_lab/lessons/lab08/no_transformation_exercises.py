@@ -10,11 +10,7 @@ from typing import Any, NamedTuple
 from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.conformance.part import NotBegun
-from zerocopy_lab.records.batch import (
-    HEADER_BYTES,
-    assign_offsets,
-    read_header,
-)
+from zerocopy_lab.records.batch import HEADER_BYTES, assign_offsets, read_header
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch, read_records, rebuild_batch
 from zerocopy_lab.records.restamping import stamp_append_time

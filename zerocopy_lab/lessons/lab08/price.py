@@ -21,7 +21,7 @@ from zerocopy_lab.client.producer import produce_frame
 from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.processor import cpu_seconds
-from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.spread import Spread, ratios, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab08.batch_travel import flights, new_topic, send
 from zerocopy_lab.measuring.alias_test import Answer, alias_test, alias_test_of_broker
@@ -71,8 +71,7 @@ class Prices(NamedTuple):
 
     def times(self, way: str) -> Spread:
         """As a multiple of passing through, round by round."""
-        pairs = zip(self.seconds[way], self.seconds[PASSING], strict=True)
-        return spread(one / other for one, other in pairs)
+        return ratios(self.seconds[way], self.seconds[PASSING])
 
     def compare(self, way: str) -> Comparison:
         """Is it dearer than passing through?"""
@@ -193,10 +192,7 @@ def _price_of_tls(lab: Lab) -> Spread | Unmeasured:
     except (ExperimentRefused, ContestantFailed, Unavailable) as reason:
         return Unmeasured(str(reason))
     figure = "sender_cpu_s_per_gib"
-    pairs = zip(
-        outcome.values(tls.label, figure), outcome.values(direct.label, figure), strict=True
-    )
-    return spread(one / other for one, other in pairs)
+    return ratios(outcome.values(tls.label, figure), outcome.values(direct.label, figure))
 
 
 # -- picture and words -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from zerocopy_lab.classroom.evidence import (
     Verdict,
     cited_finding,
     finding,
+    not_testable,
     seen_on,
     verdict_if,
 )
@@ -95,9 +96,7 @@ def broker_finding(taken: Taken | Unmeasured, subject: Subject) -> Finding:
     part = "from the socket into the broker"
     if isinstance(taken, Unmeasured):
         words = f"Bytes copied to the broker: {taken_in_words(taken)}."
-        return finding(
-            "D1", Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part=part, about=subject
-        )
+        return not_testable("D1", words, part, subject, Evidence.COUNTED)
     return seen_on(
         subject,
         "D1",
@@ -122,9 +121,7 @@ def card_findings(cards: Cards) -> list[Finding]:
     if isinstance(cards, Unmeasured):
         words = f"No pair of cards here: {cards}"
         return [
-            finding(
-                claim, Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=KERNEL_HERE
-            )
+            not_testable(claim, words, part, KERNEL_HERE, Evidence.PROVED)
             for claim, part in (("Z2", _GATHERS), ("Z2", _CANNOT), ("D2", _LEFT))
         ]
     as_it_comes = copied_with(cards, "sendfile", AS_IT_COMES)
@@ -184,9 +181,7 @@ def answer_finding(answers: Cards, subject: Subject) -> Finding:
     """Z2 at the broker that was asked: what its answers were, card by card."""
     if isinstance(answers, Unmeasured):
         words = f"No answer of {subject.words} was tried: {answers}"
-        return finding(
-            "Z2", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=ANSWERS, about=subject
-        )
+        return not_testable("Z2", words, ANSWERS, subject, Evidence.PROVED)
     copied = {each.abilities: copied_with(answers, ANSWER, each.abilities) for each in answers}
     told = "; ".join(f"{card}, {_WHO_COPIED[known]}" for card, known in copied.items())
     return seen_on(
@@ -224,9 +219,7 @@ def _disk_finding(disk: Outcome | Unmeasured) -> Finding:
     part = "the principle, seen at the disk"
     if isinstance(disk, Unmeasured):
         words = f"Reading past the page cache was not measured: {disk}"
-        return finding(
-            "D2", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=KERNEL_HERE
-        )
+        return not_testable("D2", words, part, KERNEL_HERE, Evidence.TIMED)
     return finding(
         "D2",
         verdict_if(asleep_while_it_came(disk)),
@@ -244,14 +237,8 @@ def _loopback_finding(receivers: Mapping[str, Taken] | Unmeasured) -> Finding:
     part = "over the loopback"
     words = "The loopback has no device, so nothing moves by DMA"
     if isinstance(receivers, Unmeasured):
-        return finding(
-            "D2",
-            Verdict.NOT_TESTABLE,
-            Evidence.COUNTED,
-            f"{words}; the receiver's copy was not counted: {receivers}",
-            part=part,
-            about=KERNEL_HERE,
-        )
+        words = f"{words}; the receiver's copy was not counted: {receivers}"
+        return not_testable("D2", words, part, KERNEL_HERE, Evidence.COUNTED)
     touching = receivers["touching"]
     return finding(
         "D2",

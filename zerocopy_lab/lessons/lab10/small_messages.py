@@ -19,6 +19,7 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
     finding,
+    not_testable,
     seen_on,
     verdict_if,
     verdict_on_dearer,
@@ -241,9 +242,7 @@ def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
 def _elsewhere(sweep: SizeSweep, name: str) -> Finding:
     costs = sweep.elsewhere.get(name, Unmeasured(NO_C))
     if isinstance(costs, Unmeasured):
-        return finding(
-            "L3", Verdict.NOT_TESTABLE, Evidence.TIMED, str(costs), part=name, about=KERNEL_HERE
-        )
+        return not_testable("L3", costs, name, KERNEL_HERE, Evidence.TIMED)
     there = SizeSweep(costs, sweep.host, sweep.in_c)
     return _of_the_calls(there, MAP, name)
 

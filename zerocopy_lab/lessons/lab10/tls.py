@@ -33,11 +33,13 @@ from zerocopy_lab.classroom.evidence import (
     Verdict,
     cited_finding,
     finding,
+    verdict_within,
 )
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
+from zerocopy_lab.classroom.thresholds import TLS_CLAIMED
 from zerocopy_lab.file_slice import FileSlice, OpenFile
-from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.spread import Spread, ratios
 from zerocopy_lab.measuring.experiment import Contestant, Outcome, run_experiment
 from zerocopy_lab.measuring.racing import file_to_send, send_file
 from zerocopy_lab.pictures.comparison import StrategyCost, strategies_side_by_side
@@ -52,7 +54,6 @@ _WAYS: Final = {
     TLS: ("encrypt_then_send", 1 << 20),
 }
 _COST: Final = "sender_cpu_s_per_gib"
-_CLAIMED: Final = (1.20, 1.30)
 CIPHERS: Final = ("aes-256-gcm", "chacha20-poly1305")
 KERNEL_TLS: Final = "sendfile_over_kernel_tls"
 
@@ -131,8 +132,7 @@ def price_picture(outcome: Outcome) -> Picture:
 
 def times(outcome: Outcome, dearer: str, cheaper: str) -> Spread:
     """How many times the CPU, round by round."""
-    pairs = zip(outcome.values(dearer, _COST), outcome.values(cheaper, _COST), strict=True)
-    return spread(one / other for one, other in pairs)
+    return ratios(outcome.values(dearer, _COST), outcome.values(cheaper, _COST))
 
 
 def shares(outcome: Outcome) -> Mapping[str, float]:
@@ -196,7 +196,7 @@ def findings(outcome: Outcome, wire: Overheard) -> list[Finding]:
 def _cost_finding(outcome: Outcome, wire: Overheard, base: str, part: str) -> Finding:
     ratio = times(outcome, TLS, base)
     words = f"TLS ({wire.cipher}) took {ratio.text()} times the sender's CPU of {base}."
-    verdict = verdict_on_price(ratio)
+    verdict = verdict_within(ratio, TLS_CLAIMED)
     if wire.shows_plaintext:
         verdict = Verdict.INCONCLUSIVE
         words = f"{wire.cipher} encrypted nothing: the file's bytes were on the wire. {words}"
@@ -211,15 +211,6 @@ def _cost_finding(outcome: Outcome, wire: Overheard, base: str, part: str) -> Fi
         part=part,
         about=KERNEL_HERE,
     )
-
-
-def verdict_on_price(ratio: Spread) -> Verdict:
-    """20 to 30 percent more? Only where all rounds agree."""
-    least, most = _CLAIMED
-    if ratio.low > most or ratio.high < least:
-        return Verdict.CONTRADICTED
-    inside = least <= ratio.low and ratio.high <= most
-    return Verdict.SUPPORTED if inside else Verdict.INCONCLUSIVE
 
 
 def _kernel_findings(outcome: Outcome) -> list[Finding]:
@@ -240,7 +231,7 @@ def _kernel_findings(outcome: Outcome) -> list[Finding]:
         by_the_manual,
         finding(
             "L1",
-            verdict_on_price(ratio),
+            verdict_within(ratio, TLS_CLAIMED),
             Evidence.TIMED,
             f"sendfile over the kernel's TLS took {ratio.text()} times the CPU of plain sendfile.",
             Quantity(f"{KERNEL_TLS} / sendfile", ratio),

@@ -13,18 +13,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
-from zerocopy_lab.classroom.evidence import Evidence, Finding, Quantity, Verdict, finding, seen_on
+from zerocopy_lab.classroom.evidence import (
+    Evidence,
+    Finding,
+    Quantity,
+    not_testable,
+    seen_on,
+    verdict_within,
+)
 from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import Subject, about
+from zerocopy_lab.classroom.thresholds import TLS_CLAIMED
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.processor import cpu_seconds
-from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.spread import Spread, ratios, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.lessons.lab10.tls import verdict_on_price
 from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import Kind, RunningBroker
@@ -49,8 +56,7 @@ class BrokerPrices(NamedTuple):
 
     def times(self, size: int) -> Spread:
         """TLS as a multiple of plain, round by round."""
-        pairs = zip(self.costs[TLS, size], self.costs[PLAIN, size], strict=True)
-        return spread(one / other for one, other in pairs)
+        return ratios(self.costs[TLS, size], self.costs[PLAIN, size])
 
 
 def price(which: str, lab: Lab) -> BrokerPrices | Unmeasured:
@@ -119,12 +125,8 @@ def show(prices: BrokerPrices | Unmeasured) -> str:
     """A row for each size of a fetch; returns a sentence to be printed."""
     if isinstance(prices, Unmeasured):
         recorded = [recorded_in_words("10", "L1", part_of(size)) for size in SIZES]
-        return " ".join(
-            [
-                f"TLS in a broker: not measured here: {str(prices).rstrip('.')}.",
-                *filter(None, recorded),
-            ]
-        )
+        why = f"TLS in a broker: not measured here: {str(prices).rstrip('.')}."
+        return " ".join([why, *filter(None, recorded)])
     show_table(
         [f"{prices.subject.words}: a fetch of", "plain, CPU s/GiB", "TLS, CPU s/GiB", "times"],
         [
@@ -152,14 +154,12 @@ def part_of(size: int) -> str:
 def _finding(prices: BrokerPrices | Unmeasured, size: int, subject: Subject) -> Finding:
     part = part_of(size)
     if isinstance(prices, Unmeasured):
-        return finding(
-            "L1", Verdict.NOT_TESTABLE, Evidence.TIMED, str(prices), part=part, about=subject
-        )
+        return not_testable("L1", prices, part, subject, Evidence.TIMED)
     ratio = prices.times(size)
     return seen_on(
         prices.subject,
         "L1",
-        verdict_on_price(ratio),
+        verdict_within(ratio, TLS_CLAIMED),
         Evidence.TIMED,
         f"Fetches of {byte_count(size)} through the door with TLS took {ratio.text(digits=2)} "
         "times the broker's CPU of the same through the plain one.",

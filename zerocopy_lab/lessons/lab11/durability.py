@@ -17,23 +17,12 @@ from zerocopy_lab.classroom.subject import about
 from zerocopy_lab.conformance.recovering import Damage, WrittenLog, drawn_log, flipped, recovery
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11.durability_exercises import a_life
-from zerocopy_lab.lessons.lab11.flush_policies import (
-    EACH,
-    RECORDED_AS,
-    SOME,
-    SYSTEM,
-    Survivors,
-)
+from zerocopy_lab.lessons.lab11.flush_policies import EACH, RECORDED_AS, SOME, SYSTEM, Survivors
 from zerocopy_lab.lessons.lab11.flush_prices import against_system, waits_ms
 from zerocopy_lab.lessons.lab11.replicas import Replicas
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.host import host_facts
-from zerocopy_lab.measuring.recorded import (
-    marked,
-    recorded,
-    recorded_origin,
-    recorded_words,
-)
+from zerocopy_lab.measuring.recorded import marked, recorded, recorded_origin, recorded_words
 from zerocopy_lab.pictures.kept_and_lost import Kind, Piece, Stretch, kept_and_lost
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture

@@ -11,18 +11,13 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
     cited_finding,
-    finding,
+    not_testable,
     seen_on,
     verdict_if,
 )
 from zerocopy_lab.classroom.subject import Subject
 from zerocopy_lab.instruments.unavailable import Unmeasured
-from zerocopy_lab.lessons.lab11.durability import (
-    Seen,
-    policies_words,
-    prices_words,
-    replicas_words,
-)
+from zerocopy_lab.lessons.lab11.durability import Seen, policies_words, prices_words, replicas_words
 from zerocopy_lab.lessons.lab11.failed_fsync import (
     FailedFlush,
     RefusedFlush,
@@ -59,7 +54,9 @@ def _disk_findings(seen: Seen, subject: Subject) -> list[Finding]:
     """S6, the broker: with the default, and when it is told to flush each batch."""
     parts = {SYSTEM: "acknowledged means on the disk", EACH: "with flush.messages=1"}
     if isinstance(seen, Unmeasured):
-        return [_not_testable("S6", seen, part, subject) for part in parts.values()]
+        return [
+            not_testable("S6", seen, part, subject, Evidence.COUNTED) for part in parts.values()
+        ]
     return [
         _disk_finding(each, parts[each.policy], policies_words(seen), subject)
         for each in seen
@@ -70,7 +67,7 @@ def _disk_findings(seen: Seen, subject: Subject) -> list[Finding]:
 def _disk_finding(seen: Survivors, part: str, words: str, subject: Subject) -> Finding:
     if seen.otherwise:
         why = Unmeasured(f"this broker is set otherwise than this part means: {seen.otherwise}")
-        return _not_testable("S6", why, part, subject)
+        return not_testable("S6", why, part, subject, Evidence.COUNTED)
     return seen_on(
         subject,
         "S6",
@@ -110,7 +107,7 @@ def _by_the_source() -> list[Finding]:
 def _kill_finding(seen: Seen, subject: Subject) -> Finding:
     part = "what is in the page cache outlives the broker"
     if isinstance(seen, Unmeasured):
-        return _not_testable("P1", seen, part, subject)
+        return not_testable("P1", seen, part, subject, Evidence.COUNTED)
     lost = sum(each.lost("kill") + each.lost("torn") for each in seen)
     return seen_on(
         subject,
@@ -144,9 +141,9 @@ def _copy_finding(seen: Replicas, subject: Subject) -> Finding:
     part = "what makes that safe is a copy elsewhere"
     words = replicas_words(seen)
     if isinstance(seen.identical, Unmeasured):
-        return _not_testable("P1", seen.identical, part, subject)
+        return not_testable("P1", seen.identical, part, subject, Evidence.COUNTED)
     if isinstance(seen.leader_left, Unmeasured):
-        return _not_testable("P1", seen.leader_left, part, subject)
+        return not_testable("P1", seen.leader_left, part, subject, Evidence.COUNTED)
     outlives = seen.identical and seen.elected_serves == seen.follower_end > seen.leader_left
     fed = (
         []
@@ -164,12 +161,6 @@ def _copy_finding(seen: Replicas, subject: Subject) -> Finding:
         Quantity("left on the leader's disk, at worst", seen.leader_left),
         *fed,
         part=part,
-    )
-
-
-def _not_testable(claim_id: str, why: Unmeasured, part: str, subject: Subject) -> Finding:
-    return finding(
-        claim_id, Verdict.NOT_TESTABLE, Evidence.COUNTED, str(why), part=part, about=subject
     )
 
 

@@ -16,8 +16,8 @@ from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
-    Verdict,
     finding,
+    not_testable,
     seen_on,
     verdict_if,
 )
@@ -136,9 +136,7 @@ def failed_flush_finding(seen: FailedFlush | Unmeasured) -> Finding:
     part = "the next flush makes a failed one good"
     words = failed_flush_words(seen)
     if isinstance(seen, Unmeasured):
-        return finding(
-            "S6", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=KERNEL_HERE
-        )
+        return not_testable("S6", words, part, KERNEL_HERE, Evidence.PROVED)
     made_good = seen.second == "done" and seen.on_disk
     return finding(
         "S6",
@@ -248,7 +246,7 @@ def refusal_finding(seen: RefusedFlush | Unmeasured, subject: Subject) -> Findin
     part = "a broker stops when a flush fails"
     words = refusal_words(seen, subject.words.split(",")[0])  # recorded, it is not "run here"
     if isinstance(seen, Unmeasured):
-        return finding("S6", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=part, about=subject)
+        return not_testable("S6", words, part, subject, Evidence.PROVED)
     stopped = seen.tried_again != 0 and seen.on_disk >= seen.acknowledged
     return seen_on(
         subject,

@@ -16,12 +16,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.lessons.lab11.flush_policies import (
-    POLICIES,
-    SYSTEM,
-    Broker,
-    flights,
-)
+from zerocopy_lab.lessons.lab11.flush_policies import POLICIES, SYSTEM, Broker, flights
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
 from zerocopy_lab.measuring.contestant import Contestant
 from zerocopy_lab.measuring.experiment import Outcome, run_experiment

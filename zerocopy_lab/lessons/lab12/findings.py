@@ -10,7 +10,7 @@ from zerocopy_lab.classroom.evidence import (
     Finding,
     Quantity,
     Verdict,
-    finding,
+    not_testable,
     seen_on,
     verdict_if,
 )
@@ -37,17 +37,7 @@ from zerocopy_lab.lessons.lab12.yours import rates_of
 def findings(ladder: Ladder | Unmeasured) -> list[Finding]:
     """The conclusion; the millions; each mechanism that the article names; DMA."""
     if isinstance(ladder, Unmeasured):
-        return [
-            finding(
-                "C1",
-                Verdict.NOT_TESTABLE,
-                Evidence.TIMED,
-                str(ladder),
-                part=_WHAT,
-                about=KERNEL_HERE,
-            ),
-            _dma(),
-        ]
+        return [not_testable("C1", ladder, _WHAT, KERNEL_HERE, Evidence.TIMED), _dma()]
     return [
         _what_makes_them(ladder),
         _millions(ladder),
@@ -157,12 +147,8 @@ def _of(ladder: Ladder, name: str) -> Finding | None:
 
 
 def _dma() -> Finding:
-    return finding(
-        "C1",
-        Verdict.NOT_TESTABLE,
-        Evidence.TIMED,
+    why = (
         "Over the loopback no card moves anything, so DMA cannot be taken away here; lab 09 tells "
-        "who moves each byte.",
-        part="because of DMA",
-        about=KERNEL_HERE,
+        "who moves each byte."
     )
+    return not_testable("C1", why, "because of DMA", KERNEL_HERE, Evidence.TIMED)

@@ -14,14 +14,7 @@ from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import VERSION as PRODUCE_VERSION
 from zerocopy_lab.client.producer import produce_frame
 from zerocopy_lab.client.wire import Frames, Wire
-from zerocopy_lab.lessons.lab12.orders import (
-    TIMEOUT_S,
-    LoadOrder,
-    LoadRun,
-    Meter,
-    batch_for,
-    evict,
-)
+from zerocopy_lab.lessons.lab12.orders import TIMEOUT_S, LoadOrder, LoadRun, Meter, batch_for, evict
 from zerocopy_lab.measuring.fetching import receive_and_drop
 from zerocopy_lab.protocol import messages as protocol_messages
 from zerocopy_lab.protocol.framing import LENGTH

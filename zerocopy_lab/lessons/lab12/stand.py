@@ -77,11 +77,7 @@ def measure(
     Raises NotAsBelieved, NotDelivered, BrokerNotRunning.
     """
     amounts = _amounts(which, lab)
-    with (
-        _stand(which, parts) as (broker, brokers),
-        _loader() as loader,
-        ExitStack() as stack,
-    ):
+    with _stand(which, parts) as (broker, brokers), _loader() as loader, ExitStack() as stack:
         why_not = _why_not(rungs, brokers, which)
         there = [each for each in rungs if each.name not in why_not]
         cells = [cell for cell in _cells(there, clients, lab) if cell.message_bytes in sizes]

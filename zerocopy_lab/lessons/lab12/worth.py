@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from zerocopy_lab.instruments.spread import Spread, spread
+from zerocopy_lab.instruments.spread import Spread, ratios, spread
 from zerocopy_lab.lessons.lab12.orders import Client
 from zerocopy_lab.lessons.lab12.raced_topics import SMALL, Cell
 from zerocopy_lab.lessons.lab12.rungs import (
@@ -55,7 +55,7 @@ class Worth(NamedTuple):
     @property
     def times(self) -> Spread:
         """How many times as many messages with it, round by round."""
-        return spread(a / b for a, b in zip(self.with_it, self.without, strict=True))
+        return ratios(self.with_it, self.without)
 
     @property
     def comparison(self) -> Comparison:
@@ -182,7 +182,7 @@ class Together(NamedTuple):
     @property
     def more_than_the_sum(self) -> Spread:
         """Measured / added."""
-        return spread(a / b for a, b in zip(self.measured, self.added, strict=True))
+        return ratios(self.measured, self.added)
 
     @property
     def in_words(self) -> str:

@@ -15,28 +15,9 @@ from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab13 import page
-from zerocopy_lab.lessons.lab13.counted import (
-    OF_A_TOPIC,
-    count_them,
-    doubts,
-    left_out,
-    memory_of,
-    segment_of,
-    show_doubts,
-)
-from zerocopy_lab.lessons.lab13.files import heads, open_each_others, partitions, write_the_same
+from zerocopy_lab.lessons.lab13.counted import left_out
 from zerocopy_lab.lessons.lab13.page import Answer, Answers, figures, show_page
-from zerocopy_lab.lessons.lab13.side_by_side import (
-    count_held_up,
-    cpu_answer,
-    cpu_picture,
-    cpu_words,
-    held_up_answer,
-    latency_picture,
-    latency_words,
-    pair,
-    time_them,
-)
+from zerocopy_lab.lessons.lab13.side_by_side import pair
 from zerocopy_lab.lessons.lab13.storing import Storing
 from zerocopy_lab.lessons.lab13.the_real_kafka_exercises import CODECS, fetch_prices
 from zerocopy_lab.lessons.lab13.two_brokers import KAFKA, TwoBrokers
@@ -44,36 +25,18 @@ from zerocopy_lab.lessons.lab13.verdicts import findings, invariants
 
 __all__ = [
     "CODECS",
-    "OF_A_TOPIC",
     "Frames",
     "Storing",
     "TwoBrokers",
     "Unavailable",
     "Wire",
-    "count_held_up",
-    "count_them",
-    "cpu_answer",
-    "cpu_picture",
-    "cpu_words",
-    "doubts",
     "fetch",
     "fetch_frame",
     "fetch_prices",
     "figures",
     "findings",
-    "heads",
-    "held_up_answer",
     "invariants",
-    "latency_picture",
-    "latency_words",
-    "memory_of",
-    "open_each_others",
-    "partitions",
-    "segment_of",
-    "show_doubts",
     "show_page",
-    "time_them",
-    "write_the_same",
 ]
 
 

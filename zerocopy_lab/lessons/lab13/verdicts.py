@@ -15,10 +15,13 @@ from zerocopy_lab.classroom.evidence import (
     Quantity,
     Verdict,
     finding,
+    not_testable,
     seen_on,
     verdict_if,
+    verdict_within,
 )
 from zerocopy_lab.classroom.subject import about
+from zerocopy_lab.classroom.thresholds import TLS_CLAIMED
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab13 import page
@@ -29,7 +32,6 @@ from zerocopy_lab.lessons.lab13.side_by_side import dearer
 from zerocopy_lab.lessons.lab13.two_brokers import KAFKA, OURS, TwoBrokers
 from zerocopy_lab.measuring.held_up import OTHERS
 
-_TLS_CLAIMED: Final = (1.20, 1.30)
 _FILES_OF_A_PARTITION: Final = (".log", ".index", ".timeindex", "partition.metadata")
 
 
@@ -65,7 +67,7 @@ def finding_on(
     subject, each = about(two.asked), answers.get(question, Unmeasured("it was not asked"))
     if isinstance(each, Unmeasured):
         words = f"Not seen here: {each}"
-        return seen_on(subject, claim_id, Verdict.NOT_TESTABLE, evidence, words, part=part)
+        return not_testable(claim_id, words, part, subject, evidence)
     verdict, words = _VERDICTS[question](each)
     return seen_on(
         subject, claim_id, *_unless(doubted, question, verdict, evidence, words), each, part=part
@@ -154,21 +156,10 @@ def tls_finding(
     part, subject = "of a whole broker, 1 MiB a fetch", about(two.asked)
     with_tls, without = (measured(answers, each) for each in (page.TLS, page.CPU[1 << 20]))
     if with_tls is None or without is None:
-        why = answers.get(page.TLS, "it was not asked")
-        return finding(
-            "L1",
-            Verdict.NOT_TESTABLE,
-            Evidence.TIMED,
-            f"Not measured here: {why}",
-            part=part,
-            about=subject,
-        )
-    ratio, (least, most) = ratio_of(with_tls, without), _TLS_CLAIMED
-    verdict = Verdict.INCONCLUSIVE
-    if ratio.low > most or ratio.high < least:
-        verdict = Verdict.CONTRADICTED
-    elif least <= ratio.low and ratio.high <= most:
-        verdict = Verdict.SUPPORTED
+        why = f"Not measured here: {answers.get(page.TLS, 'it was not asked')}"
+        return not_testable("L1", why, part, subject, Evidence.TIMED)
+    ratio = ratio_of(with_tls, without)
+    verdict = verdict_within(ratio, TLS_CLAIMED)
     words = f"With TLS the broker's process needed {ratio.text()} times the CPU for the same bytes."
     return finding(
         "L1",
@@ -188,9 +179,7 @@ def control_finding(
     part, question = "control in Python beside Java's", page.CPU[1 << 20]
     if KAFKA not in two.brokers:
         words = f"It takes both in one run; here there is no Kafka beside ours: {two.why_alone}."
-        return finding(
-            "C1", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=about(two.asked)
-        )
+        return not_testable("C1", words, part, about(two.asked), Evidence.TIMED)
     ours, theirs = answered[OURS], answered[KAFKA]
     mine, others = measured(ours, question), measured(theirs, question)
     assert mine is not None
