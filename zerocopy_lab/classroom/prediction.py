@@ -111,7 +111,7 @@ class Prediction:
         guessed = [] if self.guess is None else [f"Your prediction: {self.guess}"]
         more = [self._because] if self._because else []
         if self._outcome is None:
-            return "plain", "Not measured on this machine", [self.question, *guessed, *more]
+            return "plain", "This machine does not tell", [self.question, *guessed, *more]
         outcome, how = self._outcome
         right = None if self.guess is None else self.guess == outcome
         label = {None: "You did not predict", True: "As you predicted", False: "Not as predicted"}

@@ -16,8 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
-from zerocopy_lab.conformance.parts import PARTS
-from zerocopy_lab.conformance.seats import examined
+from zerocopy_lab.conformance.seats import examined_or_ours
 from zerocopy_lab.running.follower import Follower
 
 
@@ -34,10 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Follows until it is told to stop."""
     try:
-        functions = [
-            (arguments.parts and examined(arguments.parts, name)) or PARTS[name].ours
-            for name in ("follower", "recovery")
-        ]
+        functions = [examined_or_ours(arguments.parts, name) for name in ("follower", "recovery")]
         follower = Follower(arguments.leader, arguments.topic, arguments.data_dir, *functions)
         with follower:
             stopping = threading.Event()

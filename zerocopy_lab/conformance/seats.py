@@ -115,6 +115,13 @@ def examined(directory: Path, name: str) -> PartFunction | None:
     return None if path is None else _examined(name, path)
 
 
+def examined_or_ours(directory: Path | None, name: str) -> PartFunction:
+    """The part of that name: from the directory where it holds one, else ours. Raises as
+    `take_seats` does.
+    """
+    return (directory and examined(directory, name)) or PARTS[name].ours
+
+
 def mark_examined(path: Path) -> None:
     """Notes that this file, as it stands, has passed its exam."""
     path.with_suffix(EXAMINED_SUFFIX).write_text(_digest(path))

@@ -22,7 +22,7 @@ import select
 import socket
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,12 @@ PROBE_BYTES = 2 * PAGE_BYTES
 PATIENCE_S = 10.0
 
 Answer = Literal["alias", "copied", "inconclusive"]
+ARRIVED: Mapping[str, tuple[str, str]] = {
+    "alias": ("the new bytes", "nobody copied"),
+    "copied": ("the old bytes", "somebody copied"),
+    "inconclusive": ("a mixture", "not clear"),
+}
+"""What came, and what that says, in words."""
 PageAnswer = Literal["old", "new", "mixed", "neither"]
 
 _HEAD_BYTES = 4096  # more than a response says before its first records

@@ -18,6 +18,7 @@ from zerocopy_lab.classroom.thresholds import MOST
 from zerocopy_lab.instruments.network import network_cards
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.measuring.alias_test import ARRIVED
 from zerocopy_lab.measuring.card_test import (
     ABILITIES,
     CardVerdict,
@@ -69,13 +70,6 @@ def show_cards(cards: Cards) -> str:
         [[each.abilities, each.strategy, *ARRIVED[each.verdict]] for each in cards],
     )
     return note
-
-
-ARRIVED = {
-    "alias": ("the new bytes", "nobody copied"),
-    "copied": ("the old bytes", "somebody copied"),
-    "inconclusive": ("a mixture", "not clear"),
-}
 
 
 def try_answers(which: str) -> Cards:

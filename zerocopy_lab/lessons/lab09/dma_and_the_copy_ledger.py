@@ -23,7 +23,6 @@ from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab09.devices import (
     ANSWERS,
-    ARRIVED,
     AS_IT_COMES,
     CARDS,
     NO_CHECKSUM,
@@ -38,6 +37,7 @@ from zerocopy_lab.lessons.lab09.devices import (
 from zerocopy_lab.lessons.lab09.dma_and_the_copy_ledger_exercises import busy_hour
 from zerocopy_lab.lessons.lab09.journeys import Run
 from zerocopy_lab.lessons.lab09.receiving import Copies, Spliced, Taken, taken_in_words
+from zerocopy_lab.measuring.alias_test import ARRIVED
 from zerocopy_lab.measuring.card_test_of_broker import ANSWER
 from zerocopy_lab.measuring.experiment import Outcome
 from zerocopy_lab.measuring.reading_from_disk import PAST, WARM

@@ -28,7 +28,7 @@ from zerocopy_lab.classroom.subject import KERNEL_HERE, about
 from zerocopy_lab.instruments.spread import spread
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.lessons.lab10.limits_exercises import prices
-from zerocopy_lab.measuring.alias_test import alias_test
+from zerocopy_lab.measuring.alias_test import ARRIVED, alias_test
 from zerocopy_lab.measuring.file_system_test import (
     OnFileSystem,
     Size,
@@ -52,11 +52,6 @@ SWEEP: Final[tuple[dict[str, Any], ...]] = (
 """For a static reader."""
 
 _IO_URING_SETUP: Final = 425  # the same number on every architecture but Alpha
-_ARRIVED: Final = {
-    "alias": ("the new bytes", "nobody copied"),
-    "copied": ("the old bytes", "somebody copied"),
-    "inconclusive": ("a mixture", "not clear"),
-}
 
 
 # -- file systems ----------------------------------------------------------------------------------
@@ -86,7 +81,7 @@ def show_file_systems(found: Sequence[OnFileSystem]) -> str:
             rows.append(
                 [
                     shown.name + mark,
-                    *_ARRIVED[shown.verdict],
+                    *ARRIVED[shown.verdict],
                     _told(shown.warm_cpu_s_per_gib, ""),
                     _told(shown.cold_s_per_gib, "never cold" if shown.warm_cpu_s_per_gib else ""),
                 ]
@@ -118,7 +113,7 @@ def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
     said = {each.verdict for each in tried}
     is_clear = len(tried) > 1 and "inconclusive" not in said
     depends = len(said) > 1 if is_clear else None
-    told = ", ".join(f"{each.name}: {_ARRIVED[each.verdict][1]}" for each in tried)
+    told = ", ".join(f"{each.name}: {ARRIVED[each.verdict][1]}" for each in tried)
     missing = ", ".join(
         f"{each.name} ({each.detail.rstrip('.')})" for each in found if not each.verdict
     )
@@ -128,7 +123,7 @@ def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
             verdict_if(depends),
             Evidence.PROVED,
             f"With sendfile from {told}." + (f" Not tried: {missing}." if missing else ""),
-            *[Quantity(each.name, _ARRIVED[each.verdict][0]) for each in tried],
+            *[Quantity(each.name, ARRIVED[each.verdict][0]) for each in tried],
             part=_LOCAL,
             about=KERNEL_HERE,
         ),

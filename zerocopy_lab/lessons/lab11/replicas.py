@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
-from zerocopy_lab.conformance.parts import PARTS
-from zerocopy_lab.conformance.seats import examined
+from zerocopy_lab.conformance.seats import examined, examined_or_ours
 from zerocopy_lab.instruments.system_calls import counting_system_calls
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab11.flush_policies import (
@@ -59,10 +58,8 @@ class Replicas(NamedTuple):
 
 def follower_of(bootstrap: str, topic: str, directory: Path, lab: Lab | None = None) -> Follower:
     """A follower, with the parts that the learner has kept where there are any."""
-    follow, recover = (
-        (lab and examined(lab.parts_dir, name)) or PARTS[name].ours
-        for name in ("follower", "recovery")
-    )
+    mine = lab.parts_dir if lab else None
+    follow, recover = (examined_or_ours(mine, name) for name in ("follower", "recovery"))
     return Follower(bootstrap, topic, directory, follow, recover)
 
 

@@ -26,8 +26,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.client.accumulating import produce_accumulated
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.conformance.accumulator import WaitingRecord
-from zerocopy_lab.conformance.parts import PARTS
-from zerocopy_lab.conformance.seats import examined
+from zerocopy_lab.conformance.seats import examined_or_ours
 from zerocopy_lab.inspect.verification import verify
 from zerocopy_lab.measuring.fetching import segments_of
 from zerocopy_lab.running import flight_events
@@ -177,9 +176,7 @@ def _problem_of(call: Callable[..., object], *arguments: object) -> BaseExceptio
 
 @contextmanager
 def _followed(bootstrap: str, directory: Path, parts: Path | None) -> Iterator[Follower]:
-    own = {name: parts and examined(parts, name) for name in ("follower", "recovery")}
-    rounds = own["follower"] or PARTS["follower"].ours
-    recover = own["recovery"] or PARTS["recovery"].ours
+    rounds, recover = (examined_or_ours(parts, name) for name in ("follower", "recovery"))
     with Wire(bootstrap.rpartition(":")[0], int(bootstrap.rpartition(":")[2])) as wire:
         wire.ask_for_topic(TOPIC)
     with Follower(bootstrap, TOPIC, directory, rounds, recover) as follower:
@@ -201,7 +198,7 @@ def _jump(broker: RunningBroker, count: int, lab: Lab) -> tuple[int, int]:
 
 def _collect(broker: RunningBroker, lab: Lab, parts: Path | None) -> tuple[int, bool]:
     """Events one by one through the accumulator: into how many batches, and did all arrive?"""
-    decide = (parts and examined(parts, "accumulator")) or PARTS["accumulator"].ours
+    decide = examined_or_ours(parts, "accumulator")
     events = list(flight_events.repeated(2000))
     gap_ms = 0.05
     arriving = [WaitingRecord(len(event), n * gap_ms) for n, event in enumerate(events)]
