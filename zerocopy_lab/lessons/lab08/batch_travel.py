@@ -21,9 +21,6 @@ from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import (
     CorruptMessage,
-    LeaderNotAvailable,
-    NotLeaderOrFollower,
-    UnknownTopicOrPartition,
 )
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.protocol.produce import read_produce_request
@@ -34,15 +31,13 @@ from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.broker_thread import BrokerThread
 from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.passing_topic import served_topic
 from zerocopy_lab.running.running_broker import RunningBroker
-from zerocopy_lab.running.topic_admin import create_topic
 
 BROKERS_BYTES = frozenset((*range(8), *range(12, 16)))
 """Base offset and leader epoch: the two fields that are the broker's."""
 
 _FLEXIBLE_FROM = 9
-_SERVED_WITHIN_S = 30.0
-_NOT_YET = (UnknownTopicOrPartition.code, LeaderNotAvailable.code, NotLeaderOrFollower.code)
 
 
 class Travelled(NamedTuple):
@@ -121,19 +116,12 @@ def batches_of(frame: bytes) -> list[bytes]:
 def new_topic(
     broker: RunningBroker | ExistingCluster, topic: str, settings: Mapping[str, str] | None = None
 ) -> str:
-    """Creates a topic, waits until its partition is served (a real Kafka answers before that), and
-    returns its name: on a cluster that was there before, one that nobody has. Raises NotDelivered
-    when it takes too long.
+    """Creates a topic that is served, and returns its name: on a cluster that was there before, one
+    that nobody has. Raises NotDelivered.
     """
     if isinstance(broker, ExistingCluster):
         topic = f"{topic}-{secrets.token_hex(4)}"
-    create_topic(broker.bootstrap, topic, settings=settings)
-    deadline = time.monotonic() + _SERVED_WITHIN_S
-    with Wire(broker.host, broker.port) as wire:
-        while code := fetch(wire, topic, 0, 0).error_code:
-            if code not in _NOT_YET or time.monotonic() > deadline:
-                raise flight_events.NotDelivered(f"{topic} is not served: error {code}")
-            time.sleep(0.02)  # nobody tells when it is
+    served_topic(broker, topic, settings)
     return topic
 
 

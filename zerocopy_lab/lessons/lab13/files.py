@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from zerocopy_lab.records.batch import HEADER_BYTES, assign_offsets
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.flight_events import NotDelivered
+from zerocopy_lab.running.passing_topic import served_topic
 from zerocopy_lab.running.running_broker import RunningBroker
-from zerocopy_lab.running.topic_admin import create_topic
 
 TOPIC = "zerocopy-lab-13-same"
 HEAD, LISTING = "the first 61 bytes of its log", "files of the partition"
@@ -88,19 +87,12 @@ def _our_log_dir(two: TwoBrokers) -> Path:
 
 
 def _send(broker: RunningBroker, name: str) -> None:
-    create_topic(broker.bootstrap, TOPIC, settings={"retention.ms": "-1"})
+    served_topic(broker, TOPIC, {"retention.ms": "-1"})
     with Wire(broker.host, broker.port) as wire:
         for batch in same_batches():
-            while (error := produce(wire, TOPIC, 0, batch)[0]) != 0:
-                if error not in _NOT_YET:
-                    raise NotDelivered(f"{name} refused a batch: Kafka's error {error}")
-                time.sleep(0.05)
-
-
-_NOT_YET = (3, 5, 6)
-"""UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER: a Kafka creates a topic
-before its leader knows.
-"""
+            error, _ = produce(wire, TOPIC, 0, batch)
+            if error:
+                raise NotDelivered(f"{name} refused a batch: Kafka's error {error}")
 
 
 def look_at(partition: Path) -> Answers:
