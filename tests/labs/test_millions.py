@@ -215,12 +215,36 @@ def test_a_broker_that_could_not_be_asked_gets_no_verdict() -> None:
 
 
 def test_the_ranking_is_by_the_direction_in_which_a_loss_costs_more() -> None:
-    names = [name for name, _ in worth.ranking(made_up())]
+    best = {one.mechanism: one.times.median for one in worth.best_worths(made_up())}
+    names = list(best)
     assert names[:2] == [BATCHING, UNTOUCHED]  # 20 / 0.02, 2 / 0.1
-    assert dict(worth.ranking(made_up()))[INDEX] == pytest.approx(4)
+    assert best[INDEX] == pytest.approx(4)
     assert names.index(UNTOUCHED) < names.index(PLAIN) < names.index(NO_FLUSH)
     assert ladder.answer(made_up()) == BATCHING
     assert ladder.answer(made_up({("consume", ZERO_COPY): 0.001})) == ZERO_COPY
+
+
+def test_the_ranking_says_what_the_rounds_do_not_tell_apart() -> None:
+    told = ladder.ranking_in_words(made_up())
+    assert told.startswith("batching ÷ 1,000; then untouched batches ÷ 20; then ")
+    scattered = made_up({("consume", ZERO_COPY): 0.03}, noise=(1.0, 0.6, 1.5))
+    first = worth.ranks(scattered)[0]
+    assert {one.mechanism for one in first} == {BATCHING, ZERO_COPY}  # ÷ 1,000 and ÷ 667
+    assert "batching ÷ 1,000 and zero copy ÷ 667 (not told apart); then" in (
+        ladder.ranking_in_words(scattered)
+    )
+    assert ladder.answer(scattered) is None
+    assert ladder.why_unclear(scattered) == (
+        "The rounds do not tell apart: batching and zero copy."
+    )
+    assert ladder.why_unclear(made_up()) == ""
+
+
+def test_a_loss_that_chance_would_make_has_no_rank() -> None:
+    ranked = {one.mechanism for group in worth.ranks(made_up({("produce", NO_FLUSH): 2.0}))
+              for one in group}  # fmt: skip
+    assert NO_FLUSH not in ranked
+    assert {BATCHING, PAGE_CACHE} <= ranked
 
 
 def test_losses_multiply_add_or_are_not_told_from_chance() -> None:

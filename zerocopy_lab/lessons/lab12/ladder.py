@@ -29,7 +29,7 @@ from zerocopy_lab.lessons.lab12.worth import (
     MILLION,
     VERB,
     kinds,
-    ranking,
+    ranks,
     rate_in_words,
     seconds_in_words,
     those_that_make_the_millions,
@@ -40,6 +40,7 @@ from zerocopy_lab.lessons.lab12.worth import (
 )
 from zerocopy_lab.pictures.ablation import Panel, ablation
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.verdict.answer import in_a_row
 
 _WHOLE_ROW: Final = "as it comes"
 _ROWS: Final = [rung for rung in RUNGS if rung.name not in (COMPRESSION, INDEX)]
@@ -152,8 +153,12 @@ def _compression(ladder: Ladder) -> str:
 
 
 def ranking_in_words(ladder: Ladder) -> str:
-    """`batching ÷ 1,080, untouched batches ÷ 20, ...`."""
-    return ", ".join(f"{name} ÷ {times_in_words(times)}" for name, times in ranking(ladder))
+    """`batching ÷ 1,080; then untouched batches ÷ 20 and TLS ÷ 15 (not told apart)`."""
+    told = []
+    for group in ranks(ladder):
+        names = [f"{one.mechanism} ÷ {times_in_words(one.times.median)}" for one in group]
+        told.append(in_a_row(names) + (" (not told apart)" if len(names) > 1 else ""))
+    return "; then ".join(told) or "nothing of it by more than chance would do"
 
 
 def headline(ladder: Ladder) -> str:
@@ -181,6 +186,20 @@ CHOICES: Final = (*CLAIMED, UNTOUCHED, NO_FLUSH)
 
 def answer(ladder: Ladder | Unmeasured) -> str | None:
     """Which of the choices costs the most when it is lost; None where nobody could tell."""
+    first = [] if isinstance(ladder, Unmeasured) else _costliest(ladder)
+    return first[0] if len(first) == 1 else None
+
+
+def _costliest(ladder: Ladder) -> list[str]:
+    """Of the choices, those that cost the most and are not told apart."""
+    groups = ([each.mechanism for each in group] for group in ranks(ladder))
+    chosen = ([name for name in names if name in CHOICES] for names in groups)
+    return next(filter(None, chosen), [])
+
+
+def why_unclear(ladder: Ladder | Unmeasured) -> str:
+    """Where `answer` tells nothing; "" where it does."""
     if isinstance(ladder, Unmeasured):
-        return None
-    return next((name for name, _ in ranking(ladder) if name in CHOICES), None)
+        return str(ladder)
+    first = _costliest(ladder)
+    return "" if len(first) == 1 else f"The rounds do not tell apart: {in_a_row(first) or 'all'}."

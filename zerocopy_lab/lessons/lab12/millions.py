@@ -30,6 +30,7 @@ from zerocopy_lab.lessons.lab12.ladder import (
     ladder_words,
     show_ladder,
     sums_in_words,
+    why_unclear,
 )
 from zerocopy_lab.lessons.lab12.million import Journey, journey_lines, travel
 from zerocopy_lab.lessons.lab12.millions_exercises import chain, two_losses
@@ -49,6 +50,7 @@ __all__ = [
     "show_ladder",
     "sums_in_words",
     "two_losses",
+    "why_unclear",
 ]
 
 
@@ -60,11 +62,6 @@ def measure(which: str, lab: Lab) -> Ladder | Unmeasured:
         return stand.measure(which, lab)
     except NotAsBelieved as reason:
         return Unmeasured(f"the broker is set otherwise than this lab believes: {reason}")
-
-
-def why_unclear(ladder: Ladder | Unmeasured) -> str:
-    """Where `answer` tells nothing; "" where it does."""
-    return str(ladder) if isinstance(ladder, Unmeasured) else ""
 
 
 def try_out(lab: Lab, parts: Path) -> Journey | Accused:

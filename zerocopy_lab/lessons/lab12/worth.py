@@ -108,12 +108,27 @@ def all_worths(ladder: Ladder) -> list[Worth]:
     return sorted(found, key=lambda one: one.times.median, reverse=True)
 
 
-def ranking(ladder: Ladder) -> list[tuple[str, float]]:
-    """Mechanisms by the direction in which they are worth more, with that factor."""
-    best: dict[str, float] = {}
+def best_worths(ladder: Ladder) -> list[Worth]:
+    """Each mechanism in the direction in which its loss costs more; the most first."""
+    best: dict[str, Worth] = {}
     for one in all_worths(ladder):
-        best.setdefault(one.mechanism, one.times.median)
-    return list(best.items())
+        best.setdefault(one.mechanism, one)
+    return list(best.values())
+
+
+def ranks(ladder: Ladder) -> list[list[Worth]]:
+    """The ranking as far as the rounds tell it: whoever is in a later group costs less in every
+    round than any of the group before in any. A loss that is not told from chance has no rank.
+    """
+    groups: list[list[Worth]] = []
+    for one in best_worths(ladder):
+        if one.comparison.verdict != "cheaper":
+            continue
+        if groups and one.times.high >= min(before.times.low for before in groups[-1]):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 MULTIPLIES, ADDS, UNCLEAR = "multiply the time", "add to it", "no clear change"
@@ -124,20 +139,17 @@ def kinds(ladder: Ladder) -> dict[str, list[str]]:
     add to it, and which are not told from chance; each by the direction in which it costs more.
     """
     found: dict[str, list[str]] = {MULTIPLIES: [], ADDS: [], UNCLEAR: []}
-    best: dict[str, Worth] = {}
-    for one in all_worths(ladder):
-        best.setdefault(one.mechanism, one)
-    for name, one in best.items():
+    for one in best_worths(ladder):
         is_clear = one.comparison.verdict == "cheaper"
         kind = MULTIPLIES if one.times.low >= _FACTOR else ADDS if is_clear else UNCLEAR
-        found[kind].append(name)
+        found[kind].append(one.mechanism)
     return found
 
 
 def those_that_make_the_millions(ladder: Ladder) -> list[str]:
     """By the rule, in one direction at least, in the order of the ranking."""
     makers = {one.mechanism for one in all_worths(ladder) if one.makes_the_millions}
-    return [name for name, _ in ranking(ladder) if name in makers]
+    return [one.mechanism for one in best_worths(ladder) if one.mechanism in makers]
 
 
 def zero_copy(ladder: Ladder) -> Worth | None:
