@@ -34,7 +34,8 @@ def survey(
     Raises CorruptMessage (not of its codec; a number that never ends), InvalidRecord (not the
     records that its header announces), MessageTooLarge.
     """
-    plain = decompress(header.codec, batch[HEADER_BYTES:], max_bytes)
+    # Of bytes a single one is had in half the time that it takes of a view.
+    plain = bytes(decompress(header.codec, batch[HEADER_BYTES:], max_bytes))
     timestamps_ms: list[int] = []
     keyless: list[int] = []
     is_numbered = True
@@ -53,7 +54,8 @@ def survey(
         key_bytes, at = decode_varint(plain, at)
         if key_bytes == -1:
             keyless.append(index)
-        at = _behind(plain, at, key_bytes)
+        else:
+            at = _behind(plain, at, key_bytes)
         value_bytes, at = decode_varint(plain, at)
         at = _behind(plain, at, value_bytes)
         headers_count, at = decode_varint(plain, at)
@@ -69,14 +71,16 @@ def survey(
     return Survey(timestamps_ms, keyless, is_numbered)
 
 
-def _behind(plain: memoryview, at: int, length_bytes: int) -> int:
+def _behind(plain: bytes, at: int, length_bytes: int) -> int:
     """The position behind a field of this length, which is -1 for null."""
-    if length_bytes < -1 or length_bytes > len(plain) - at:
+    if 0 <= length_bytes <= len(plain) - at:
+        return at + length_bytes
+    if length_bytes != -1:
         raise InvalidRecord(f"a field of {length_bytes} bytes at position {at} of {len(plain)}")
-    return at + max(length_bytes, 0)
+    return at
 
 
-def _behind_headers(plain: memoryview, at: int, count: int) -> int:
+def _behind_headers(plain: bytes, at: int, count: int) -> int:
     if count < 0:
         raise InvalidRecord(f"a record with {count} headers before position {at}")
     for _ in range(count):

@@ -39,7 +39,7 @@ def encode_varint(value: int) -> bytes:
 
 
 def decode_varint(
-    view: memoryview, position: int, longest_bytes: int = INT32_VARINT_BYTES
+    view: memoryview | bytes, position: int, longest_bytes: int = INT32_VARINT_BYTES
 ) -> tuple[int, int]:
     """The number at a position, and the position behind it.
 
@@ -51,6 +51,9 @@ def decode_varint(
         byte = view[position]
         if byte < 128:  # nearly always
             return (byte >> 1) ^ -(byte & 1), position + 1
+        second = view[position + 1]
+        if second < 128:  # nearly all others
+            return (byte >> 1 & 63 | second << 6) ^ -(byte & 1), position + 2
         most_bits = 32 if longest_bytes == INT32_VARINT_BYTES else 64
         zigzag, end = unsigned_varint(view, position, most_bits)
     except IndexError:
@@ -64,7 +67,9 @@ def decode_varint(
     return (zigzag >> 1) ^ -(zigzag & 1), end
 
 
-def unsigned_varint(view: memoryview, position: int, most_bits: int = 32) -> tuple[int, int]:
+def unsigned_varint(
+    view: memoryview | bytes, position: int, most_bits: int = 32
+) -> tuple[int, int]:
     """The unsigned number at a position, and the position behind it: the "compact" lengths of
     requests (KIP-482), and what lies under a record's zigzag.
 
