@@ -20,7 +20,7 @@ from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab02 import segments_and_indexes as lesson
 from zerocopy_lab.lessons.lab02.file_reading import find, read_partition
-from zerocopy_lab.lessons.lab02.lookups import Looks, Reads, lookup_findings
+from zerocopy_lab.lessons.lab02.lookups import Looks, Reads, lookup_finding
 from zerocopy_lab.lessons.lab02.segments_and_indexes import StoredPartition
 from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
     entries_needed,
@@ -165,15 +165,14 @@ def reads(bytes_each: float, *, right: bool = True) -> Reads:
 def test_what_was_counted_decides(
     subject: Subject, counted: Reads, looks: Looks, verdict: object, word: str
 ) -> None:
-    found, by_the_source = lookup_findings(counted, looks, subject)
+    found = lookup_finding(counted, looks, subject)
     assert found.verdict is verdict
     assert word in found.words
-    assert by_the_source.verdict is Verdict.SUPPORTED
 
 
 def test_what_could_not_be_counted_is_no_verdict() -> None:
     unseen = Unmeasured("there is no /proc here")
-    assert lookup_findings(unseen, JUMPS, THIS_BROKER)[0].verdict is Verdict.NOT_TESTABLE
+    assert lookup_finding(unseen, JUMPS, THIS_BROKER).verdict is Verdict.NOT_TESTABLE
     assert lesson.reads_answer(unseen) == (None, "there is no /proc here")
     assert lesson.rows(unseen, JUMPS)
 

@@ -17,6 +17,7 @@ from zerocopy_lab.lessons.lab04 import moves as hops
 from zerocopy_lab.lessons.lab04 import traditional_path as lesson
 from zerocopy_lab.lessons.lab04.moves import DeviceReads, Moves
 from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test
+from zerocopy_lab.measuring.alias_test_of_topic import MANY_BYTES
 from zerocopy_lab.measuring.racing import random_file
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.running_broker import RunningBroker
@@ -266,7 +267,7 @@ def test_a_sendfile_that_copies_is_drawn_as_a_copy(
         return os.write(out, os.pread(file, min(count, 65_536), position))
 
     monkeypatch.setattr(os, "sendfile", copies)
-    direct = alias_test("sendfile", probe_bytes=hops.PROBE_BYTES)
+    direct = alias_test("sendfile", probe_bytes=MANY_BYTES)
     picture = hops.ledger_picture(moves_of(direct=direct, answer=answer))
     assert "by nobody" not in picture.alt
 

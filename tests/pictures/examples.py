@@ -11,13 +11,7 @@ from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.ablation import Panel, ablation
 from zerocopy_lab.pictures.alias_proof import MIXED, NEITHER, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import IndexEntry, byte_map
-from zerocopy_lab.pictures.comparison import (
-    Guess,
-    Missing,
-    StrategyCost,
-    predicted_against_measured,
-    strategies_side_by_side,
-)
+from zerocopy_lab.pictures.comparison import Missing, StrategyCost, strategies_side_by_side
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.cost_curves import (
     Curve,
@@ -63,11 +57,6 @@ ALIAS_ROWS = [
     AliasRow("a student's own", (MIXED, NEW)),
     AliasRow("encrypt_then_send", (NEITHER, NEITHER), "ciphertext"),
     AliasRow("sendfile_over_kernel_tls", (), "no kernel module tls"),
-]
-GUESSES = [
-    Guess("read_then_send 4 KiB", 0.5, around(1.06)),
-    Guess("sendfile", 0.066, around(0.066)),
-    Guess("user-space TLS", None, around(0.88)),
 ]
 STATIONS = ["disk", "page cache", "application", "socket buffers", "network card"]
 PATHS = [
@@ -239,10 +228,6 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "alias, 32 pages": lambda: alias_proof(
         [AliasRow("sendfile", (NEW,) * 32)], page_bytes=4096, origin=COUNTED
     ),
-    "guesses": lambda: predicted_against_measured(GUESSES, unit="s/GiB", origin=TIMED),
-    "guesses, one": lambda: predicted_against_measured(
-        GUESSES[:1], unit="s/GiB", origin=TIMED, title="Off"
-    ),
     "ledger": lambda: copy_ledger(PATHS, stations=STATIONS, origin=COUNTED, title="Who moves it"),
     "ledger, one": lambda: copy_ledger(PATHS[1:], stations=STATIONS, origin=COUNTED),
     "loops": lambda: cost_of_loops(
@@ -394,7 +379,6 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "verdicts": lambda: verdict_grid([], origin=COUNTED),
     "strategies": lambda: strategies_side_by_side([], origin=TIMED),
     "alias": lambda: alias_proof([], page_bytes=4096, origin=COUNTED),
-    "guesses": lambda: predicted_against_measured([], unit="s", origin=TIMED),
     "ledger": lambda: copy_ledger([], stations=STATIONS, origin=COUNTED),
     "loops": lambda: cost_of_loops([], origin=TIMED),
     "crossover": lambda: crossover([Curve("sendfile", ())], unit="µs", origin=TIMED),

@@ -13,11 +13,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from tests.pictures import examples
 from tests.pictures.examples import COMPUTED, COUNTED, TIMED, around
-from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures import theme
 from zerocopy_lab.pictures.alias_proof import MIXED, NEW, OLD, AliasRow, alias_proof
 from zerocopy_lab.pictures.byte_map import KINDS, hue_of
-from zerocopy_lab.pictures.comparison import Guess, predicted_against_measured
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, copy_ledger
 from zerocopy_lab.pictures.ladder import Rung, steps_of
 from zerocopy_lab.pictures.loop_cost import REST
@@ -95,37 +93,6 @@ def test_alias_cells_have_the_hue_of_their_answer() -> None:
 def test_alias_verdict(pages: tuple[str, ...], remark: str, verdict: str) -> None:
     picture = alias_proof([AliasRow("it", pages, remark)], page_bytes=4096, origin=COUNTED)
     assert verdict in words_in(picture.axes[0])
-
-
-@pytest.mark.parametrize(
-    ("predicted", "measured", "verdict"),
-    [
-        (2.0, Spread(1, 0.9, 1.1, 7), "2× too high"),
-        (0.1, Spread(1, 0.9, 1.1, 7), "10× too low"),
-        (1.05, Spread(1, 0.99, 1.01, 7), "right"),
-        (1.4, Spread(1, 0.5, 1.5, 7), "right"),
-        (None, Spread(1, 0.9, 1.1, 7), "no prediction"),
-        (0.0, Spread(1, 0.9, 1.1, 7), "0 → 1.00"),
-    ],
-)
-def test_a_prediction_is_judged_by_its_factor(
-    predicted: float | None, measured: Spread, verdict: str
-) -> None:
-    picture = predicted_against_measured(
-        [Guess("how long?", predicted, measured)], unit="s", origin=TIMED
-    )
-    assert words_in(picture.axes[0]) == [verdict]
-    assert verdict in picture.alt
-
-
-def test_guesses_far_apart_get_a_logarithmic_axis() -> None:
-    near = [Guess("a", 1, around(2))]
-    far = [*near, Guess("b", 1, around(1000))]
-    scales = [
-        predicted_against_measured(guesses, unit="s", origin=TIMED).axes[0].get_xscale()
-        for guesses in (near, far)
-    ]
-    assert scales == ["linear", "log"]
 
 
 def test_ledger_has_an_arrow_per_hop_in_the_hue_of_its_mover() -> None:

@@ -9,7 +9,8 @@ Only labs, publishing, tests and the command line import this room. Where to sta
 | which labs there are, what each promises | `manifest`, `labs/labs.toml` |
 | what the article claims, and which claims are about Kafka | `claims`, `claims.toml` |
 | the verbs | `lab`, `prediction`, `explore`, `exercises`, `kept_parts`, `conclusion` |
-| what a verdict is made of, and what it is about | `evidence`, `thresholds`, `subject` |
+| what a verdict is made of, and what it is about | `evidence`, `aspect`, `thresholds`, `subject` |
+| what sources say of a claim | `cited`, `cited.toml` |
 | findings in a file, and back | `plain_finding` |
 | what was found on a real Kafka, where none runs here | `kafka_runs` |
 | what a run leaves, and how far a learner is | `evidence_file` |
@@ -65,13 +66,13 @@ outcome comes from: Seen.MEASURED, COMPUTED or CITED. An outcome that this machi
 **What a verdict is about.** Every finding names its subject: KERNEL_HERE, `about(broker)` (our
 broker, or "Apache Kafka 4.2.0, run here"), `recorded_on(...)`, `cited(...)`. For claims that
 `claims.toml` marks `about = "Kafka"`, our own broker is no evidence: `finding(about=THIS_BROKER)`
-raises CircularEvidence, `seen_on(about(broker), ...)` makes a verdict of a Kafka and an
-illustration (*does so*, *does otherwise*) of ours, and `conclude` wants at least one finding that
-speaks of a Kafka: live, recorded or `cited_finding(...)`. The recorded ones it adds itself: run
-`labs record --broker kafka NN` once the lab is done, and store data/kafka_runs/NN.json with it.
-`verdict_if(bool | None)`,
-`verdict_on_cheaper(...)` and `verdict_on_dearer(...)` are the maps to verdicts, and `thresholds`
-has what counts are held against. A finding's `part` is short: with it the report says what of a
+raises CircularEvidence, `Aspect("S5", about(broker), part).counted(True, words, ...)` makes a
+verdict of a Kafka and an illustration (*does so*, *does otherwise*) of ours, and `conclude` wants
+at least one finding that speaks of a Kafka: live, recorded or cited. The last two it adds itself:
+write into `cited.toml` what a source says, run `labs record --broker kafka NN` once the lab is
+done, and store data/kafka_runs/NN.json with it. `verdict_on_cheaper(...)` and
+`verdict_on_dearer(...)` are the maps from comparisons to verdicts, and `thresholds` has what counts
+are held against. A finding's `part` is short: with it the report says what of a
 claim is so and what is not; its first sentence has to be understood alone.
 
 **Building.** `building("05.1", "transfer", "asks", hints)` is the exercise that writes a part: its

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zerocopy_lab.classroom.cited import cited_beside
 from zerocopy_lab.classroom.claims import claim
 from zerocopy_lab.classroom.evidence import (
     CircularEvidence,
@@ -59,7 +60,8 @@ def conclude(
     the kind, which are written down and not shown again. A claim may have several findings, about
     different parts of it.
 
-    Findings come from `evidence.finding()`. Raises NoEvidence when there is nothing to show at
+    Findings come from `Aspect` or `evidence.finding()`; what sources say and what was recorded on a
+    Kafka is added here. Raises NoEvidence when there is nothing to show at
     all, ValueError when the findings are not about the claims that the list of labs promises,
     InvariantBroken when an invariant does not hold, CircularEvidence when a claim about Kafka has
     nothing but illustrations.
@@ -67,12 +69,13 @@ def conclude(
     lab = running_lab()
     if not invariants:
         raise NoEvidence(f"lab {lab.entry.id} checks nothing: name at least one invariant")
+    findings = [*findings, *cited_beside(lab.entry.id)]
     promised, concluded = set(lab.entry.claims), {found.claim_id for found in findings}
     if promised != concluded:
         raise ValueError(
             f"lab {lab.entry.id} promises {sorted(promised)} and concludes on {sorted(concluded)}"
         )
-    findings = [*findings, *recorded_beside(lab.entry.id, findings)]
+    findings += recorded_beside(lab.entry.id, findings)
     findings.sort(key=lambda found: lab.entry.claims.index(found.claim_id))  # recorded ones last
     _require_measured_times(findings)
     _require_kafka_where_kafka_is_meant(findings)

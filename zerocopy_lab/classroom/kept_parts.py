@@ -61,6 +61,16 @@ def take_out(name: str) -> None:
     box("plain", f"Part {name}: taken out", [words])
 
 
+def is_kept(name: str, parts_dir: Path) -> bool:
+    """Whether there is a kept part of this name; where there is none, the learner is told so."""
+    is_there = name in kept_in(parts_dir)
+    if not is_there:
+        exercise = f"{part(name).lab}.1"
+        told = f"None is kept yet: pass {exercise}, then run this again."
+        box("plain", f"Your part {name}", [told])
+    return is_there
+
+
 def kept_sources(parts_dir: Path) -> dict[str, str]:
     """Name -> source of the parts that were kept."""
     return {name: path.read_text(encoding="utf-8") for name, path in kept_in(parts_dir).items()}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class Unmeasured(NamedTuple):
@@ -26,3 +31,24 @@ class Unavailable(Exception):
         self.instrument = instrument
         self.why = why
         self.remedy = remedy
+
+
+def or_unmeasured(
+    *reasons: type[Exception],
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R | Unmeasured]]:
+    """For a function that measures: where it raises one of these (none named: Unavailable), why
+    is its value.
+    """
+    caught = reasons or (Unavailable,)
+
+    def decorated(measure: Callable[_P, _R]) -> Callable[_P, _R | Unmeasured]:
+        @functools.wraps(measure)
+        def measured(*args: _P.args, **kwargs: _P.kwargs) -> _R | Unmeasured:
+            try:
+                return measure(*args, **kwargs)
+            except caught as reason:
+                return Unmeasured(str(reason))
+
+        return measured
+
+    return decorated

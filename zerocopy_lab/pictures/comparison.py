@@ -1,7 +1,5 @@
-"""Contestants side by side, and what was predicted beside what was measured.
-
-Both are horizontal: names of strategies are long, and rows can grow in number without turning text
-on its side.
+"""Contestants side by side. Names of strategies are long, and rows can grow in number, so bars are
+horizontal.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from matplotlib.axes import Axes
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.pictures.theme import (
     INK,
-    QUIET,
     RATE,
     SENDER,
     TOTAL,
@@ -49,16 +46,6 @@ class Missing(NamedTuple):
 
     name: str
     why: str
-
-
-class Guess(NamedTuple):
-    """One question with a number for an answer: what the learner said (None: nothing) and what was
-    then measured.
-    """
-
-    question: str
-    predicted: float | None
-    measured: Spread
 
 
 @themed
@@ -129,96 +116,3 @@ def _strategies_in_words(rows: Sequence[StrategyCost | Missing], title: str) -> 
         for row in rows
     ]
     return in_words(title, "CPU and throughput per strategy.", *told)
-
-
-@themed
-def predicted_against_measured(
-    guesses: Sequence[Guess], *, unit: str, origin: Origin, title: str = ""
-) -> Picture:
-    """Each question a row: a hollow diamond for the prediction, a dot with its range for the
-    measurement, the factor.
-
-    All answers share one `unit`. The axis is logarithmic as soon as the largest figure is 20 times
-    the smallest.
-    """
-    picture = new_picture(
-        1.05 + 0.5 * max(len(guesses), 1),
-        title,
-        origin.text(guess.measured for guess in guesses),
-    )
-    picture.alt = _guesses_in_words(guesses, unit, title)
-    axes = picture.subplots()
-    if not guesses:
-        say_that_nothing_is_there(axes, "no predictions")
-        return picture
-    for place, guess in enumerate(guesses):
-        _one_guess(axes, place, guess, first=place == 0)
-    figures = [f for g in guesses for f in (g.predicted, g.measured.low, g.measured.high) if f]
-    if figures and min(figures) > 0 and max(figures) > 20 * min(figures):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-        axes.set_xlim(min(figures) / 1.6, max(figures) * 1.6)
-    else:
-        axes.set_xlim(0, 1.1 * max([*figures, 1e-12]))
-    axes.set_yticks(range(len(guesses)), [guess.question for guess in guesses])
-    axes.set_ylim(len(guesses) - 0.5, -0.5)
-    axes.set_xlabel(unit)
-    axes.grid(True, axis="x")
-    legend_above(axes)
-    return picture
-
-
-def _one_guess(axes: Axes, place: int, guess: Guess, *, first: bool) -> None:
-    """One row. The factor stands outside the axes on the right, where no figure can run into it."""
-    value = guess.measured
-    axes.errorbar(
-        [value.median],
-        [place],
-        xerr=whiskers([value]),
-        fmt="o",
-        color=SENDER,
-        ecolor=SENDER,
-        markersize=8,
-        capsize=3,
-        label="measured, with its range" if first else None,
-    )
-    if guess.predicted is not None:
-        axes.plot(
-            [guess.predicted, value.median], [place, place], color=QUIET, lw=0.9, ls=":", zorder=1
-        )
-    axes.plot(
-        [] if guess.predicted is None else [guess.predicted],
-        [] if guess.predicted is None else [place],
-        marker="D",
-        ls="none",
-        markersize=9,
-        markerfacecolor="none",
-        markeredgecolor="#D55E00",
-        markeredgewidth=1.8,
-        label="predicted" if first else None,
-    )
-    axes.text(
-        1.01, place, _factor(guess), va="center", fontsize=8.5, transform=axes.get_yaxis_transform()
-    )
-
-
-def _factor(guess: Guess) -> str:
-    """How far off, as a factor: people misjudge these by factors, not by differences."""
-    if guess.predicted is None:
-        return "no prediction"
-    if guess.predicted <= 0 or guess.measured.median <= 0:
-        return f"{significant(guess.predicted)} → {significant(guess.measured.median)}"
-    factor = guess.predicted / guess.measured.median
-    if guess.measured.low <= guess.predicted <= guess.measured.high or 0.9 < factor < 1.1:
-        return "right"
-    return f"{factor:.2g}× too high" if factor > 1 else f"{1 / factor:.2g}× too low"
-
-
-def _guesses_in_words(guesses: Sequence[Guess], unit: str, title: str) -> str:
-    told = [
-        f"{guess.question}: "
-        + ("" if guess.predicted is None else f"predicted {significant(guess.predicted)}, ")
-        + f"measured {guess.measured.text(unit)}: {_factor(guess)}."
-        for guess in guesses
-    ]
-    return in_words(title, "Predicted against measured.", *told)

@@ -51,9 +51,10 @@ class ExistingCluster:
         return None
 
 
-def broker_for(
-    which: str, data_dir: Path | None = None, **options: Any
-) -> RunningBroker | ExistingCluster:
+AnyBroker = RunningBroker | ExistingCluster
+
+
+def broker_for(which: str, data_dir: Path | None = None, **options: Any) -> AnyBroker:
     """The broker that the notebook's BROKER names; `options` as for RunningBroker.
 
     What only ours can do (`transfer`, `parts`) is left to the caller: ask `which` first.

@@ -8,16 +8,8 @@ clusters as one likes (S3): `even_replicas`, and Kafka's own class is asked: `ka
 
 from __future__ import annotations
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import Subject, SubjectKind, about, kafka_here
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab01.even_replicas import (
@@ -40,12 +32,6 @@ from zerocopy_lab.running.apache_kafka import default_version
 
 __all__ = ["about", "cluster_question", "key_question"]
 
-_LOG_MANAGER = "Apache Kafka 4.2, core/src/main/scala/kafka/log/LogManager.scala"
-_PLACER = (
-    "Apache Kafka 4.2, metadata/src/main/java/org/apache/kafka/metadata/placement/"
-    "StripedReplicaPlacer.java; before KRaft: Kafka 3.9, server-common/src/main/java/org/apache/"
-    "kafka/admin/AdminUtils.java"
-)
 _OUR_COPY = Subject(SubjectKind.THIS_BROKER, "this kit's own copy of Kafka's algorithm")
 WHOLE = "never split"
 WITHIN_ONE, EXACTLY = "evenly, to within one", "exactly 5 on each"
@@ -83,91 +69,54 @@ def findings(
     return [
         _on_whole_partitions(subject, homes),
         _on_the_bound(subject, spill),
-        *_by_the_source(),
         _on_directories(subject, homes, next_home),
         *_on_even_replicas(which),
     ]
 
 
+_FAR_AWAY = "The broker's directories are on another machine."
+
+
 def _on_whole_partitions(subject: Subject, homes: Homes) -> Finding:
+    whole = Aspect("S1", subject, WHOLE)
     if not homes:
-        return _nothing_to_see("S1", subject, WHOLE)
+        return whole.not_testable(_FAR_AWAY)
     split = sum(len(found) > 1 for found in homes.values())
     files = sum(home.segments for found in homes.values() for home in found)
-    return seen_on(
-        subject,
-        "S1",
-        verdict_if(not split),
-        Evidence.COUNTED,
+    return whole.counted(
+        not split,
         f"Of {len(homes)} partitions with {files} segment files, {split} have files in more than "
         "one directory.",
         Quantity("partitions", len(homes)),
         Quantity("segment files", files),
         Quantity("partitions in more than one directory", split),
-        part=WHOLE,
-    )
-
-
-def _nothing_to_see(claim_id: str, subject: Subject, part: str = "") -> Finding:
-    words = "The broker's directories are on another machine."
-    return finding(
-        claim_id, Verdict.NOT_TESTABLE, Evidence.COUNTED, words, part=part, about=subject
     )
 
 
 def _on_the_bound(subject: Subject, spill: FullMount | Unmeasured) -> Finding:
+    bound = Aspect("S1", subject, BOUND)
     if isinstance(spill, Unmeasured):
-        words = spill_words(spill)
-        return finding(
-            "S1", Verdict.NOT_TESTABLE, Evidence.PROVED, words, part=BOUND, about=subject
-        )
+        return bound.not_testable(spill_words(spill))
     stopped_there = bool(spill.refusal) and not spill.bytes_of_it_elsewhere
     bounded = spill.stored_bytes <= spill.mount_bytes < spill.free_elsewhere_bytes
-    return seen_on(
-        subject,
-        "S1",
-        verdict_if(stopped_there and bounded and spill.other_partition_goes_on),
-        Evidence.PROVED,
+    return bound.proved(
+        stopped_there and bounded and spill.other_partition_goes_on,
         spill_words(spill),
         Quantity("stored", spill.stored_bytes, "bytes"),
         Quantity("size of the mount", spill.mount_bytes, "bytes"),
         Quantity("of the partition, in the other directory", spill.bytes_of_it_elsewhere, "bytes"),
         Quantity("free in the other directory", spill.free_elsewhere_bytes, "bytes"),
         Quantity("the partition in the other directory goes on", spill.other_partition_goes_on),
-        part=BOUND,
     )
-
-
-def _by_the_source() -> list[Finding]:
-    return [
-        cited_finding(
-            "S1",
-            Verdict.SUPPORTED,
-            "A log is made in one directory below one of log.dirs, and all its segments are files "
-            "of that directory. A replica can be moved to another of them (KIP-113), as a whole.",
-            f"{_LOG_MANAGER} (getOrCreateLog)",
-            WHOLE,
-        ),
-        cited_finding(
-            "S2",
-            Verdict.SUPPORTED,
-            "log.dirs (or log.dir) names the directories; a new partition goes to the one that "
-            "holds the fewest, unless it was told which.",
-            f"{_LOG_MANAGER} (nextLogDirs)",
-        ),
-    ]
 
 
 def _on_directories(subject: Subject, homes: Homes, next_home: NextHome | Unmeasured) -> Finding:
     if isinstance(next_home, Unmeasured) or not homes:
-        return _nothing_to_see("S2", subject)
+        return Aspect("S2", subject).not_testable(_FAR_AWAY)
     used = {home.directory for found in homes.values() for home in found}
     fewest = "with" if next_home.chosen == next_home.full else "not with"
-    return seen_on(
-        subject,
-        "S2",
-        verdict_if(used == set(range(DIRECTORIES))),
-        Evidence.COUNTED,
+    return Aspect("S2", subject).counted(
+        used == set(range(DIRECTORIES)),
         f"The broker was given {DIRECTORIES} directories and keeps partitions in {len(used)} of "
         f"them. The next one went into that {fewest} the fewest partitions.",
         Quantity("directories given", DIRECTORIES),
@@ -178,31 +127,9 @@ def _on_directories(subject: Subject, homes: Homes, next_home: NextHome | Unmeas
 
 def _on_even_replicas(which: str) -> list[Finding]:
     plain, racks = kafkas_evenness(which, 1), kafkas_evenness(which, 3)
-    asked: list[Finding] = []
     if isinstance(plain, Evenness) and isinstance(racks, Evenness):
-        asked = evenness_findings(kafka_here(default_version()), plain, racks)
-    ours = evenness_findings(_OUR_COPY, evenness(ALGORITHMS[1], 1), evenness(ALGORITHMS[1], 3))
-    says = (
-        "Leaders go around the brokers from a random start; today's algorithm shuffles them after "
-        "each round, that of the ZooKeeper years moves the followers on. Neither counts sums: "
-    )
-    return [
-        *(asked or ours),
-        cited_finding(
-            "S3",
-            Verdict.SUPPORTED,
-            f"{says}so 30 replicas on 6 brokers differ by one or two, 4 to 6 each.",
-            _PLACER,
-            WITHIN_ONE,
-        ),
-        cited_finding(
-            "S3",
-            Verdict.CONTRADICTED,
-            f"{says}without racks neither gives every broker exactly 5.",
-            _PLACER,
-            EXACTLY,
-        ),
-    ]
+        return evenness_findings(kafka_here(default_version()), plain, racks)
+    return evenness_findings(_OUR_COPY, evenness(ALGORITHMS[1], 1), evenness(ALGORITHMS[1], 3))
 
 
 def evenness_findings(subject: Subject, plain: Evenness, racks: Evenness) -> list[Finding]:
@@ -215,26 +142,20 @@ def evenness_findings(subject: Subject, plain: Evenness, racks: Evenness) -> lis
         Quantity("starts with the same on each, no racks", plain.exactly_even),
         Quantity("starts with the same on each, three racks", racks.exactly_even),
     )
+    within = mean - 1 <= plain.fewest and plain.most <= mean + 1
     return [
-        seen_on(
-            subject,
-            "S3",
-            verdict_if(mean - 1 <= plain.fewest and plain.most <= mean + 1),
-            Evidence.COUNTED,
+        Aspect("S3", subject, WITHIN_ONE).counted(
+            within,
             f"{PARTITIONS * REPLICAS} replicas, {mean:g} a broker on average. Without racks a "
-            f"broker got {plain.fewest} to {plain.most}, in {plain.starts} placements.",
+            f"broker got {plain.fewest} to {plain.most}, in {plain.starts} placements: "
+            f"{'never' if within else 'sometimes'} more than one away from the average.",
             *quantities,
-            part=WITHIN_ONE,
         ),
-        seen_on(
-            subject,
-            "S3",
-            verdict_if(plain.exactly_even == plain.starts),
-            Evidence.COUNTED,
+        Aspect("S3", subject, EXACTLY).counted(
+            plain.exactly_even == plain.starts,
             f"Exactly {mean:g} on each in {plain.exactly_even} of {plain.starts} placements "
             f"without racks, and in {racks.exactly_even} of {racks.starts} with three racks of two "
             "brokers.",
             *quantities,
-            part=EXACTLY,
         ),
     ]

@@ -14,16 +14,8 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import THIS_BROKER, Subject
 from zerocopy_lab.client.consumer import fetch
@@ -38,7 +30,6 @@ from zerocopy_lab.records.batch import HEADER_BYTES, read_header
 from zerocopy_lab.running.running_broker import RunningBroker
 
 _ROUNDS = 5
-_PART = "how an offset is found"
 
 
 class Reads(NamedTuple):
@@ -167,42 +158,23 @@ def reads_answer(reads: Reads | Unmeasured) -> tuple[int | None, str]:
     return 1 if reads.bytes_each.median < 1 else 2, ""
 
 
-def lookup_findings(reads: Reads | Unmeasured, looks: Looks, subject: Subject) -> list[Finding]:
-    """How an offset is found, by the broker that was asked, and by Kafka's source."""
-    by_the_source = cited_finding(
-        "S5",
-        Verdict.SUPPORTED,
-        "The segment is looked up in a sorted map by its base offset, the place in it by a binary "
-        "search in its index (warm end first), the batch by a walk over headers from there.",
-        "Apache Kafka 4.2, storage/src/main/java/org/apache/kafka/storage/internals/log/"
-        "LogSegment.java (translateOffset), OffsetIndex.java (lookup), AbstractIndex.java",
-        part=_PART,
-    )
+def lookup_finding(reads: Reads | Unmeasured, looks: Looks, subject: Subject) -> Finding:
+    """S5, how an offset is found, by the broker that was asked."""
+    search = Aspect("S5", subject, "how an offset is found")
     if isinstance(reads, Unmeasured):
-        unseen = finding(
-            "S5", Verdict.NOT_TESTABLE, Evidence.COUNTED, str(reads), part=_PART, about=subject
-        )
-        return [unseen, by_the_source]
-    scans = reads.scans or (subject == THIS_BROKER and looks.scans)
-    counted = [
+        return search.not_testable(str(reads))
+    is_ours = subject == THIS_BROKER
+    looked = [
+        Quantity("index entries looked at, at most", looks.most),
+        Quantity("entries in that index", looks.entries),
+    ]
+    return search.counted(
+        reads.right and not (reads.scans or (is_ours and looks.scans)),
+        _lookup_words(reads, looks, subject),
         Quantity("bytes read for one offset, beyond those sent", reads.bytes_each, "bytes"),
         Quantity("headers from the beginning of the file on", reads.whole_walk_bytes, "bytes"),
-    ]
-    if subject == THIS_BROKER:
-        counted.append(Quantity("index entries looked at, at most", looks.most))
-        counted.append(Quantity("entries in that index", looks.entries))
-    return [
-        seen_on(
-            subject,
-            "S5",
-            verdict_if(reads.right and not scans),
-            Evidence.COUNTED,
-            _lookup_words(reads, looks, subject),
-            *counted,
-            part=_PART,
-        ),
-        by_the_source,
-    ]
+        *(looked if is_ours else []),
+    )
 
 
 def _lookup_words(reads: Reads, looks: Looks, subject: Subject) -> str:

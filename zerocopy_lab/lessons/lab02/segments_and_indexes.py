@@ -12,19 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
+from zerocopy_lab.classroom.kept_parts import is_kept
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.classroom.subject import Subject, about
-from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.inspect.files import stored_batches
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -34,7 +27,7 @@ from zerocopy_lab.lessons.lab02.lookups import (
     Reads,
     count_looks,
     count_reads,
-    lookup_findings,
+    lookup_finding,
     reads_answer,
     rows,
 )
@@ -66,11 +59,7 @@ __all__ = [
 
 TOPIC = "flights"
 SEGMENT_BYTES = 1 << 20
-YOURS = "index_lookup"
-"""The learner's, by the name of its part."""
-
 _MESSAGES_A_BATCH = 5
-_FILES = "the files"
 
 
 class StoredPartition(NamedTuple):
@@ -214,8 +203,7 @@ def search_words(partition: StoredPartition, offset: int) -> str:
 
 def show_yours(partition: StoredPartition, lab: Lab) -> None:
     """The kept look-up in a broker on these files: are its answers right, how much does it read?"""
-    if YOURS not in kept_in(lab.parts_dir):
-        box("plain", "Your look-up", ["None is kept yet: pass 02.1, then run this again."])
+    if not is_kept("index_lookup", lab.parts_dir):
         return
     with RunningBroker(partition.directory.parent, parts=lab.parts_dir) as broker:
         reads = count_reads(broker, TOPIC, partition.directory, lab)
@@ -252,19 +240,7 @@ def invariants(partition: StoredPartition) -> dict[str, bool]:
 
 def findings(partition: StoredPartition, reads: Reads | Unmeasured, looks: Looks) -> list[Finding]:
     """What this lab says about S5: the files, and the way through them."""
-    return [
-        files_finding(partition),
-        cited_finding(
-            "S5",
-            Verdict.SUPPORTED,
-            "A log is a sorted map of segments; a segment is a file of records, an offset index, a "
-            "time index and an index of aborted transactions, all named by its base offset.",
-            "Apache Kafka 4.2, storage/src/main/java/org/apache/kafka/storage/internals/log/"
-            "LogSegments.java, LogSegment.java (open)",
-            part=_FILES,
-        ),
-        *lookup_findings(reads, looks, partition.written_by),
-    ]
+    return [files_finding(partition), lookup_finding(reads, looks, partition.written_by)]
 
 
 def files_finding(partition: StoredPartition) -> Finding:
@@ -275,20 +251,13 @@ def files_finding(partition: StoredPartition) -> Finding:
     no_gap = all(one.end == other.first for one, other in pairwise(batches))
     stored = sum(batch.records for batch in batches)
     sent = partition.sent.messages
-    words = (
+    return Aspect("S5", partition.written_by, "the files").counted(
+        in_a_row and no_gap and stored == sent,
         f"{len(segments)} segments {'follow' if in_a_row and no_gap else 'do not follow'} each "
         f"other without a gap and hold {len(batches):,} batches with {stored:,} of {sent:,} "
-        "messages, their offsets and a header each."
-    )
-    return seen_on(
-        partition.written_by,
-        "S5",
-        verdict_if(in_a_row and no_gap and stored == sent),
-        Evidence.COUNTED,
-        words,
+        "messages, their offsets and a header each.",
         Quantity("segments", len(segments)),
         Quantity("batches", len(batches)),
         Quantity("messages", stored),
         Quantity("offset index, part of the log", index_share(segments)),
-        part=_FILES,
     )

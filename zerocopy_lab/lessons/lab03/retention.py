@@ -16,19 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
+from zerocopy_lab.classroom.kept_parts import is_kept
 from zerocopy_lab.classroom.lab import KAFKA, Lab
 from zerocopy_lab.classroom.notebook_output import box
 from zerocopy_lab.classroom.subject import Subject, about
-from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.conformance.retention import SegmentFacts, by_trying
 from zerocopy_lab.inspect.segment_info import SegmentInfo, segments_of
 from zerocopy_lab.instruments.host import describe_host
@@ -49,9 +42,6 @@ __all__ = ["create_topic", "disk_question", "oldest_question"]
 TOPIC, OLD_TOPIC = "flights", "old-flights"
 DAY_MS = 86_400_000
 RETENTION_DAYS = 30
-YOURS = "retention"
-"""The learner's, by the name of its part."""
-
 _SETTLE_S = 30
 _SMALL_BATCHES = {"batch.size": 16 << 10, "linger.ms": 5}
 _BEHIND_IT = 8000
@@ -315,8 +305,7 @@ def behind_the_future(bootstrap: str, topic: str) -> tuple[int, int]:
 
 def show_yours(log: FilledLog, lab: Lab) -> None:
     """The kept rule in a broker that keeps 30 days, on a copy of the files: what does it delete?"""
-    if YOURS not in kept_in(lab.parts_dir):
-        box("plain", "Your rule", ["None is kept yet: pass 03.1, then run this again."])
+    if not is_kept("retention", lab.parts_dir):
         return
     limit_ms = RETENTION_DAYS * DAY_MS
     before = segments_under(log, -1, -1)
@@ -353,61 +342,34 @@ def invariants(log: FilledLog, by_time: Left, by_size: Left) -> dict[str, bool]:
 
 def findings(log: FilledLog, by_time: Left, by_size: Left, retention_bytes: int) -> list[Finding]:
     """What this lab says about S4: both limits work, and both are lower bounds."""
-    age = Quantity("oldest message left", by_time.oldest_age_days, "days")
-    rest = Quantity("left", by_size.kept_bytes, "bytes")
-    old = f"the oldest message left is {by_time.oldest_age_days:.1f} days old"
-    by = log.written_by
-    return [
-        _finding(by, by_time, "by time", Quantity("limit", RETENTION_DAYS, "days"), age, old),
-        _finding(
-            by,
-            by_size,
-            "by size",
-            Quantity("limit", retention_bytes, "bytes"),
-            rest,
-            f"{by_size.kept_bytes:,} bytes are left",
+    days, bytes_left = by_time.oldest_age_days, by_size.kept_bytes
+    limits = (
+        (
+            by_time,
+            Aspect("S4", log.written_by, "by time"),
+            Quantity("limit", RETENTION_DAYS, "days"),
+            Quantity("oldest message left", days, "days"),
+            f"the oldest message left is {days:.1f} days old",
         ),
-        *[
-            cited_finding("S4", Verdict.SUPPORTED, words, f"{_UNIFIED_LOG} ({function})", part=part)
-            for part, words, function in _BY_THE_SOURCE
-        ],
-    ]
-
-
-def _finding(
-    subject: Subject, left: Left, part: str, limit: Quantity, of_it: Quantity, told: str
-) -> Finding:
-    """Of one limit: did just those segments go that had to, and what is left?"""
-    return seen_on(
-        subject,
-        "S4",
-        verdict_if(left.follows_the_rule),
-        Evidence.COUNTED,
-        f"With a limit of {limit.value:,} {limit.unit} {_in_words(left)}, and {told}.",
-        Quantity("segments deleted", len(left.gone)),
-        Quantity("by the rule", len(left.expected_gone)),
-        of_it,
-        limit,
-        part=part,
+        (
+            by_size,
+            Aspect("S4", log.written_by, "by size"),
+            Quantity("limit", retention_bytes, "bytes"),
+            Quantity("left", bytes_left, "bytes"),
+            f"{bytes_left:,} bytes are left",
+        ),
     )
-
-
-_UNIFIED_LOG = (
-    "Apache Kafka 4.2, storage/src/main/java/org/apache/kafka/storage/internals/log/UnifiedLog.java"
-)
-_BY_THE_SOURCE = (
-    (
-        "by time",
-        "Whole segments, oldest first, as long as the largest timestamp of each is older than "
-        "retention.ms.",
-        "deleteRetentionMsBreachedSegments",
-    ),
-    (
-        "by size",
-        "Whole segments, oldest first, as long as what is too much is at least the whole of one.",
-        "deleteRetentionSizeBreachedSegments",
-    ),
-)
+    return [
+        aspect.counted(
+            left.follows_the_rule,
+            f"With a limit of {limit.value:,} {limit.unit} {_in_words(left)}, and {told}.",
+            Quantity("segments deleted", len(left.gone)),
+            Quantity("by the rule", len(left.expected_gone)),
+            rest,
+            limit,
+        )
+        for left, aspect, limit, rest, told in limits
+    ]
 
 
 def _in_words(left: Left) -> str:

@@ -13,14 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    finding,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, Verdict, verdict_if
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.classroom.thresholds import MOST
@@ -36,6 +30,7 @@ ARTICLES_CHUNK_BYTES: Final = 4096
 LARGE_CHUNK_BYTES: Final = 1 << 20
 SMALL_LOOP, LARGE_LOOP = "loop, 4 KiB", "loop, 1 MiB"
 SMALL_DIRECT, LARGE_DIRECT = "sendfile, 4 KiB", "sendfile, 1 MiB"
+FOUR: Final = (SMALL_LOOP, LARGE_LOOP, SMALL_DIRECT, LARGE_DIRECT)
 EMPTY_LOOP, EMPTY_DIRECT = "empty turns of the loop", "empty turns of sendfile"
 WAYS: Final = {
     SMALL_LOOP: ("read_and_send", ARTICLES_CHUNK_BYTES),
@@ -152,8 +147,7 @@ def shares(measured: Sweep, in_c: bool = False) -> Shares | None:
     """By the loops in Python without what is Python's, or by those in C. None when in some round
     the small loop cost no more than sendfile: there is nothing to share then.
     """
-    ways = (SMALL_LOOP, LARGE_LOOP, SMALL_DIRECT, LARGE_DIRECT)
-    costs = [measured.costs(way + _IN_C) if in_c else measured.without_python(way) for way in ways]
+    costs = [measured.costs(way + _IN_C) if in_c else measured.without_python(way) for way in FOUR]
     rounds = list(zip(*costs, strict=True))
     if any(small <= direct for small, _, _, direct in rounds):
         return None
@@ -183,9 +177,8 @@ def price_picture(measured: Sweep) -> Picture:
         Order("larger chunks", "no copies", found.larger_chunks),
         Order("no copies", "larger chunks", found.no_copies),
     ]  # fmt: skip
-    ways = (SMALL_LOOP, LARGE_LOOP, SMALL_DIRECT, LARGE_DIRECT)
     return cost_of_loops(
-        [cost_of(measured, way) for way in ways],
+        [cost_of(measured, way) for way in FOUR],
         origin=Origin("TIMED", measured.outcome.host.text()),
         orders=orders,
         control="the same loop in C",
@@ -211,10 +204,7 @@ def cost_of(measured: Sweep, name: str, of: Outcome | None = None) -> LoopCost:
 
 def price_words(measured: Sweep) -> str:
     """The conclusion under that picture."""
-    small, large, same, direct = (
-        spread(measured.costs(way)).median
-        for way in (SMALL_LOOP, LARGE_LOOP, SMALL_DIRECT, LARGE_DIRECT)
-    )
+    small, large, same, direct = (spread(measured.costs(way)).median for way in FOUR)
     python = statistics.median(measured.pythons_own(SMALL_LOOP))
     whose = "Python" if measured.has_c else "an empty turn (Python, and entering the kernel)"
     return (
@@ -265,16 +255,11 @@ def cost_finding(measured: Sweep) -> Finding:
         Quantity("saved by larger chunks, made first", found.larger_chunks),
         Quantity("saved by not copying, made first", found.no_copies),
     ]  # fmt: skip
-    ways = (SMALL_LOOP, LARGE_LOOP, SMALL_DIRECT, LARGE_DIRECT)
-    return finding(
-        "Z1",
+    return Aspect("Z1", KERNEL_HERE, "what the loop loses, it loses to copies").timed(
         verdict,
-        Evidence.TIMED,
         price_words(measured),
-        *[Quantity(f"sender CPU, {way}", spread(measured.costs(way)), "s/GiB") for way in ways],
+        *[Quantity(f"sender CPU, {way}", spread(measured.costs(way)), "s/GiB") for way in FOUR],
         *given,
-        part="what the loop loses, it loses to copies",
-        about=KERNEL_HERE,
     )
 
 

@@ -16,35 +16,24 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    finding,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
-from zerocopy_lab.client.consumer import fetch_frame
-from zerocopy_lab.client.wire import Frames
 from zerocopy_lab.instruments.block_io import process_block_io
 from zerocopy_lab.instruments.eviction import NotEvicted
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test, alias_test_of_broker
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
+from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test
+from zerocopy_lab.measuring.alias_test_of_topic import MANY_BYTES, alias_test_of_topic
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.copy_ledger import BytePath, Hop, Mover, copy_ledger
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.transfer.connections import connected_pair
 
 TOPIC = "flights"
 READS_AS = "04 device reads"
 """What the reference run calls them."""
-
-PROBE_BYTES = 192 << 10
-"""Judged of each answer: far more than one call moves, so that who copies later on is seen."""
 
 _PIECES_BYTES = (1, 4096, 65_536)
 _CARD = (
@@ -78,28 +67,25 @@ class Moves(NamedTuple):
         return self.read_copied + self.send_copied
 
 
-def look_at(broker: RunningBroker | ExistingCluster, path: Path) -> Moves:
+def look_at(broker: AnyBroker, path: Path) -> Moves:
     """Every hop, of a file at `path` and of the broker's answer to a Fetch from TOPIC."""
     return Moves(
         device_reads(path),
         all(read_copies(path, size) for size in _PIECES_BYTES),
         all(send_copies(size) for size in _PIECES_BYTES),
-        alias_test("sendfile", probe_bytes=PROBE_BYTES),
+        alias_test("sendfile", probe_bytes=MANY_BYTES),
         about(broker),
         alias_of_an_answer(broker),
     )
 
 
-def device_reads(path: Path) -> DeviceReads | Unmeasured:
+@or_unmeasured(NotEvicted, Unavailable)
+def device_reads(path: Path) -> DeviceReads:
     """Reads the file as the loop does, from memory and evicted; or why that cannot be counted."""
-    try:
-        _read_through_a_buffer(path)
-        warm_bytes = _read_through_a_buffer(path)
-        evict_when_let_go(path)
-        cold_bytes = _read_through_a_buffer(path)
-    except (NotEvicted, Unavailable) as reason:
-        return Unmeasured(str(reason))
-    return DeviceReads(path.stat().st_size, warm_bytes, cold_bytes)
+    _read_through_a_buffer(path)
+    warm_bytes = _read_through_a_buffer(path)
+    evict_when_let_go(path)
+    return DeviceReads(path.stat().st_size, warm_bytes, _read_through_a_buffer(path))
 
 
 def _read_through_a_buffer(path: Path) -> int:
@@ -137,14 +123,10 @@ def _other(old: bytes) -> bytes:
     return bytes(each ^ 0xFF for each in old)
 
 
-def alias_of_an_answer(broker: RunningBroker | ExistingCluster) -> AliasVerdict | Unmeasured:
+@or_unmeasured()
+def alias_of_an_answer(broker: AnyBroker) -> AliasVerdict:
     """The alias test on its answer to a Fetch of 1 MiB; or why its file is out of reach."""
-    try:
-        segment = broker.data_dir / f"{TOPIC}-0" / f"{0:020d}.log"
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
-    request = fetch_frame(Frames(), TOPIC, 0, 0, max_bytes=1 << 20)
-    return alias_test_of_broker(broker.host, broker.port, segment, request, probe_bytes=PROBE_BYTES)
+    return alias_test_of_topic(broker, TOPIC, probe_bytes=MANY_BYTES)
 
 
 # -- the picture -----------------------------------------------------------------------------------
@@ -226,10 +208,8 @@ def reads_in_words(reads: DeviceReads | Unmeasured) -> str:
 
 def findings(moves: Moves) -> list[Finding]:
     """Z1, "every byte is moved four times": the two copies, and the disk's move twice."""
-    copies = finding(
-        "Z1",
-        verdict_if(moves.copies == 2),
-        Evidence.PROVED,
+    copies = Aspect("Z1", KERNEL_HERE, "two of the moves are the processor's").proved(
+        moves.copies == 2,
         f"In a loop of read and write the processor copies every byte {_TIMES[moves.copies]}: "
         "what was in the buffer did not change with the file, and what was in the socket did not "
         "change with the buffer."
@@ -237,49 +217,32 @@ def findings(moves: Moves) -> list[Finding]:
         else "One of the two was no copy.",
         Quantity("read copies", moves.read_copied),
         Quantity("send copies", moves.send_copied),
-        part="two of the moves are the processor's",
-        about=KERNEL_HERE,
     )
     return [copies, *_disk_findings(moves)]
 
 
 def _disk_findings(moves: Moves) -> list[Finding]:
-    out, inside = "four moves, file out of memory", "four moves, file in memory"
-    reads = moves.reads
+    cold = Aspect("Z1", KERNEL_HERE, "four moves, file out of memory")
+    warm = Aspect("Z1", KERNEL_HERE, "four moves, file in memory")
+    reads, told = moves.reads, reads_in_words(moves.reads)
     if isinstance(reads, Unmeasured):
-        return [_not_counted(part, reads) for part in (out, inside)]
+        return [cold.not_testable(told), warm.not_testable(told)]
     was_read = reads.cold_bytes > reads.file_bytes / 2
     is_spared = reads.warm_bytes < reads.file_bytes / 100
-    cold = finding(
-        "Z1",
-        verdict_if(moves.copies == 2 if was_read else None),
-        Evidence.COUNTED,
-        f"From the disk (counted), into the buffer and out of it (proved), to the card. {_CARD}",
-        Quantity("read from the device, file evicted", reads.cold_bytes, "bytes"),
-        Quantity("bytes of the file", reads.file_bytes, "bytes"),
-        part=out,
-        about=KERNEL_HERE,
-    )
-    warm = finding(
-        "Z1",
-        verdict_if(False if is_spared and was_read else None),
-        Evidence.COUNTED,
-        "A file that is in memory is not fetched from the disk, so one of the four moves is not "
-        f"made at all. {reads_in_words(reads)}",
-        Quantity("read from the device, file in memory", reads.warm_bytes, "bytes"),
-        Quantity("bytes of the file", reads.file_bytes, "bytes"),
-        part=inside,
-        about=KERNEL_HERE,
-    )
-    return [cold, warm]
-
-
-def _not_counted(part: str, reads: Unmeasured) -> Finding:
-    return finding(
-        "Z1",
-        Verdict.NOT_TESTABLE,
-        Evidence.COUNTED,
-        reads_in_words(reads),
-        part=part,
-        about=KERNEL_HERE,
-    )
+    size = Quantity("bytes of the file", reads.file_bytes, "bytes")
+    return [
+        cold.counted(
+            moves.copies == 2 if was_read else None,
+            "From the disk (counted), into the buffer and out of it (proved), to the card. "
+            f"{_CARD}",
+            Quantity("read from the device, file evicted", reads.cold_bytes, "bytes"),
+            size,
+        ),
+        warm.counted(
+            False if is_spared and was_read else None,
+            "A file that is in memory is not fetched from the disk, so one of the four moves is "
+            f"not made at all. {told}",
+            Quantity("read from the device, file in memory", reads.warm_bytes, "bytes"),
+            size,
+        ),
+    ]

@@ -12,21 +12,16 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    finding,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
+from zerocopy_lab.classroom.kept_parts import is_kept
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.classroom.thresholds import MANY_TIMES
-from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.system_calls import count_system_calls
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab04 import moves as hops
 from zerocopy_lab.lessons.lab04.loop_price import (
     ARTICLES_CHUNK_BYTES,
@@ -77,13 +72,12 @@ class Switches(NamedTuple):
 
 def switches(counted: dict[str, float]) -> Switches:
     """What the bare loops counted, held against the kernel's own count of two of them."""
-    try:
-        kernel: dict[str, float] | Unmeasured = {
-            way: _calls_of(way) for way in (SMALL_LOOP, LARGE_DIRECT)
-        }
-    except Unavailable as reason:
-        kernel = Unmeasured(str(reason))
-    return Switches(counted, kernel)
+    return Switches(counted, _by_the_kernel())
+
+
+@or_unmeasured()
+def _by_the_kernel() -> dict[str, float]:
+    return {way: _calls_of(way) for way in (SMALL_LOOP, LARGE_DIRECT)}
 
 
 def _calls_of(way: str) -> float:
@@ -135,11 +129,8 @@ def switch_finding(counts: Switches, measured: Sweep) -> Finding:
             abs(seen[way] / n - 1) < 0.05 for way, n in counts.counted.items() if way in seen
         )
         told = f"The kernel counted {seen[SMALL_LOOP]:,.0f} and {seen[LARGE_DIRECT]:,.0f}."
-    verdict = verdict_if(loop > MANY_TIMES * direct if agrees else None)
-    return finding(
-        "Z1",
-        verdict,
-        Evidence.COUNTED,
+    return Aspect("Z1", KERNEL_HERE, "it switches context again and again").counted(
+        loop > MANY_TIMES * direct if agrees else None,
         f"For a GiB the loop of 4 KiB enters the kernel and returns {loop:,.0f} times, sendfile "
         f"with 1 MiB {direct:,.0f} times: these are mode switches, and the article means them. "
         f"{told} The scheduler, which gives the processor to somebody else, switched the loop "
@@ -149,8 +140,6 @@ def switch_finding(counts: Switches, measured: Sweep) -> Finding:
         Quantity("system calls, sendfile with 1 MiB", direct, "per GiB"),
         Quantity("scheduler switches to wait, loop of 4 KiB", slept[0], "per GiB"),
         Quantity("scheduler switches to wait, sendfile with 1 MiB", slept[1], "per GiB"),
-        part="it switches context again and again",
-        about=KERNEL_HERE,
     )
 
 
@@ -212,8 +201,7 @@ def _measured_now(path: Path, lab: Lab, chunk: str) -> Outcome:
 
 def show_yours(scratch: Path, lab: Lab) -> None:
     """The kept loop in a broker: the alias test on its answer, and its price beside ours."""
-    if YOURS not in kept_in(lab.parts_dir):
-        box("plain", "Your loop", ["None is kept yet: pass 04.1, then run this again."])
+    if not is_kept(YOURS, lab.parts_dir):
         return
     data_dir = scratch / "yours"
     with RunningBroker(data_dir, parts=lab.parts_dir, transfer=YOURS) as broker:

@@ -11,28 +11,19 @@ import resource
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.client.consumer import fetch, fetch_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.eviction import NotEvicted
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.measuring.fetch_calls import Calls
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.theme import byte_count
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.transfer.connections import connected_pair
 from zerocopy_lab.transfer.strategy import MOST_BYTES_PER_CALL
 
@@ -74,22 +65,16 @@ def limit_finding(most_bytes: int, first_bytes: int, calls: Calls | Unmeasured) 
     counted = [] if isinstance(calls, Unmeasured) else [
         Quantity("sendfile calls for a fetch of 1 MiB", calls.get("sendfile", 0.0))
     ]  # fmt: skip
-    words = (
+    return Aspect("Z4", KERNEL_HERE).counted(
+        most_bytes == MOST_BYTES_PER_CALL,
         f"Asked for 3 GiB, one call moved {most_bytes:,} bytes (2 GiB less a page), so large files "
         f"need a loop. But on a non-blocking socket the send buffer ends a call long before: the "
         f"first one moved {byte_count(first_bytes)} of {byte_count(_FILE_BYTES)}. That is why "
-        "everybody loops."
-    )
-    return finding(
-        "Z4",
-        Verdict.SUPPORTED if most_bytes == MOST_BYTES_PER_CALL else Verdict.CONTRADICTED,
-        Evidence.COUNTED,
-        words,
+        "everybody loops.",
         Quantity("most bytes in one call", most_bytes, "bytes"),
         Quantity("bytes until the socket was full", first_bytes, "bytes"),
         *counted,
         source="sendfile(2), NOTES: at most 0x7ffff000 bytes",
-        about=KERNEL_HERE,
     )
 
 
@@ -146,7 +131,7 @@ class SlowConsumer(NamedTuple):
     others: int
 
 
-def beside_a_slow_consumer(broker: RunningBroker | ExistingCluster, topic: str) -> SlowConsumer:
+def beside_a_slow_consumer(broker: AnyBroker, topic: str) -> SlowConsumer:
     """Does the broker answer others while a consumer does not read? No answer within 10 s counts.
 
     As many others as a broker may have network threads, and more: where a full socket blocks a
@@ -183,17 +168,15 @@ def a_file(directory: Path) -> Path:
     return path
 
 
-def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps | Unmeasured:
+@or_unmeasured(NotEvicted, Unavailable)
+def sleeps_in_one_call(path: Path, runs: int = 5) -> Sleeps:
     """Counts with the file evicted and resident; or why that cannot be done here."""
     cold, warm = [], []
-    try:
-        for _ in range(runs):
-            evict_when_let_go(path)
-            cold.append(_sleeps_of_a_send(path))
-            path.read_bytes()
-            warm.append(_sleeps_of_a_send(path))
-    except (NotEvicted, Unavailable) as reason:
-        return Unmeasured(str(reason))
+    for _ in range(runs):
+        evict_when_let_go(path)
+        cold.append(_sleeps_of_a_send(path))
+        path.read_bytes()
+        warm.append(_sleeps_of_a_send(path))
     return Sleeps(tuple(cold), tuple(warm))
 
 
@@ -208,114 +191,50 @@ def _sleeps_of_a_send(path: Path) -> int:
 
 def socket_finding(slow: SlowConsumer, subject: Subject) -> Finding:
     """Z5, the socket."""
-    words = (
+    all_served = slow.served == slow.others
+    return Aspect("Z5", subject, "the socket").proved(
+        all_served,
         f"While one consumer had asked for {byte_count(slow.asked_bytes)} and read nothing, "
         f"{slow.served} of {slow.others} others were served: a full socket "
-        f"{'does not block' if slow.served == slow.others else 'blocks'} a network thread."
-    )
-    return seen_on(
-        subject,
-        "Z5",
-        verdict_if(slow.served == slow.others),
-        Evidence.PROVED,
-        words,
+        f"{'does not block' if all_served else 'blocks'} a network thread.",
         Quantity("consumers served meanwhile", f"{slow.served} of {slow.others}"),
-        part="the socket",
-    )
-
-
-def socket_by_the_source() -> Finding:
-    """Z5, the socket, by Kafka's own code."""
-    return cited_finding(
-        "Z5",
-        Verdict.SUPPORTED,
-        "Kafka's network threads use non-blocking channels: a connection is configured so when it "
-        "is registered, and a response that did not go whole is written on when the selector says "
-        "that the channel is writable again.",
-        "Apache Kafka 4.2, clients/src/main/java/org/apache/kafka/common/network/Selector.java "
-        "(configureBlocking(false)), PlaintextTransportLayer.java (transferFrom)",
-        part="the socket",
     )
 
 
 def disk_finding(sleeps: Sleeps | Unmeasured) -> Finding:
     """Z5, the disk: non-blocking is a property of the socket alone."""
+    disk = Aspect("Z5", KERNEL_HERE, "the disk")
     if isinstance(sleeps, Unmeasured):
-        words = f"Whether a call sleeps was {sleeps_in_words(sleeps)}"
-        return finding(
-            "Z5",
-            Verdict.NOT_TESTABLE,
-            Evidence.COUNTED,
-            words,
-            part="the disk",
-            about=KERNEL_HERE,
-        )
-    counts = [
+        return disk.not_testable(f"Whether a call sleeps was {sleeps_in_words(sleeps)}")
+    return disk.counted(
+        *_does_nothing_block(sleeps),
         Quantity("sleeps in a call, file evicted", ", ".join(map(str, sleeps.cold))),
         Quantity("sleeps in a call, file resident", ", ".join(map(str, sleeps.warm))),
-    ]
-    verdict, words = _does_the_disk_block(sleeps)
-    source = "Apache Kafka, issue KAFKA-7504"
-    return finding(
-        "Z5",
-        verdict,
-        Evidence.COUNTED,
-        words,
-        *counts,
-        source=source,
-        part="the disk",
-        about=KERNEL_HERE,
+        source="Apache Kafka, issue KAFKA-7504",
     )
 
 
-def _does_the_disk_block(sleeps: Sleeps) -> tuple[Verdict, str]:
+def _does_nothing_block(sleeps: Sleeps) -> tuple[bool | None, str]:
     asleep = sum(count > 0 for count in sleeps.cold)
     if asleep == len(sleeps.cold) and min(sleeps.cold) > max(sleeps.warm):
-        return Verdict.CONTRADICTED, (
+        return False, (
             "Non-blocking is only the socket: with the file out of memory, the thread slept in "
             "every single call until the disk had answered. A broker's network thread would have "
             "kept all its other clients waiting."
         )
     if asleep == 0:
-        return Verdict.SUPPORTED, "No call slept, although the file was out of memory."
-    return Verdict.INCONCLUSIVE, "Some calls slept and some did not, or warm ones slept as well."
+        return True, "No call slept, although the file was out of memory."
+    return None, "Some calls slept and some did not, or warm ones slept as well."
 
 
-# -- Z3: other systems -----------------------------------------------------------------------------
-
-
-def linux_findings(calls: Calls | Unmeasured, subject: Subject) -> list[Finding]:
-    """Z3 on Linux: what the broker that was asked called, and what the JDK's source says."""
-    by_the_source = cited_finding(
-        "Z3",
-        Verdict.SUPPORTED,
-        "On Linux transferTo() ends in sendfile(2) (or copy_file_range, from file to file).",
-        "OpenJDK 17, src/java.base/unix/native/libnio/ch/FileChannelImpl.c (transferTo0)",
-        part="Linux",
-    )
+def calls_findings(calls: Calls | Unmeasured, subject: Subject) -> list[Finding]:
+    """Z3 on Linux: what the broker that was asked called; nothing where that was not counted."""
     if isinstance(calls, Unmeasured):
-        return [by_the_source]
-    words = f"For each MiB fetched its system calls were: {calls_in_words(calls)}."
-    counted = seen_on(
-        subject,
-        "Z3",
-        verdict_if(calls.get("sendfile", 0) > 0),
-        Evidence.COUNTED,
-        words,
-        Quantity("sendfile calls for each MiB", calls.get("sendfile", 0.0)),
-        part="Linux",
-    )
-    return [counted, by_the_source]
-
-
-def windows_finding() -> Finding:
-    """Z3 on Windows, which no lab of this kit runs on."""
-    return cited_finding(
-        "Z3",
-        Verdict.CONTRADICTED,
-        "On Windows the JDK calls TransmitFile only where a property asks for it and the socket is "
-        "in blocking mode. Kafka's are not, so its transferTo() goes through a buffer there.",
-        "OpenJDK 17, src/java.base/windows/classes/sun/nio/ch/FileDispatcherImpl.java "
-        "(canTransferToDirectly: fastFileTransfer and isBlocking())",
-        part="Windows",
-    )
+        return []
+    return [
+        Aspect("Z3", subject, "Linux").counted(
+            calls.get("sendfile", 0) > 0,
+            f"For each MiB fetched its system calls were: {calls_in_words(calls)}.",
+            Quantity("sendfile calls for each MiB", calls.get("sendfile", 0.0)),
+        )
+    ]

@@ -13,37 +13,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zerocopy_lab import transfer
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    finding,
-    verdict_on_cheaper,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, verdict_on_cheaper
+from zerocopy_lab.classroom.kept_parts import is_kept
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, SubjectKind, about
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.wire import Frames
-from zerocopy_lab.conformance.parts import kept_in
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab05.one_call import (
     SlowConsumer,
     beside_a_slow_consumer,
-    linux_findings,
-    socket_by_the_source,
+    calls_findings,
     socket_finding,
-    windows_finding,
 )
 from zerocopy_lab.lessons.lab05.zero_copy_exercises import bytes_to_send
-from zerocopy_lab.measuring.alias_test import (
-    PAGE_BYTES,
-    AliasVerdict,
-    alias_test,
-    alias_test_of_broker,
-)
+from zerocopy_lab.measuring.alias_test import PAGE_BYTES, AliasVerdict, alias_test
+from zerocopy_lab.measuring.alias_test_of_topic import MANY_BYTES, alias_test_of_topic
 from zerocopy_lab.measuring.broker_contest import broker_contestant, per_gib
 from zerocopy_lab.measuring.experiment import Outcome, compare, run_experiment
 from zerocopy_lab.measuring.fetch_calls import Calls, calls_per_fetch
@@ -52,7 +40,7 @@ from zerocopy_lab.pictures.comparison import Missing, strategies_side_by_side
 from zerocopy_lab.pictures.comparison import StrategyCost as Bar
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import Family
@@ -75,18 +63,11 @@ ALONE = (
 CHUNK_BYTES = 1 << 20
 """Both contestants move as much per call, so that copies are all that differs."""
 
-PROBE_BYTES = 192 << 10
-"""Judged of each answer: far more than one call moves, so that who copies later on is seen."""
-
 _ANSWERS = {"copied": 1, "alias": 2, "inconclusive": 3}
 """Number of the choice that the notebook offers for what arrived."""
 
-_VERDICTS = {
-    "alias": Verdict.SUPPORTED,
-    "copied": Verdict.CONTRADICTED,
-    "inconclusive": Verdict.INCONCLUSIVE,
-}
-"""What each outcome says of Z2, that nobody copies."""
+_NOBODY_COPIES = {"alias": True, "copied": False, "inconclusive": None}
+"""What each outcome says of Z2."""
 
 # -- prove -----------------------------------------------------------------------------------------
 
@@ -113,12 +94,8 @@ def _prove_one(data_dir: Path, name: str) -> AliasVerdict:
         return _alias_of_an_answer(broker)
 
 
-def _alias_of_an_answer(broker: RunningBroker | ExistingCluster) -> AliasVerdict:
-    """The alias test on one answer to a Fetch of 1 MiB."""
-    segment = broker.data_dir / f"{TOPIC}-0" / f"{0:020d}.log"
-    return alias_test_of_broker(
-        broker.host, broker.port, segment, fetch_request(), probe_bytes=PROBE_BYTES
-    )
+def _alias_of_an_answer(broker: AnyBroker) -> AliasVerdict:
+    return alias_test_of_topic(broker, TOPIC, probe_bytes=MANY_BYTES)
 
 
 def fetch_request() -> bytes:
@@ -135,18 +112,14 @@ class Asked(NamedTuple):
     slow: SlowConsumer
 
 
-def ask(broker: RunningBroker | ExistingCluster, lab: Lab) -> Asked:
+def ask(broker: AnyBroker, lab: Lab) -> Asked:
     """Events into the broker, then: whose bytes are in its answer, by which calls, and who waits
     for whom.
     """
     flight_events.load(broker.bootstrap, TOPIC, fast=lab.fast)
-    try:
-        answer: AliasVerdict | Unmeasured = _alias_of_an_answer(broker)
-    except Unavailable as reason:
-        answer = Unmeasured(str(reason))
     return Asked(
         about(broker),
-        answer,
+        or_unmeasured()(_alias_of_an_answer)(broker),
         calls_per_fetch(broker, TOPIC),
         beside_a_slow_consumer(broker, TOPIC),
     )
@@ -208,27 +181,27 @@ def _row(strategy: str, socket: Family) -> AliasRow:
 
 def price(data_dir: Path, lab: Lab) -> Outcome:
     """The broker's CPU for the same bytes, by strategy, in turns. Raises ExperimentRefused."""
-    total_bytes = (128 << 20) if lab.fast else (1 << 30)
     others = [] if lab.fast else ["mmap_then_send", "splice_through_pipe"]
     known = transfer.strategies()
     names = [n for n in (DIRECT, CONTROL, *others) if known[n].unavailable() is None]
-    return run_experiment(
-        "fetching through the broker",
-        [
-            broker_contestant(
-                name,
-                data_dir,
-                TOPIC,
-                transfer=name,
-                chunk_bytes=CHUNK_BYTES,
-                total_bytes=total_bytes,
-            )
-            for name in names
-        ],
-        repeats=3 if lab.fast else 7,
-        warm_ups=0,
-        seed=lab.seed,
-    )
+    return _in_turns("fetching through the broker", names, data_dir, lab)
+
+
+def _in_turns(title: str, names: Sequence[str], data_dir: Path, lab: Lab) -> Outcome:
+    contestants = [
+        broker_contestant(
+            name,
+            data_dir,
+            TOPIC,
+            transfer=name,
+            chunk_bytes=CHUNK_BYTES,
+            total_bytes=(128 << 20) if lab.fast else (1 << 30),
+            parts=lab.parts_dir if name == YOURS else None,
+        )
+        for name in names
+    ]
+    repeats = 3 if lab.fast else 7
+    return run_experiment(title, contestants, repeats=repeats, warm_ups=0, seed=lab.seed)
 
 
 def price_picture(outcome: Outcome) -> Picture:
@@ -269,35 +242,24 @@ def price_answer(outcome: Outcome) -> int:
 
 def copy_finding(proof: Proof) -> Finding:
     """Z2, proved: does the sender copy?"""
-    direct = proof.verdicts[DIRECT]
-    verdict = _VERDICTS[direct.verdict]
-    arrived = Quantity("pages that arrived", direct.pages_in_words())
-    control = Quantity(f"the same with {CONTROL}", proof.verdicts[CONTROL].pages_in_words())
-    return finding(
-        "Z2",
-        verdict,
-        Evidence.PROVED,
+    direct, control = proof.verdicts[DIRECT], proof.verdicts[CONTROL]
+    return Aspect("Z2", KERNEL_HERE, "the sender").proved(
+        _NOBODY_COPIES[direct.verdict],
         proof_words(proof),
-        arrived,
-        control,
-        part="the sender",
-        about=KERNEL_HERE,
+        Quantity("pages that arrived", direct.pages_in_words()),
+        Quantity(f"the same with {CONTROL}", control.pages_in_words()),
     )
 
 
-def asked_finding(asked: Asked) -> list[Finding]:
+def _asked_findings(asked: Asked) -> list[Finding]:
     """Z2 of the broker that was asked, if it is a Kafka whose file can be overwritten."""
     if isinstance(asked.answer, Unmeasured) or asked.subject.kind is SubjectKind.THIS_BROKER:
         return []
     return [
-        finding(
-            "Z2",
-            _VERDICTS[asked.answer.verdict],
-            Evidence.PROVED,
+        Aspect("Z2", asked.subject, "the sender").proved(
+            _NOBODY_COPIES[asked.answer.verdict],
             f"Its answer to a Fetch, overwritten in its file: {asked.answer.detail}.",
             Quantity("pages that arrived", asked.answer.pages_in_words()),
-            part="the sender",
-            about=asked.subject,
         )
     ]
 
@@ -305,29 +267,11 @@ def asked_finding(asked: Asked) -> list[Finding]:
 def price_finding(outcome: Outcome) -> Finding:
     """Z2, timed: does it save CPU?"""
     found = compare(outcome, DIRECT, CONTROL, "broker_cpu_s")
-    return finding(
-        "Z2",
+    return Aspect("Z2", KERNEL_HERE, "what it saves the sender").timed(
         verdict_on_cheaper(found.verdict),
-        Evidence.TIMED,
         price_words(outcome),
         *[_cpu(outcome, name) for name in outcome.contestants],
         Quantity(f"{DIRECT} / {CONTROL}", found.ratio),
-        part="what it saves the sender",
-        about=KERNEL_HERE,
-    )
-
-
-def card_finding() -> Finding:
-    """Z2's network card, which a loopback does not have."""
-    return finding(
-        "Z2",
-        Verdict.NOT_TESTABLE,
-        Evidence.PROVED,
-        "The lab runs over the loopback, which has no card: the receiver's copy remains, and "
-        "nothing goes by DMA. With a card that gathers scattered pages and computes checksums, DMA "
-        "takes them from the page cache.",
-        part="the network card",
-        about=KERNEL_HERE,
     )
 
 
@@ -349,15 +293,18 @@ def findings(
     proof: Proof, outcome: Outcome, asked: Asked, others: Sequence[Finding]
 ) -> list[Finding]:
     """All that this lab found."""
+    card = Aspect("Z2", KERNEL_HERE, "the network card").not_testable(
+        "The lab runs over the loopback, which has no card: the receiver's copy remains, and "
+        "nothing goes by DMA. With a card that gathers scattered pages and computes checksums, DMA "
+        "takes them from the page cache."
+    )
     return [
         copy_finding(proof),
-        *asked_finding(asked),
+        *_asked_findings(asked),
         price_finding(outcome),
-        card_finding(),
-        *linux_findings(asked.calls, asked.subject),
-        windows_finding(),
+        card,
+        *calls_findings(asked.calls, asked.subject),
         socket_finding(asked.slow, asked.subject),
-        socket_by_the_source(),
         *others,
     ]
 
@@ -367,30 +314,12 @@ def findings(
 
 def show_yours(data_dir: Path, lab: Lab) -> None:
     """The kept transfer in a broker: the alias test on its answer, and its price beside ours."""
-    if YOURS not in kept_in(lab.parts_dir):
-        box("plain", "Your transfer", ["None is kept yet: pass 05.1, then run this again."])
+    if not is_kept(YOURS, lab.parts_dir):
         return
     with RunningBroker(data_dir, parts=lab.parts_dir) as broker:
         verdict = _alias_of_an_answer(broker)
-    total_bytes = (128 << 20) if lab.fast else (1 << 30)
-    outcome = run_experiment(
-        "fetching through the broker, with your transfer",
-        [
-            broker_contestant(
-                name,
-                data_dir,
-                TOPIC,
-                transfer=name,
-                chunk_bytes=CHUNK_BYTES,
-                total_bytes=total_bytes,
-                parts=lab.parts_dir if name == YOURS else None,
-            )
-            for name in (YOURS, DIRECT, CONTROL)
-        ],
-        repeats=3 if lab.fast else 7,
-        warm_ups=0,
-        seed=lab.seed,
-    )
+    title = "fetching through the broker, with your transfer"
+    outcome = _in_turns(title, (YOURS, DIRECT, CONTROL), data_dir, lab)
     prices = [_cpu(outcome, name) for name in outcome.contestants]
     told = [f"{each.name}: {each.in_words()}" for each in prices]
     box("plain", "Your transfer in a broker", [f"The alias test: {verdict.detail}.", *told])

@@ -13,20 +13,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    finding,
-    verdict_on_dearer,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, Verdict, verdict_on_dearer
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.classroom.thresholds import are_alike
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.measuring.broker_contest import per_gib
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
 from zerocopy_lab.measuring.experiment import ContestantFailed, Outcome, run_experiment
@@ -42,7 +36,7 @@ from zerocopy_lab.measuring.recorded import (
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.limited_group import LimitedGroup
 from zerocopy_lab.running.running_broker import RunningBroker
 
@@ -57,7 +51,7 @@ ONE_THREAD = {"num.network.threads": "1"}
 # -- measure ---------------------------------------------------------------------------------------
 
 
-def measure(asked: RunningBroker | ExistingCluster, lab: Lab) -> Outcome | Unmeasured:
+def measure(asked: AnyBroker, lab: Lab) -> Outcome | Unmeasured:
     """Both our ways of sending, and the Kafka that was asked if it is one: from memory and from a
     slow device, in turns; or why not here.
     """
@@ -71,20 +65,18 @@ def measure(asked: RunningBroker | ExistingCluster, lab: Lab) -> Outcome | Unmea
         return _measure_at(brokers, 18_000 if lab.fast else 40_000, lab.seed)
 
 
+@or_unmeasured(NotEvicted, Unavailable)
 def _measure_at(
     brokers: Mapping[str, RunningBroker], events: int, seed: int
 ) -> Outcome | Unmeasured:
     """The experiment at running brokers, which are filled first."""
     with contextlib.ExitStack() as stack:
-        try:
-            for broker in brokers.values():
-                _try_a_slow_device(broker.data_dir)
-                flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(events))
-                evict_log(broker.data_dir, TOPIC)
-                group = LimitedGroup(broker.data_dir, read_bytes_per_s=DEVICE_BYTES_PER_S)
-                stack.enter_context(group).take(broker.pid)
-        except (NotEvicted, Unavailable) as reason:
-            return Unmeasured(str(reason))
+        for broker in brokers.values():
+            _try_a_slow_device(broker.data_dir)
+            flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(events))
+            evict_log(broker.data_dir, TOPIC)
+            group = LimitedGroup(broker.data_dir, read_bytes_per_s=DEVICE_BYTES_PER_S)
+            stack.enter_context(group).take(broker.pid)
         contestants = [
             late_reader_at(name, broker, TOPIC, bytes_per_s=DEVICE_BYTES_PER_S)
             for name, broker in brokers.items()
@@ -227,7 +219,7 @@ def why_no_answer(outcome: Outcome | Unmeasured) -> str:
 
 
 def findings(
-    outcome: Outcome | Unmeasured, asked: RunningBroker | ExistingCluster
+    outcome: Outcome | Unmeasured, asked: AnyBroker
 ) -> list[Finding]:
     """P2, turned round: a late reader makes the others wait. And P3's gain."""
     found = [_waiting_finding(outcome, name, KERNEL_HERE) for name in (DIRECT, COPYING)]
@@ -237,47 +229,32 @@ def findings(
 
 
 def _waiting_finding(outcome: Outcome | Unmeasured, name: str, subject: Subject) -> Finding:
-    part = f"a late reader makes the others wait: {name}"
+    waiting = Aspect("P2", subject, f"a late reader makes the others wait: {name}")
     if isinstance(outcome, Unmeasured):
-        words = others_words(outcome)
-        return finding("P2", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=subject)
+        return waiting.not_testable(others_words(outcome))
     found = device_against_memory(outcome, name)
-    return finding(
-        "P2",
+    return waiting.timed(
         verdict_on_dearer(found.verdict),
-        Evidence.TIMED,
         _pair_words(outcome, name),
         Quantity("wait beside a reader from memory", _waits(outcome, name, "memory"), "ms"),
         Quantity("wait beside a reader from the device", _waits(outcome, name, "device"), "ms"),
         Quantity("the second / the first, round by round", found.ratio),
         source="Apache Kafka, issue KAFKA-7504; sendfile(2)",
-        part=part,
-        about=subject,
     )
 
 
 def gain_finding(outcome: Outcome | Unmeasured) -> Finding:
     """P3: is the gain from zero copy bigger the more is cached?"""
-    part = "the more of it, the bigger the gain"
+    gain = Aspect("P3", KERNEL_HERE, "the more of it, the bigger the gain")
     if isinstance(outcome, Unmeasured):
         told = recorded_words(_gain_words(recorded_late_reader()))
-        words = f"A slow device could not be made here: {outcome}. {told}"
-        return finding(
-            "P3", Verdict.NOT_TESTABLE, Evidence.TIMED, words, part=part, about=KERNEL_HERE
-        )
-    return finding(
-        "P3",
+        return gain.not_testable(f"A slow device could not be made here: {outcome}. {told}")
+    memory, device = (spread(_savings(outcome, source)) for source in ("memory", "device"))
+    return gain.timed(
         _is_gain_bigger_from_memory(outcome),
-        Evidence.TIMED,
         _gain_words(outcome),
-        Quantity(
-            "CPU saved by sendfile, from memory", spread(_savings(outcome, "memory")), "s/GiB"
-        ),
-        Quantity(
-            "CPU saved by sendfile, from the device", spread(_savings(outcome, "device")), "s/GiB"
-        ),
-        part=part,
-        about=KERNEL_HERE,
+        Quantity("CPU saved by sendfile, from memory", memory, "s/GiB"),
+        Quantity("CPU saved by sendfile, from the device", device, "s/GiB"),
     )
 
 

@@ -21,24 +21,19 @@ from zerocopy_lab.instruments.block_io import process_block_io
 from zerocopy_lab.instruments.eviction import NotEvicted, evict
 from zerocopy_lab.instruments.memory import DirtyWatch, system_memory, watching_dirty_pages
 from zerocopy_lab.instruments.page_residency import PAGE_BYTES, PageCounts, page_counts, page_map
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab06.page_cache_exercises import lag_limit
 from zerocopy_lab.lessons.lab06.small_memory import cells_of
+from zerocopy_lab.measuring.alias_test_of_topic import first_segment
 from zerocopy_lab.measuring.fetching import evict_when_let_go
 from zerocopy_lab.measuring.preconditions import not_on_tmpfs
-from zerocopy_lab.measuring.recorded import (
-    marked,
-    recorded,
-    recorded_origin,
-    recorded_words,
-)
+from zerocopy_lab.measuring.recorded import marked, recorded, recorded_origin, recorded_words
 from zerocopy_lab.pictures.memory_over_time import MemorySample, Moment, memory_over_time
 from zerocopy_lab.pictures.residency_map import SegmentPages, residency_map
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.flight_events import Traffic
-from zerocopy_lab.running.running_broker import RunningBroker
 
 __all__ = ["lag_limit"]
 
@@ -73,7 +68,7 @@ class Written(NamedTuple):
     waiting: Waiting | Unmeasured
 
 
-def write_and_watch(broker: RunningBroker | ExistingCluster, lab: Lab) -> Written:
+def write_and_watch(broker: AnyBroker, lab: Lab) -> Written:
     """Produces flight events while dirty pages are sampled, until they have been flushed.
 
     In fast mode we flush (fsync(2)); in full mode the kernel does it, in its own time.
@@ -87,7 +82,7 @@ def write_and_watch(broker: RunningBroker | ExistingCluster, lab: Lab) -> Writte
         return device_bytes_of(os.getpid, "written_bytes", send)
 
     try:
-        segment = segment_of(broker)
+        segment = first_segment(broker, TOPIC)  # the only one: it is far from full
         _require_that_dirty_pages_are_told(segment.parents[1])
     except Unavailable as reason:
         return Written(*produce(), Unmeasured(str(reason)))
@@ -111,11 +106,6 @@ def write_and_watch(broker: RunningBroker | ExistingCluster, lab: Lab) -> Writte
         flushed_s,
     )
     return Written(sent, device_bytes, waiting)
-
-
-def segment_of(broker: RunningBroker | ExistingCluster) -> Path:
-    """The only segment of the topic: it is far from full. Raises Unavailable."""
-    return Path(broker.data_dir) / f"{TOPIC}-0" / f"{0:020d}.log"
 
 
 def _require_that_dirty_pages_are_told(directory: Path) -> None:
@@ -201,10 +191,8 @@ def watch_picture(written: Written, lab: Lab) -> Picture:
 
 def _dirty_picture(waiting: Waiting, origin: Origin, by_us: bool) -> Picture:
     flushed = "flushed by us (fsync)" if by_us else "flushed by the kernel"
-    moments = [
-        Moment(waiting.acknowledged_s, "all acknowledged"),
-        Moment(waiting.flushed_s, flushed),
-    ]
+    acknowledged = Moment(waiting.acknowledged_s, "all acknowledged")
+    moments = [acknowledged, Moment(waiting.flushed_s, flushed)]
     return memory_over_time(waiting.samples, origin=origin, moments=moments)
 
 
@@ -232,7 +220,7 @@ class Read(NamedTuple):
     device_bytes: int | Unmeasured
 
 
-def read_all(broker: RunningBroker | ExistingCluster, written: Written) -> Read:
+def read_all(broker: AnyBroker, written: Written) -> Read:
     """Consumes everything from the start, with a real client."""
 
     def consume() -> Traffic:
@@ -241,12 +229,10 @@ def read_all(broker: RunningBroker | ExistingCluster, written: Written) -> Read:
     return Read(*device_bytes_of(lambda: broker.pid, "read_bytes", consume))
 
 
-def read_late(broker: RunningBroker | ExistingCluster, written: Written) -> Read | Unmeasured:
+@or_unmeasured(NotEvicted, Unavailable)
+def read_late(broker: AnyBroker, written: Written) -> Read:
     """The same with the segment out of memory; or why it cannot be evicted here."""
-    try:
-        evict_when_let_go(segment_of(broker))
-    except (NotEvicted, Unavailable) as reason:
-        return Unmeasured(str(reason))
+    evict_when_let_go(first_segment(broker, TOPIC))
     return read_all(broker, written)
 
 
@@ -290,24 +276,22 @@ class Free(NamedTuple):
     fell_bytes: tuple[int, ...]
 
 
+@or_unmeasured(NotEvicted, Unavailable)
 def watch_free(path: Path) -> Free | Unmeasured:
     """Cached in /proc/meminfo around an eviction of a file that was all in memory.
 
     The file's own pages are the control: what others do to the cache meanwhile is not theirs.
     """
     fell, resident = [], 0
-    try:
-        for _ in range(_FREE_ROUNDS):
-            path.read_bytes()
-            flush(path)
-            before = system_memory().cached_bytes
-            resident = evict(path).before.resident * PAGE_BYTES
-            after = system_memory().cached_bytes
-            if before is None or after is None:
-                return Unmeasured("this system has no /proc/meminfo")
-            fell.append(before - after)
-    except (NotEvicted, Unavailable) as reason:
-        return Unmeasured(str(reason))
+    for _ in range(_FREE_ROUNDS):
+        path.read_bytes()
+        flush(path)
+        before = system_memory().cached_bytes
+        resident = evict(path).before.resident * PAGE_BYTES
+        after = system_memory().cached_bytes
+        if before is None or after is None:
+            return Unmeasured("this system has no /proc/meminfo")
+        fell.append(before - after)
     return Free(resident, tuple(fell))
 
 

@@ -9,16 +9,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    cited_finding,
-    finding,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.classroom.thresholds import HARDLY_ANY, MOST, are_alike
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -38,72 +30,60 @@ def findings(
     seen: Sighting, subject: Subject, free: Free | Unmeasured, others: Sequence[Finding]
 ) -> list[Finding]:
     """All that this lab found."""
-    found = findings_about(seen, subject)
-    return [*found, flush_by_the_source(), free_finding(free), *others]
+    return [*findings_about(seen, subject), free_finding(free), *others]
 
 
 def findings_about(seen: Sighting, subject: Subject) -> list[Finding]:
     """What was seen of one broker."""
+    written = seen.written
     return [
-        _producer_finding(seen.written, subject),
-        _broker_finding(seen.written, subject),
-        _write_finding(seen.written, subject),
-        _soon_finding(seen, subject),
+        _producer_finding(written, Aspect("S6", subject, "the producer")),
+        *_waiting_findings(written, Aspect("S6", subject, "the broker"), Aspect("P1", subject)),
+        _soon_finding(seen, Aspect("P2", subject)),
     ]
 
 
-def _producer_finding(written: Written, subject: Subject) -> Finding:
+def _not_counted(aspect: Aspect, why: Unmeasured) -> Finding:
+    return aspect.not_testable(f"Not counted here: {why}")
+
+
+def _producer_finding(written: Written, producer: Aspect) -> Finding:
     sent, to_device = written.sent.payload_bytes, written.producer_device_bytes
     if isinstance(to_device, Unmeasured):
-        return _not_testable("S6", str(to_device), "the producer", subject)
-    return seen_on(
-        subject,
-        "S6",
-        verdict_if(to_device < HARDLY_ANY * sent),
-        Evidence.COUNTED,
+        return _not_counted(producer, to_device)
+    return producer.counted(
+        to_device < HARDLY_ANY * sent,
         f"Sending {byte_count(sent)} made the producer's process write {byte_count(to_device)} to "
         "a device.",
         Quantity("device bytes written by the producer", to_device, "bytes"),
         Quantity("bytes it sent", sent, "bytes"),
-        part="the producer",
     )
 
 
-def _broker_finding(written: Written, subject: Subject) -> Finding:
-    """S6, the broker: is it on the physical disk when it is acknowledged?"""
-    if isinstance(written.waiting, Unmeasured):
-        return _not_testable("S6", str(written.waiting), "the broker", subject)
-    lands = lands_in_the_cache(written.waiting)
-    return seen_on(
-        subject,
-        "S6",
-        verdict_if(None if lands is None else not lands),
-        Evidence.COUNTED,
-        watch_words(written),
-        *_quantities(written.waiting),
-        part="the broker",
-    )
-
-
-def _write_finding(written: Written, subject: Subject) -> Finding:
-    """P1: a write lands in the page cache and is flushed later."""
-    if isinstance(written.waiting, Unmeasured):
-        return _not_testable("P1", str(written.waiting), "", subject)
-    lands = lands_in_the_cache(written.waiting)
+def _waiting_findings(written: Written, broker: Aspect, write: Aspect) -> list[Finding]:
+    """S6, is it on the physical disk when it is acknowledged? And P1, the same turned round: a
+    write lands in the page cache and is flushed later.
+    """
+    waiting = written.waiting
+    if isinstance(waiting, Unmeasured):
+        return [_not_counted(each, waiting) for each in (broker, write)]
+    lands, told = lands_in_the_cache(waiting), watch_words(written)
     more = {
         True: " Until then a power cut would have taken them; the death of the broker would not, "
         "because the pages are the kernel's.",
         False: " Who acknowledged had brought them to the disk before.",
         None: "",
     }
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(lands),
-        Evidence.COUNTED,
-        watch_words(written) + more[lands],
-        *_quantities(written.waiting),
+    shown = (
+        Quantity("only in memory when acknowledged", waiting.acknowledged_bytes, "bytes"),
+        Quantity("the most at any look until then", waiting.most_bytes, "bytes"),
+        Quantity("bytes of the segment", waiting.log_bytes, "bytes"),
     )
+    on_disk = None if lands is None else not lands
+    return [
+        broker.counted(on_disk, told, *shown),
+        write.counted(lands, told + more[lands], *shown),
+    ]
 
 
 def lands_in_the_cache(waiting: Waiting) -> bool | None:
@@ -117,15 +97,7 @@ def lands_in_the_cache(waiting: Waiting) -> bool | None:
     return False if share < 0.15 and waiting.acknowledged_bytes < 0.05 * waiting.log_bytes else None
 
 
-def _quantities(waiting: Waiting) -> list[Quantity]:
-    return [
-        Quantity("only in memory when acknowledged", waiting.acknowledged_bytes, "bytes"),
-        Quantity("the most at any look until then", waiting.most_bytes, "bytes"),
-        Quantity("bytes of the segment", waiting.log_bytes, "bytes"),
-    ]
-
-
-def _soon_finding(seen: Sighting, subject: Subject) -> Finding:
+def _soon_finding(seen: Sighting, reader: Aspect) -> Finding:
     """P2: a reader who is soon enough does not touch the disk. That the counter would have seen it
     is shown by the late reader: without it, a 0 says little. A few pages that the kernel took for
     others meanwhile (the broker's program is made of pages, too) are no contradiction.
@@ -133,61 +105,33 @@ def _soon_finding(seen: Sighting, subject: Subject) -> Finding:
     soon, sent = seen.soon.device_bytes, seen.written.sent.payload_bytes
     late = seen.late.device_bytes if isinstance(seen.late, Read) else seen.late
     if isinstance(soon, Unmeasured):
-        return _not_testable("P2", str(soon), "", subject)
-    verdict = verdict_if(False if soon > MOST * sent else None)
-    if soon < HARDLY_ANY * sent and not isinstance(late, Unmeasured) and late > 0.25 * sent:
-        verdict = Verdict.SUPPORTED
+        return _not_counted(reader, soon)
     figures = [Quantity("device bytes, reading soon", soon, "bytes")]
+    holds = False if soon > MOST * sent else None
     if not isinstance(late, Unmeasured):
         figures.append(Quantity("device bytes, reading late", late, "bytes"))
-    return seen_on(subject, "P2", verdict, Evidence.COUNTED, readers_words(seen), *figures)
-
-
-def _not_testable(claim_id: str, why: str, part: str, subject: Subject) -> Finding:
-    words = f"Not counted here: {why}"
-    verdict = Verdict.NOT_TESTABLE
-    return seen_on(subject, claim_id, verdict, Evidence.COUNTED, words, part=part)
-
-
-def flush_by_the_source() -> Finding:
-    """P1, by Kafka's own settings."""
-    return cited_finding(
-        "P1",
-        Verdict.SUPPORTED,
-        "Kafka forces a log to the disk after so many messages or so much time, and both are "
-        "Long.MAX_VALUE unless somebody sets them: it leaves the flush to the system, and safety "
-        "to replicas. (When a segment is full, it is flushed in the background.)",
-        "Apache Kafka 4.2, ServerLogConfigs.java (log.flush.interval.messages, .ms), "
-        "UnifiedLog.java (roll)",
-    )
+        if soon < HARDLY_ANY * sent and late > 0.25 * sent:
+            holds = True
+    return reader.counted(holds, readers_words(seen), *figures)
 
 
 def free_finding(free: Free | Unmeasured) -> Finding:
     """P3, where `free` shows it: its buff/cache is made of /proc/meminfo's Cached and others."""
-    part = "free shows it"
+    shows = Aspect("P3", KERNEL_HERE, "free shows it")
     if isinstance(free, Unmeasured):
-        return finding(
-            "P3", Verdict.NOT_TESTABLE, Evidence.COUNTED, str(free), part=part, about=KERNEL_HERE
-        )
-    fell = statistics.median(free.fell_bytes)
-    verdict = Verdict.INCONCLUSIVE
-    if free.resident_bytes:
-        if are_alike(fell, free.resident_bytes):
-            verdict = Verdict.SUPPORTED
-        elif max(free.fell_bytes) < 0.2 * free.resident_bytes:
-            verdict = Verdict.CONTRADICTED
+        return shows.not_testable(str(free))
+    fell, left = statistics.median(free.fell_bytes), free.resident_bytes
+    holds = True if left and are_alike(fell, left) else None
+    if left and not holds and max(free.fell_bytes) < 0.2 * left:
+        holds = False
     told = ", ".join(f"{each / (1 << 20):.1f}" for each in free.fell_bytes)
-    return finding(
-        "P3",
-        verdict,
-        Evidence.COUNTED,
-        f"When {byte_count(free.resident_bytes)} of one file's pages left memory, the machine's "
-        f"Cached changed by that file and by whatever else went on: it fell by {told} MiB.",
-        Quantity("pages of the file that left", free.resident_bytes, "bytes"),
+    return shows.counted(
+        holds,
+        f"When {byte_count(left)} of one file's pages left memory, the machine's Cached changed by "
+        f"that file and by whatever else went on: it fell by {told} MiB.",
+        Quantity("pages of the file that left", left, "bytes"),
         Quantity("Cached in /proc/meminfo fell by (median)", int(fell), "bytes"),
         source="free(1): buff/cache is Buffers + Cached + SReclaimable",
-        part=part,
-        about=KERNEL_HERE,
     )
 
 
