@@ -120,7 +120,8 @@ def loop_picture(prices: Calibration, calls: int, copies: int) -> Picture:
     yours = curve(f"calls: {calls}, copies: {copies}", calls, copies)
     origin = Origin("COMPUTED", f"from prices of {prices.outcome.host.text()}")
     both = [yours, curve("1 call, no copy", 1, 0)]
-    return crossover(both, unit="s per GiB", origin=origin, size_of="a chunk")
+    title = f"A loop with calls: {calls} and copies: {copies} a chunk, beside 1 call and no copy"
+    return crossover(both, unit="s per GiB", origin=origin, size_of="a chunk", title=title)
 
 
 def loop_words(prices: Calibration, calls: int, copies: int) -> str:

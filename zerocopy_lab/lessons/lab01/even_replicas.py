@@ -97,6 +97,7 @@ def replicas_picture(
         brokers=range(brokers),
         racks=racks_of(brokers, rack_count) if rack_count > 1 else None,
         origin=Origin(f"COMPUTED with Kafka's algorithm: {algorithm}"),
+        title=replicas_words(brokers, partitions, replicas, racks, algorithm, start).rstrip("."),
         nothing=_refused(brokers, replicas) if refused else "no replicas to place",
     )
 

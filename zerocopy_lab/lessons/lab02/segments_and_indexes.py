@@ -148,6 +148,7 @@ def batch_picture(partition: StoredPartition, offset: int) -> Picture:
         first_position=place.position,
         entry=entry,
         rows=14,
+        title=f"The batch with offsets {place.first:,} to {place.end - 1:,}, byte by byte",
         origin=Origin("COUNTED", f"{search.segment.path.name} of {describe_host().text()}"),
     )
 

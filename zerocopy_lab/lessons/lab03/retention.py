@@ -120,12 +120,15 @@ def segments_under(log: FilledLog, retention_ms: int, retention_bytes: int) -> l
 def limits_picture(log: FilledLog, days: int, kib: int) -> Picture:
     """The timeline under both limits; 0 stands for "no limit", as a slider has no -1."""
     retention_ms, retention_bytes = _limits(days, kib)
+    segments = segments_under(log, retention_ms, retention_bytes)
+    gone = sum(segment.deletable for segment in segments)
     return segment_map(
-        segments_under(log, retention_ms, retention_bytes),
+        segments,
         now_ms=log.now_ms,
         retention_ms=retention_ms,
         retention_bytes=retention_bytes,
         origin=Origin("COUNTED", describe_host().text()),
+        title=f"{gone} of {len(segments)} segments may go, the oldest first",
     )
 
 

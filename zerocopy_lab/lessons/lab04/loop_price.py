@@ -182,6 +182,7 @@ def price_picture(measured: Sweep) -> Picture:
         origin=Origin("TIMED", measured.outcome.host.text()),
         orders=orders,
         control="the same loop in C",
+        title=f"Larger chunks bring back {found.larger_chunks.median:.0%}" if found else "",
     )
 
 
@@ -222,8 +223,8 @@ def _shares_in_words(measured: Sweep) -> str:
     return (
         f"Make the chunks larger first: that brings back {_percent(chunks)} of the difference, and "
         f"not copying the other {1 - chunks.median:.0%}. Stop copying first: that brings back "
-        f"{_percent(copies)}, and larger chunks the other {1 - copies.median:.0%}. (One call does "
-        "two things less, so the first that goes takes a part of the other with it.) "
+        f"{_percent(copies)}, and larger chunks the other {1 - copies.median:.0%}. (The "
+        "two overlap: a sendfile instead of a read and a send is also one call less.) "
         f"{_control_in_words(measured)}"
     )
 

@@ -153,7 +153,10 @@ def ledger_picture(moves: Moves) -> Picture:
         paths.append(BytePath(name, (_direct(moves.answer), card)))
     stations = ["disk", "page cache", "buffer", "socket", "card"]
     return copy_ledger(
-        paths, stations=stations, origin=Origin("PROVED, COUNTED or CITED: see each arrow")
+        paths,
+        stations=stations,
+        origin=Origin("PROVED, COUNTED or CITED: see each arrow"),
+        title=f"By read and write the processor copies every byte {_TIMES[moves.copies]}",
     )
 
 

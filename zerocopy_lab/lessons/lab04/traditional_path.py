@@ -162,10 +162,9 @@ def one_pass(loop: str, chunk_bytes: int) -> None:
 
 def one_chunk_picture(path: Path, lab: Lab, measured: Sweep, chunk: str) -> Picture:
     """Loop and sendfile with one chunk size, measured now."""
-    return cost_of_loops(
-        list(_costs_with(path, lab, measured, chunk)),
-        origin=Origin("TIMED", measured.outcome.host.text()),
-    )
+    origin = Origin("TIMED", measured.outcome.host.text())
+    costs = list(_costs_with(path, lab, measured, chunk))
+    return cost_of_loops(costs, origin=origin, title=f"Both ways with chunks of {chunk}")
 
 
 def one_chunk_words(path: Path, lab: Lab, measured: Sweep, chunk: str) -> str:

@@ -134,25 +134,37 @@ def proof_picture(proof: Proof, origin: Origin) -> Picture:
     """The pages as they arrived, one row per strategy."""
     rows = [AliasRow(name, verdict.pages) for name, verdict in proof.verdicts.items()]
     rows += [AliasRow(name, (), f"not here: {why}") for name, why in proof.missing.items()]
-    return alias_proof(rows, page_bytes=PAGE_BYTES, origin=origin)
+    return alias_proof(rows, page_bytes=PAGE_BYTES, origin=origin, title=_told(proof))
+
+
+def _told(proof: Proof) -> str:
+    return {
+        "alias": f"With {DIRECT} the new bytes arrived: between file and socket nobody copied",
+        "copied": f"With {DIRECT} the old bytes arrived: somebody copied them",
+        "inconclusive": f"With {DIRECT} the test gave no clear answer",
+    }[proof.verdicts[DIRECT].verdict]
 
 
 def proof_words(proof: Proof) -> str:
     """The conclusion under that picture."""
-    direct = proof.verdicts[DIRECT]
-    told = {
-        "alias": f"With {DIRECT} the new bytes arrived: between file and socket nobody copied.",
-        "copied": f"With {DIRECT} the old bytes arrived: somebody copied them.",
-        "inconclusive": f"With {DIRECT} the test gave no clear answer.",
-    }[direct.verdict]
     copied = [name for name, each in proof.verdicts.items() if each.verdict == "copied"]
-    return f"{told} Old bytes, so a copy: {', '.join(copied) or 'nobody'}. ({direct.detail}.)"
+    counts = sorted({len(each.pages) for each in proof.verdicts.values()})
+    judged = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    return (
+        f"{_told(proof)}. Old bytes, so a copy: {', '.join(copied) or 'nobody'}. "
+        f"({proof.verdicts[DIRECT].detail}.) Judged are the pages that were in the sockets by "
+        f"then: {judged}, as many as there was room for, which differs with the way of sending; "
+        f"more than {MANY_BYTES // PAGE_BYTES} are not looked at."
+    )
 
 
 def draw_alias(strategy: str, socket: Family) -> Picture:
     """One run of the test on a strategy alone, without a broker."""
     return alias_proof(
-        [_row(strategy, socket)], page_bytes=PAGE_BYTES, origin=Origin("PROVED", f"{socket} socket")
+        [_row(strategy, socket)],
+        page_bytes=PAGE_BYTES,
+        origin=Origin("PROVED", f"{socket} socket"),
+        title=alias_words(strategy, socket).rstrip("."),
     )
 
 
@@ -215,7 +227,11 @@ def price_picture(outcome: Outcome) -> Picture:
         )
         for name in outcome.contestants
     ]
-    return strategies_side_by_side(bars, origin=Origin("TIMED", outcome.host.text()))
+    found = compare(outcome, CONTROL, DIRECT, "broker_cpu_s")
+    title = f"{CONTROL} took {found.ratio.median:.2g} times the broker CPU of {DIRECT}"
+    if found.verdict == "inconclusive":
+        title = f"No clear difference between {CONTROL} and {DIRECT}"
+    return strategies_side_by_side(bars, origin=Origin("TIMED", outcome.host.text()), title=title)
 
 
 def price_words(outcome: Outcome) -> str:

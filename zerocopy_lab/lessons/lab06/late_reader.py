@@ -144,7 +144,9 @@ def _ladder(outcome: Outcome, origin: Origin, names: list[str] | None = None) ->
             Rung(f"{name}, from memory", _waits(outcome, name, "memory"), step="× 1"),
             Rung(f"{name}, from the device", _waits(outcome, name, "device"), step=step),
         ]
-    picture = ladder(rungs, unit="ms that half of the small questions wait at least", origin=origin)
+    unit = "ms that half of the small questions wait at least"
+    title = "How long a small question waits beside a reader from memory and from the device"
+    picture = ladder(rungs, unit=unit, origin=origin, title=title)
     told = "; ".join(f"{rung.name} {rung.measured.text('ms')}" for rung in rungs if rung.measured)
     picture.alt = f"How long a small question waits: {told}."
     return picture
@@ -218,9 +220,7 @@ def why_no_answer(outcome: Outcome | Unmeasured) -> str:
 # -- concluded -------------------------------------------------------------------------------------
 
 
-def findings(
-    outcome: Outcome | Unmeasured, asked: AnyBroker
-) -> list[Finding]:
+def findings(outcome: Outcome | Unmeasured, asked: AnyBroker) -> list[Finding]:
     """P2, turned round: a late reader makes the others wait. And P3's gain."""
     found = [_waiting_finding(outcome, name, KERNEL_HERE) for name in (DIRECT, COPYING)]
     if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):

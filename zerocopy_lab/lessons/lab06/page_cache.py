@@ -193,7 +193,8 @@ def _dirty_picture(waiting: Waiting, origin: Origin, by_us: bool) -> Picture:
     flushed = "flushed by us (fsync)" if by_us else "flushed by the kernel"
     acknowledged = Moment(waiting.acknowledged_s, "all acknowledged")
     moments = [acknowledged, Moment(waiting.flushed_s, flushed)]
-    return memory_over_time(waiting.samples, origin=origin, moments=moments)
+    title = f"{byte_count(waiting.acknowledged_bytes)} were in memory only when acknowledged"
+    return memory_over_time(waiting.samples, origin=origin, moments=moments, title=title)
 
 
 def watch_words(written: Written) -> str:
@@ -329,6 +330,7 @@ class ReadAhead:
             cell_bytes=pages_a_cell * PAGE_BYTES,
             origin=Origin("COUNTED", "pages of one file"),
             why_empty=self._words,
+            title=self._words if rows else "",
         )
 
     def words(self, kib: int, advice: str) -> str:

@@ -149,6 +149,7 @@ class Scene:
             until_bytes=len(last.cells) * _CELL_BYTES,
             origin=origin or Origin("COUNTED", f"{len(self.looks)} looks at all pages"),
             moments=self.moments[:],
+            title="Which pages of the log are in memory, and where everybody is",
         )
 
     def words(self) -> str:
