@@ -72,7 +72,7 @@ def test_a_broker_that_syncs_every_append_contradicts_p1(lab_of: LabOf, tmp_path
     found = verdicts(SEEN._replace(written=there))
     assert found["P1", ""] is Verdict.CONTRADICTED
     assert found["S6", "the broker"] is Verdict.SUPPORTED
-    assert page_cache.ack_answer(there) == 1, "all of it"
+    assert page_cache.ack_answer(there) == (1, ""), "all of it"
 
 
 def test_a_kernel_that_was_quick_is_not_a_broker_that_syncs() -> None:
@@ -133,8 +133,9 @@ def test_what_cannot_be_counted_is_not_testable_and_shown_as_recorded(lab_of: La
     blind = Sighting(Written(TRAFFIC, MISSING, MISSING), Read(TRAFFIC, MISSING), MISSING)
     found = page_cache_findings.findings(blind, THIS_BROKER, MISSING, [])
     assert {each.verdict for each in found[:4]} == {Verdict.NOT_TESTABLE}
-    assert page_cache.ack_answer(blind.written) is None
-    assert "tmpfs" in page_cache.why_unknown(blind.written)
+    answer, why = page_cache.ack_answer(blind.written)
+    assert answer is None
+    assert "tmpfs" in why
     assert page_cache.watch_picture(blind.written, lab).alt.startswith(RECORDED_EARLIER)
     for words in (page_cache.watch_words(blind.written), page_cache.readers_words(blind)):
         assert words.startswith("Not counted here: it is on tmpfs")
@@ -217,8 +218,8 @@ def test_the_disturbance_follows_the_others_waits(
     assert [each.verdict for each in waiting] == [verdict] * 3
     assert [each.about for each in waiting[:2]] == [KERNEL_HERE] * 2
     assert waiting[2].about == about(cluster)
-    assert late_reader.others_answer(outcome) == answer
-    assert bool(late_reader.why_no_answer(outcome)) == (answer is None)
+    told, why = late_reader.others_answer(outcome)
+    assert (told, bool(why)) == (answer, answer is None)
 
 
 def test_without_a_slow_device_the_recorded_run_is_shown_and_nothing_claimed_of_here() -> None:
@@ -227,7 +228,7 @@ def test_without_a_slow_device_the_recorded_run_is_shown_and_nothing_claimed_of_
     assert "it is on tmpfs" in late_reader.others_words(MISSING)
     assert MARK in late_reader.others_words(MISSING)
     assert MARK in late_reader.kafka_words(MISSING)
-    assert late_reader.others_answer(MISSING) is None
+    assert late_reader.others_answer(MISSING)[0] is None
     found: list[Finding] = late_reader.findings(MISSING, ExistingCluster("127.0.0.1:9092"))
     told = {each.part.rpartition(": ")[2]: each.verdict for each in found}
     assert told["sendfile"] is told["read_then_send"] is Verdict.NOT_TESTABLE

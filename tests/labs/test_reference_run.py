@@ -41,8 +41,8 @@ def test_everything_stored_can_be_drawn_and_told() -> None:
     assert "%" in recorded.recorded(loop_price.SHARES_AS)
     assert "after an eviction" in moves.reads_in_words(Unmeasured("there is no such counter."))
     outcome = late_reader.recorded_late_reader()
-    assert late_reader.KAFKA in late_reader.names_in(outcome)
-    for name in late_reader.names_in(outcome):
+    assert late_reader.KAFKA in outcome.contestants
+    for name in outcome.contestants:
         assert late_reader.device_against_memory(outcome, name).verdict == "dearer"
 
 

@@ -82,7 +82,7 @@ def moves_of(
 def test_copies_and_calls_are_told_apart(costs: Four, verdict: Verdict, answer: int) -> None:
     sweep = measured(costs, python=0.4, in_c=costs)
     assert price.cost_finding(sweep).verdict is verdict
-    assert price.worth_answer(sweep) == answer
+    assert price.worth_answer(sweep) == (answer, "")
 
 
 def test_an_upper_bound_alone_proves_nothing() -> None:
@@ -129,8 +129,9 @@ def test_without_a_compiler_the_empty_turn_is_one_part_and_c_is_told_as_recorded
 
 def test_no_difference_is_nothing_to_explain() -> None:
     sweep = measured((0.2, 0.2, 0.2, 0.2), in_c=(0.2, 0.2, 0.2, 0.2))
-    assert price.worth_answer(sweep) is None
-    assert "no difference to explain" in price.why_no_answer(sweep)
+    answer, why = price.worth_answer(sweep)
+    assert answer is None
+    assert "no difference to explain" in why
     assert price.cost_finding(sweep).verdict is Verdict.INCONCLUSIVE
     assert price.price_picture(sweep).png()
 

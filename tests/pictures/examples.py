@@ -28,7 +28,7 @@ from zerocopy_lab.pictures.offset_search import OffsetRange, offset_search
 from zerocopy_lab.pictures.pages_over_time import Look, pages_over_time
 from zerocopy_lab.pictures.part_map import PartBox, part_map
 from zerocopy_lab.pictures.replica_map import replica_map
-from zerocopy_lab.pictures.residency_map import Mark, PageCell, SegmentPages, residency_map
+from zerocopy_lab.pictures.residency_map import PageCell, SegmentPages, residency_map
 from zerocopy_lab.pictures.segment_map import segment_map
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.pictures.verdict_grid import GridRow, verdict_grid
@@ -147,11 +147,6 @@ SEARCH = {
 PAGES = [
     SegmentPages("00000000000000000000.log", (PageCell(64, 0), PageCell(64, 16), PageCell(64, 64))),
     SegmentPages("00000000000000250000.log", (PageCell(64, 64, 64, 0), PageCell(64, 64, 32, 32))),
-]
-MARKS = [
-    Mark("producer", 1, 500_000),
-    Mark("tail reader", 1, 480_000),
-    Mark("late reader", 0, 70_000),
 ]
 WHO = ("producer: the log's end", "tail reader", "late reader")
 LOOKS = [
@@ -281,9 +276,7 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         retention_bytes=-1,
         origin=COUNTED,
     ),
-    "residency": lambda: residency_map(
-        PAGES, cell_bytes=64 * 4096, origin=COUNTED, marks=MARKS, title="Where"
-    ),
+    "residency": lambda: residency_map(PAGES, cell_bytes=64 * 4096, origin=COUNTED, title="Where"),
     "residency, one": lambda: residency_map(PAGES[:1], cell_bytes=4096, origin=COUNTED),
     "pages": lambda: pages_over_time(
         LOOKS,
@@ -292,18 +285,16 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         until_s=4,
         until_bytes=140 << 16,
         origin=COUNTED,
-        starts=[0, 1 << 20, 6 << 20],
         moments=[Moment(0.5, "old segments evicted"), Moment(1, "late reader begins")],
         title="Three at one log",
     ),
-    "pages, one look, nothing dirty known": lambda: pages_over_time(
+    "pages, one look": lambda: pages_over_time(
         LOOKS[:1],
         cell_bytes=1 << 16,
         who=WHO,
         until_s=12,
         until_bytes=140 << 16,
         origin=COUNTED,
-        tells_dirty=False,
     ),
     "memory": lambda: memory_over_time(
         SAMPLES,

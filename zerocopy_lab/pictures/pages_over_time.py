@@ -28,7 +28,6 @@ from zerocopy_lab.pictures.theme import (
     DIRTY,
     INK,
     PAPER,
-    QUIET,
     RESIDENT,
     RULE,
     SERIES,
@@ -70,16 +69,13 @@ def pages_over_time(
     until_s: float,
     until_bytes: int,
     origin: Origin,
-    starts: Sequence[int] = (),
     moments: Sequence[Moment] = (),
-    tells_dirty: bool = True,
     title: str = "",
 ) -> Picture:
     """The cells of all looks, the lines of up to three people, and dotted moments.
 
     `who` names the lines in the order of `places`. `until_s` and `until_bytes` are the ends of the
-    axes, `starts` the positions at which segments begin; without `tells_dirty` nobody knows which
-    pages are dirty, and the picture does not pretend to.
+    axes.
     """
     picture = new_picture(4.4, title, origin.text())
     picture.alt = _in_words(looks, who, moments, title)
@@ -88,7 +84,6 @@ def pages_over_time(
         say_that_nothing_is_there(axes, "no look at the page cache")
         return picture
     _draw_cells(axes, looks, cell_bytes / _MIB, until_s)
-    _draw_segments(axes, looks, [start for start in starts if start])
     for number, _ in enumerate(who):
         _draw_line(axes, looks, number)
     draw_moments(axes, moments)
@@ -96,7 +91,7 @@ def pages_over_time(
     axes.set_ylim(0, 1.16 * until_bytes / _MIB)  # room for the moments' names
     axes.set_xlabel("seconds")
     axes.set_ylabel("position in the log, MiB")
-    legend_above(axes, _keys(who, tells_dirty), columns=6)
+    legend_above(axes, _keys(who), columns=6)
     return picture
 
 
@@ -121,14 +116,6 @@ def _hue(cell: PageCell) -> tuple[float, ...]:
     return tuple(sum(part * to_rgb(hue)[at] for part, hue in parts) for at in range(3))
 
 
-def _draw_segments(axes: Axes, looks: Sequence[Look], starts: Sequence[int]) -> None:
-    """A thin line where a segment begins, from the moment on at which it does."""
-    for start in starts:
-        since = [look.at_s for look in looks if (look.places[0] or 0) >= start]
-        if since:
-            axes.hlines(start / _MIB, since[0], looks[-1].at_s, color=QUIET, lw=0.5, alpha=0.6)
-
-
 def _draw_line(axes: Axes, looks: Sequence[Look], number: int) -> None:
     """One person's way, cased in white so that it stands out from whatever it crosses."""
     way = [(look.at_s, at / _MIB) for look in looks if (at := look.places[number]) is not None]
@@ -141,12 +128,9 @@ def _draw_line(axes: Axes, looks: Sequence[Look], number: int) -> None:
     axes.plot(times[-1:], positions[-1:], marker="o", ms=5, color=hue, mec=INK, clip_on=False)
 
 
-def _keys(who: Sequence[str], tells_dirty: bool) -> list[Patch | Line2D]:
+def _keys(who: Sequence[str]) -> list[Patch | Line2D]:
     meanings = [(ABSENT, "absent"), (RESIDENT, "in memory"), (DIRTY, "only in memory (dirty)")]
-    patches = [
-        Patch(facecolor=hue, edgecolor=RULE, label=means)
-        for hue, means in meanings[: 3 if tells_dirty else 2]
-    ]
+    patches = [Patch(facecolor=hue, edgecolor=RULE, label=means) for hue, means in meanings]
     lines = []
     for (hue, width, dashes), name in zip(_LINES, who, strict=False):
         dark = [Stroke(linewidth=3.4, foreground=INK), Stroke()] if hue == ALIAS else []

@@ -3,8 +3,7 @@ their way out, or absent.
 
 A cell stands for a fixed number of pages, and is filled in proportion: with 64 of 256 pages
 resident it is a quarter full. So nothing is rounded to "resident" or "absent", and the counts that
-went in can be read back. Marks show who is where: the producer at the end, a reader that keeps up
-just behind it, a late reader far back.
+went in can be read back.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from matplotlib.patches import Patch
 from zerocopy_lab.pictures.theme import (
     ABSENT,
     DIRTY,
-    INK,
     QUIET,
     RESIDENT,
     RULE,
@@ -73,31 +71,20 @@ class SegmentPages(NamedTuple):
     cells: tuple[PageCell, ...]
 
 
-class Mark(NamedTuple):
-    """Somebody's place: in which row, at which byte of that file."""
-
-    who: str
-    row: int
-    position_bytes: int
-
-
 @themed
 def residency_map(
     segments: Sequence[SegmentPages],
     *,
     cell_bytes: int,
     origin: Origin,
-    marks: Sequence[Mark] = (),
     title: str = "",
     why_empty: str = "",
 ) -> Picture:
-    """Rows of cells, oldest segment on top, and the marks under the rows they belong to. Where
-    there are none, `why_empty` says why (nothing said: the files are empty).
+    """Rows of cells, oldest segment on top. Where there are none, `why_empty` says why (nothing
+    said: the files are empty).
     """
-    marks_in_a_row = max((sum(m.row == mark.row for m in marks) for mark in marks), default=0)
-    row_inches = 0.5 + 0.2 * max(0, marks_in_a_row - 1)
-    picture = new_picture(1.1 + row_inches * max(len(segments), 1), title, origin.text())
-    picture.alt = _map_in_words(segments, marks, title)
+    picture = new_picture(1.1 + 0.5 * max(len(segments), 1), title, origin.text())
+    picture.alt = _map_in_words(segments, title)
     axes = picture.subplots()
     if not any(segment.cells for segment in segments):
         say_that_nothing_is_there(axes, why_empty or "no pages: the files are empty")
@@ -107,9 +94,8 @@ def residency_map(
     width = cell_bytes / scale
     for row, segment in enumerate(segments):
         _draw_row(axes, row, segment, width)
-    _draw_marks(axes, marks, scale, longest * width)
     axes.set_xlim(0, longest * width)
-    axes.set_ylim(len(segments) - 0.7 + 0.2 * max(1, marks_in_a_row), -0.4)
+    axes.set_ylim(len(segments) - 0.5, -0.4)
     axes.set_yticks(range(len(segments)), [segment.name for segment in segments])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -163,35 +149,7 @@ def _draw_row(axes: Axes, row: int, segment: SegmentPages, width: float) -> None
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
 
 
-def _draw_marks(axes: Axes, marks: Sequence[Mark], scale: int, end: float) -> None:
-    """Triangles under their rows, with the name on whichever side has room.
-
-    Two in one row hang at different depths, the one that its name points away from higher up: so
-    no line crosses a name, however close the two are.
-    """
-    depths: dict[int, int] = {}
-    for mark in sorted(marks, key=lambda mark: abs(end / 2 - mark.position_bytes / scale)):
-        depth = depths.get(mark.row, 0)
-        depths[mark.row] = depth + 1
-        at = mark.position_bytes / scale
-        floor = mark.row + _ROW_HEIGHT / 2
-        tip = floor + 0.09 + 0.2 * depth
-        axes.plot([at, at], [floor, tip], color=INK, lw=1, clip_on=False, zorder=3)
-        axes.plot([at], [tip], marker="^", color=INK, markersize=6, clip_on=False, zorder=3)
-        left = at > end / 2
-        axes.annotate(
-            mark.who,
-            (at, tip),
-            xytext=(-6 if left else 6, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="center",
-            fontsize=8,
-            annotation_clip=False,
-        )
-
-
-def _map_in_words(segments: Sequence[SegmentPages], marks: Sequence[Mark], title: str) -> str:
+def _map_in_words(segments: Sequence[SegmentPages], title: str) -> str:
     told = []
     for segment in segments:
         pages, resident, dirty, writeback = (
@@ -201,8 +159,4 @@ def _map_in_words(segments: Sequence[SegmentPages], marks: Sequence[Mark], title
             f"{segment.name}: {resident} of {pages} pages resident, {dirty} dirty, "
             f"{writeback} under writeback."
         )
-    told += [
-        f"{mark.who} is in {segments[mark.row].name} at byte {mark.position_bytes}."
-        for mark in marks
-    ]
     return in_words(title, "Pages in memory, segment by segment.", *told)

@@ -56,19 +56,13 @@ class Evenness(NamedTuple):
     starts: int
 
 
-def evenness(
-    algorithm: str,
-    rack_count: int,
-    partitions: int = PARTITIONS,
-    replicas: int = REPLICAS,
-    brokers: int = BROKERS,
-) -> Evenness:
+def evenness(algorithm: str, rack_count: int) -> Evenness:
     """Every start that makes a difference: all pairs for the shifts, as many seeds for the
     stripes.
     """
-    starts = range(brokers * max(1, brokers - 1))
-    placed = [place(partitions, replicas, brokers, rack_count, algorithm, s) for s in starts]
-    return evenness_of(placed, brokers)
+    starts = range(BROKERS * (BROKERS - 1))
+    placed = [place(PARTITIONS, REPLICAS, BROKERS, rack_count, algorithm, s) for s in starts]
+    return evenness_of(placed, BROKERS)
 
 
 def evenness_of(placed: Sequence[Replicas], brokers: int) -> Evenness:

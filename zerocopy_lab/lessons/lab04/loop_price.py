@@ -157,17 +157,14 @@ def shares(measured: Sweep, in_c: bool = False) -> Shares | None:
     )
 
 
-def worth_answer(measured: Sweep) -> int | None:
-    """The number of the notebook's choice: what larger chunks save of the difference."""
+def worth_answer(measured: Sweep) -> tuple[int | None, str]:
+    """The number of the notebook's choice, what larger chunks save of the difference; or why there
+    is none.
+    """
     found = shares(measured)
     if found is None:
-        return None
-    return 1 + sum(found.larger_chunks.median >= limit for limit in (1 / 3, 2 / 3))
-
-
-def why_no_answer(measured: Sweep) -> str:
-    """Beside an answer that there is not."""
-    return "" if shares(measured) else _shares_in_words(measured)
+        return None, _shares_in_words(measured)
+    return 1 + sum(found.larger_chunks.median >= limit for limit in (1 / 3, 2 / 3)), ""
 
 
 def price_picture(measured: Sweep) -> Picture:

@@ -112,11 +112,6 @@ def recorded_late_reader() -> Outcome:
 # -- shown -----------------------------------------------------------------------------------------
 
 
-def names_in(outcome: Outcome) -> list[str]:
-    """Who was measured: sendfile, read_then_send, perhaps Apache Kafka."""
-    return list(outcome.contestants)
-
-
 def others_picture(outcome: Outcome | Unmeasured) -> Picture:
     """What a small question waits beside a reader from memory and beside one from the device, one
     pair after the other; where that could not be measured, in the recorded run.
@@ -128,13 +123,13 @@ def others_picture(outcome: Outcome | Unmeasured) -> Picture:
 
 def kafka_picture(outcome: Outcome | Unmeasured) -> Picture:
     """The recorded Kafka's pair; the live one's, where it was measured."""
-    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+    if isinstance(outcome, Outcome) and KAFKA in outcome.contestants:
         return _ladder(outcome, Origin("TIMED", outcome.host.text()), [KAFKA])
     return marked(_ladder(recorded_late_reader(), recorded_origin("TIMED"), [KAFKA]))
 
 
 def _ladder(outcome: Outcome, origin: Origin, names: list[str] | None = None) -> Picture:
-    names = names or [name for name in names_in(outcome) if name != KAFKA]
+    names = names or [name for name in outcome.contestants if name != KAFKA]
     rungs: list[Rung] = []
     for name in names:
         found = device_against_memory(outcome, name)
@@ -171,14 +166,14 @@ def others_words(outcome: Outcome | Unmeasured) -> str:
     """The conclusion under that picture."""
     if isinstance(outcome, Unmeasured):
         there = recorded_late_reader()
-        told = " ".join(_pair_words(there, name) for name in names_in(there) if name != KAFKA)
+        told = " ".join(_pair_words(there, name) for name in there.contestants if name != KAFKA)
         return f"A slow device could not be made here: {outcome} {recorded_words(told)}"
-    return " ".join(_pair_words(outcome, name) for name in names_in(outcome) if name != KAFKA)
+    return " ".join(_pair_words(outcome, name) for name in outcome.contestants if name != KAFKA)
 
 
 def kafka_words(outcome: Outcome | Unmeasured) -> str:
     """The same of a real Kafka, live or recorded."""
-    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+    if isinstance(outcome, Outcome) and KAFKA in outcome.contestants:
         return _pair_words(outcome, KAFKA)
     return recorded_words(_pair_words(recorded_late_reader(), KAFKA))
 
@@ -197,24 +192,17 @@ def _pair_words(outcome: Outcome, name: str) -> str:
     )
 
 
-def others_answer(outcome: Outcome | Unmeasured) -> int | None:
-    """What was measured, as the number of the notebook's choice; None where that is not clear."""
+def others_answer(outcome: Outcome | Unmeasured) -> tuple[int | None, str]:
+    """What was measured, as the number of the notebook's choice; or why that is not clear."""
     if isinstance(outcome, Unmeasured):
-        return None
+        return None, f"A slow device could not be made here: {outcome}"
     found = device_against_memory(outcome, DIRECT)
     if found.verdict == "dearer":
-        return 2 + (found.ratio.median >= 5)
+        return 2 + (found.ratio.median >= 5), ""
     within = are_alike(found.ratio.low, 1) and are_alike(found.ratio.high, 1)
-    return 1 if within or found.verdict == "cheaper" else None
-
-
-def why_no_answer(outcome: Outcome | Unmeasured) -> str:
-    """Why there is no answer; nothing where there is one."""
-    if isinstance(outcome, Unmeasured):
-        return f"A slow device could not be made here: {outcome}"
-    if others_answer(outcome) is not None:
-        return ""
-    return f"No clear answer here: {device_against_memory(outcome, DIRECT).why}."
+    if within or found.verdict == "cheaper":
+        return 1, ""
+    return None, f"No clear answer here: {found.why}."
 
 
 # -- concluded -------------------------------------------------------------------------------------
@@ -223,7 +211,7 @@ def why_no_answer(outcome: Outcome | Unmeasured) -> str:
 def findings(outcome: Outcome | Unmeasured, asked: AnyBroker) -> list[Finding]:
     """P2, turned round: a late reader makes the others wait. And P3's gain."""
     found = [_waiting_finding(outcome, name, KERNEL_HERE) for name in (DIRECT, COPYING)]
-    if isinstance(outcome, Outcome) and KAFKA in names_in(outcome):
+    if isinstance(outcome, Outcome) and KAFKA in outcome.contestants:
         found.append(_waiting_finding(outcome, KAFKA, about(asked)))
     return [*found, gain_finding(outcome)]
 

@@ -165,17 +165,12 @@ def _samples(watch: DirtyWatch) -> tuple[MemorySample, ...]:
     )
 
 
-def ack_answer(written: Written) -> int | None:
-    """What was counted, as the number of the notebook's choice; None where nobody can."""
+def ack_answer(written: Written) -> tuple[int | None, str]:
+    """What was counted, as the number of the notebook's choice; or why nobody can."""
     if isinstance(written.waiting, Unmeasured):
-        return None
+        return None, f"Not counted here: {written.waiting}"
     share = 1 - written.waiting.acknowledged_bytes / written.waiting.log_bytes
-    return 1 + sum(share < limit for limit in (0.75, 0.25))
-
-
-def why_unknown(written: Written) -> str:
-    """Why there is no answer; nothing where there is one."""
-    return f"Not counted here: {written.waiting}" if ack_answer(written) is None else ""
+    return 1 + sum(share < limit for limit in (0.75, 0.25)), ""
 
 
 def watch_picture(written: Written, lab: Lab) -> Picture:
