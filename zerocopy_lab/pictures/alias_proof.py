@@ -22,6 +22,7 @@ from zerocopy_lab.pictures.theme import (
     Origin,
     Picture,
     byte_count,
+    centered,
     in_words,
     legend_above,
     new_picture,
@@ -105,30 +106,14 @@ def _row(axes: Axes, place: int, row: AliasRow, most_pages: int) -> None:
             )
         )
         if most_pages <= 16 and answer in (OLD, NEW):
-            axes.text(
-                page + 0.5,
-                place,
-                answer,
-                ha="center",
-                va="center",
-                color=readable_on(fill),
-                fontsize=8.5,
-            )
+            centered(axes, page + 0.5, place, answer, readable_on(fill))
     if not row.pages:
         axes.add_patch(
             Rectangle(
                 (0, place - 0.36), most_pages, 0.72, facecolor="none", edgecolor=RULE, ls="--"
             )
         )
-        axes.text(
-            most_pages / 2,
-            place,
-            "did not run",
-            ha="center",
-            va="center",
-            color=QUIET,
-            fontsize=8.5,
-        )
+        centered(axes, most_pages / 2, place, "did not run", QUIET)
     axes.text(
         1.01,
         place,

@@ -22,6 +22,7 @@ from zerocopy_lab.pictures.theme import (
     QUIET,
     Origin,
     Picture,
+    centered,
     in_words,
     new_picture,
     readable_on,
@@ -137,16 +138,8 @@ def _cell(axes: Axes, column: float, row: float, octet: int, fill: str) -> None:
     axes.add_patch(
         Rectangle((column, row - 0.44), 1, 0.88, facecolor=fill, edgecolor=PAPER, lw=0.6)
     )
-    axes.text(
-        column + 0.5,
-        row,
-        f"{octet:02x}",
-        ha="center",
-        va="center",
-        family="monospace",
-        fontsize=8,
-        color=readable_on(fill),
-    )
+    more = {"family": "monospace", "fontsize": 8}
+    centered(axes, column + 0.5, row, f"{octet:02x}", readable_on(fill), **more)
 
 
 def _draw_entry(axes: Axes, entry: IndexEntry, row: float) -> None:

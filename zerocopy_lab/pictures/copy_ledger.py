@@ -21,6 +21,7 @@ from zerocopy_lab.pictures.theme import (
     RULE,
     Origin,
     Picture,
+    centered,
     in_words,
     new_picture,
     say_that_nothing_is_there,
@@ -177,16 +178,7 @@ def _work_in_place(axes: Axes, column: int, lane: int, hop: Hop) -> None:
 
 
 def _label(axes: Axes, middle: float, lane: int, hop: Hop) -> None:
-    axes.text(
-        middle,
-        lane - 0.16,
-        hop.mover,
-        ha="center",
-        va="center",
-        fontsize=8.5,
-        weight="bold",
-        color=_HUES[hop.mover],
-    )
+    centered(axes, middle, lane - 0.16, hop.mover, _HUES[hop.mover], weight="bold")
     axes.text(middle, lane + 0.15, hop.evidence, ha="center", va="center", fontsize=7, color=QUIET)
     if hop.remark:
         axes.text(middle, lane + 0.3, hop.remark, ha="center", va="center", fontsize=7, color=QUIET)

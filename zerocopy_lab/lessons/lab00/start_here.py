@@ -6,8 +6,6 @@ a copied byte. So the learner guesses and measures those first.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from zerocopy_lab.classroom.evidence import Quantity
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import box, show_table
@@ -19,11 +17,8 @@ from zerocopy_lab.measuring.experiment import compare
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.flight_events import Traffic
-from zerocopy_lab.running.running_broker import RunningBroker
 
-__all__ = ["file_to_send", "seven_rounds"]
+__all__ = ["file_to_send", "flight_events", "seven_rounds"]
 
 _LIMITS = (64, 1 << 10, 16 << 10, 256 << 10)
 """Between the notebook's choices, in bytes."""
@@ -41,23 +36,6 @@ def show_what_this_machine_can_measure(lab: Lab) -> None:
         for each in capabilities(lab.out_dir)
     ]
     show_table(["evidence", "what", "by", "here"], rows)
-
-
-class RoundTrip(NamedTuple):
-    """What went into a broker and what came out of it again."""
-
-    sent: Traffic
-    received: Traffic
-
-    @property
-    def unchanged(self) -> bool:
-        """Every byte of every message, in order."""
-        return self.sent == self.received
-
-
-def round_trip(broker: RunningBroker | ExistingCluster, *, messages: int) -> RoundTrip:
-    """Sends flight events through the broker and reads them back, with librdkafka on both ends."""
-    return RoundTrip(*flight_events.round_trip(broker.bootstrap, "flights", messages))
 
 
 def costs_picture(prices: Calibration) -> Picture:
