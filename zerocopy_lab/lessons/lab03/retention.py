@@ -241,9 +241,9 @@ def _bases(directory: Path) -> set[int]:
 
 def _watermarks(bootstrap: str, topic: str = TOPIC) -> tuple[int, int]:
     """The first offset that a client may read, and the one behind the last."""
-    from confluent_kafka import Consumer, TopicPartition
+    from confluent_kafka import TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "look"})
+    consumer = flight_events.assigned_consumer(bootstrap, topic, 0)
     try:
         start, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)
         return start, end
@@ -253,12 +253,10 @@ def _watermarks(bootstrap: str, topic: str = TOPIC) -> tuple[int, int]:
 
 def _ages_ms(bootstrap: str, now_ms: int) -> list[int]:
     """How old every message is that a client gets, from the first on."""
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+    from confluent_kafka import OFFSET_BEGINNING
 
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "look", "enable.partition.eof": True}
-    )
-    consumer.assign([TopicPartition(TOPIC, 0, OFFSET_BEGINNING)])
+    config = {"enable.partition.eof": True}
+    consumer = flight_events.assigned_consumer(bootstrap, TOPIC, OFFSET_BEGINNING, config)
     ages: list[int] = []
     try:
         while message := consumer.poll(20):

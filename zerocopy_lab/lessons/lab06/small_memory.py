@@ -11,6 +11,7 @@ reference run where control groups may not be made.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -41,6 +42,8 @@ MEMORY_BYTES: Final = 20 << 20
 TAIL, LATE = "tail reader", "late reader"
 _WHO: Final = ("producer: the log's end", TAIL, LATE)
 _HISTORY_MESSAGES: Final = 120_000
+_PORTION_MESSAGES: Final = 15_000
+"""Some 3 MiB: little enough to be dirty all at once."""
 _SEGMENT_BYTES: Final = 1 << 20
 _CELL_PAGES: Final = 16
 _CELL_BYTES: Final = _CELL_PAGES * PAGE_BYTES
@@ -68,7 +71,9 @@ class SmallMemory:
             address = self._broker.bootstrap
             create_topic(address, TOPIC, settings={"segment.bytes": str(_SEGMENT_BYTES)})
             events = flight_events.repeated(_HISTORY_MESSAGES)
-            flight_events.produce(address, TOPIC, events, {"batch.size": 16 << 10})
+            while portion := list(itertools.islice(events, _PORTION_MESSAGES)):
+                flight_events.produce(address, TOPIC, portion, {"batch.size": 16 << 10})
+                self._flush()
             self._wire = stack.enter_context(Wire(self._broker.host, self._broker.port))
             self._places[TAIL] = _HISTORY_MESSAGES, self._log_bytes()
             self._began_s = time.monotonic()
@@ -109,6 +114,15 @@ class SmallMemory:
         self.scene.looks.append(Look(self._now_s(), cells, (self._log_bytes(), *readers)))
         if show is not None and len(self.scene.looks) % 6 == 0:
             show(self.scene.picture(), f"{self._now_s():.1f} s")
+
+    def _flush(self) -> None:
+        """Clean pages are given up oldest first. Of a memory full of dirty ones the kernel gives up
+        those that the disk happens to get first, the newest among them: a busy disk would decide
+        what the story begins with.
+        """
+        for segment in segments_of(self._broker.data_dir, TOPIC):
+            with segment.open("rb") as file:
+                os.fsync(file.fileno())
 
     def _log_bytes(self) -> int:
         return sum(each.stat().st_size for each in segments_of(self._broker.data_dir, TOPIC))
