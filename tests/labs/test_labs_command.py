@@ -55,3 +55,17 @@ def test_the_exit_code_says_whether_all_went_well(
     assert said in printed
     assert f"report: {out / 'report.html'}" in printed
     assert (out / "report.html").exists()
+
+
+def test_progress_is_looked_for_where_notebooks_leave_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, inside = tmp_path / "copy" / "out" / "parts", tmp_path / "copy" / "labs"
+    for directory in (kept, inside):
+        directory.mkdir(parents=True)
+    (inside / "labs.toml").touch()
+    (kept / "stamp.py").write_text("def stamp(): ...")
+    for place, found in ((inside, True), (tmp_path / "copy", True), (tmp_path, False)):
+        monkeypatch.chdir(place)
+        assert main(["labs", "progress"]) == 0
+        assert ("built no part yet" not in capsys.readouterr().out) is found

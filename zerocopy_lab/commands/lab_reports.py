@@ -11,11 +11,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from zerocopy_lab.checkout import workplace
+
 
 def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the actions; each sets `run_action` to its function."""
     report = actions.add_parser("report", help="write report.html about what was run so far")
-    report.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
+    add_out(report)
     add_class(report)
     report.set_defaults(run_action=_report)
     machine = actions.add_parser("record-machine", help="for authors: a machine for data/machines")
@@ -24,6 +26,17 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     machine.add_argument("--uid", type=int, metavar="UID", help="as this user")
     machine.add_argument("--only", default="", metavar="LABS", help="11,12 (default: all)")
     machine.set_defaults(run_action=_record_machine)
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """Adds --out: by default where notebooks that run here leave their results."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=workplace() / "out",
+        metavar="DIR",
+        help="results (default: out/ beside labs/, from inside it, too; else here)",
+    )
 
 
 def add_class(parser: argparse.ArgumentParser) -> None:

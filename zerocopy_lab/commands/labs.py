@@ -38,9 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_parser = actions.add_parser("run", help="run labs headless and write report.html")
     run_parser.add_argument("--fast", action="store_true", help="less data, at most 30 s a lab")
     run_parser.add_argument("--seed", type=int, default=1, help="what random numbers start from")
-    run_parser.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="results (default: out)"
-    )
+    lab_reports.add_out(run_parser)
     lab_reports.add_class(run_parser)
     run_parser.add_argument(
         "--broker",
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grade_parser = actions.add_parser("grade", help="for teachers: examine a class's work again")
     lab_grading.add_arguments(grade_parser)
     progress_parser = actions.add_parser("progress", help="how far you are, over all labs")
-    progress_parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
+    lab_reports.add_out(progress_parser)
     progress_parser.add_argument(
         "--student",
         type=student_id,
