@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -78,6 +80,16 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory into which other users may look. Those above pytest's own ones are closed again
+    whenever another pytest begins.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session", autouse=True)

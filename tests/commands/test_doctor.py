@@ -37,15 +37,6 @@ def run_in(world: str, directory: Path, *arguments: str) -> subprocess.Completed
 
 
 @pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """Where nobody, too, may make files."""
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return tmp_path
-
-
-@pytest.fixture
 def rows_in(open_path: Path) -> Any:
     def examine(world: str) -> dict[tuple[str, str], dict[str, Any]]:
         done = run_in(world, open_path, "doctor", "--json", "--directory", str(open_path))

@@ -128,13 +128,11 @@ def test_looking_brings_no_page_in(pages_file: PagesFile, meter: str) -> None:
 
 @needs_root
 def test_of_other_peoples_files_no_number_is_invented(
-    pages_file: PagesFile, meter: str, request: pytest.FixtureRequest
+    open_path: Path, meter: str, request: pytest.FixtureRequest
 ) -> None:
-    path = on_a_device(pages_file(5))
+    path = open_path / "file"
+    path.write_bytes(bytes(5 * PAGE_BYTES))
     path.chmod(0o644)
-    for parent in path.parents[:-1]:
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
     request.getfixturevalue("as_nobody")
     with pytest.raises(Unavailable, match="another user") as refusal:
         page_counts(path)
