@@ -54,8 +54,8 @@ def put_log_out_of_memory(directory: Path) -> None:
     put_out_of_memory(*(directory / "t-0").glob("0*"))
 
 
-def asked(broker: Broker, offset: int) -> Reply:
-    frame = fetch_frame(Frames("test"), "t", 0, offset, max_bytes=150_000)
+def asked(broker: Broker, offset: int, max_bytes: int = 300_000) -> Reply:
+    frame = fetch_frame(Frames("test"), "t", 0, offset, max_bytes=max_bytes)
     return broker.handle(memoryview(bytearray(frame))[4:], Client(1, "127.0.0.1", 4711))
 
 
@@ -89,7 +89,10 @@ def slice_of(answer: Now) -> FileSlice:
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["searched for", "known by heart"])
-def test_a_cold_fetch_is_answered_when_its_pages_are_there(directory: Path, is_known: bool) -> None:
+def test_a_cold_fetch_is_answered_when_its_pages_are_there(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    monkeypatch.setattr(cold_reads, "_FRESH_S", 0.0)  # they go as soon as they have come
     with broker_with(directory, 1) as broker:
         expected = slice_of(answer_of(asked(broker, 7)))
         if not is_known:
@@ -119,6 +122,50 @@ def test_meanwhile_others_are_answered(directory: Path, monkeypatch: pytest.Monk
         assert not late.done
         disk_is_done.set()
         assert slice_of(answer_of(late)).position == 0
+
+
+def test_who_goes_on_need_not_look_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in memory a moment ago still is; what was not is asked again."""
+    looks: list[FileSlice] = []
+    is_cold_now, now_s = False, 100.0
+
+    def look(piece: FileSlice) -> bool:
+        looks.append(piece)
+        return is_cold_now
+
+    monkeypatch.setattr(cold_reads, "is_cold", look)
+    monkeypatch.setattr(cold_reads, "monotonic", lambda: now_s)
+    with broker_with(directory, 1) as broker:
+
+        def looked_at(offset: int) -> bool:
+            looks.clear()
+            reply = asked(broker, offset, max_bytes=100_000)
+            assert isinstance(reply, Later if is_cold_now else Now)
+            answer_of(reply)
+            return bool(looks)
+
+        assert [looked_at(each) for each in (1, 2, 9, 1)] == [True, False, False, False]
+        assert looked_at(0), "it begins before what was looked at"
+        assert [looked_at(each) for each in (10, 11, 1)] == [True, False, False], "another mebibyte"
+        now_s += 1
+        is_cold_now = True
+        assert [looked_at(each) for each in (1, 1, 2)] == [True] * 3
+        is_cold_now = False
+        assert [looked_at(each) for each in (1, 2)] == [True, False]
+
+
+def test_a_disk_that_fails_is_left_to_who_sends(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends that connection, and says why."""
+
+    def fails(piece: FileSlice) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(cold_reads, "warm_up", fails)
+    monkeypatch.setattr(cold_reads, "is_cold", lambda piece: True)
+    with broker_with(directory, 1) as broker:
+        assert slice_of(answer_of(asked(broker, 7))).position > 0
 
 
 def test_without_threads_the_caller_waits(directory: Path) -> None:

@@ -28,6 +28,7 @@ from zerocopy_lab.pictures.memory_over_time import MemorySample
 from zerocopy_lab.pictures.pages_over_time import Look
 from zerocopy_lab.pictures.residency_map import PageCell
 from zerocopy_lab.pictures.theme import RECORDED_EARLIER
+from zerocopy_lab.running.broker_config import described
 from zerocopy_lab.running.existing_cluster import ExistingCluster
 from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
@@ -220,6 +221,23 @@ def test_the_disturbance_follows_the_others_waits(
     assert waiting[2].about == about(cluster)
     told, why = late_reader.others_answer(outcome)
     assert (told, bool(why)) == (answer, answer is None)
+
+
+@pytest.mark.parametrize("given", [(), ({},)], ids=["as Kafka does", "as it comes"])
+def test_our_brokers_wait_for_the_device_as_kafka_does_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, lab_of: LabOf, given: tuple[dict[str, str], ...]
+) -> None:
+    """As they come they would not, and there would be nothing to see."""
+    waits = []
+
+    def seen(brokers: dict[str, RunningBroker], events: int, seed: int) -> Unmeasured:
+        for broker in brokers.values():
+            waits.append(described(broker.bootstrap)["cold.read.threads"] == "0")
+        return MISSING
+
+    monkeypatch.setattr(late_reader, "_measure_at", seen)
+    late_reader.measure(ExistingCluster("127.0.0.1:9092"), lab_of("06"), *given)
+    assert waits == [not given] * 2
 
 
 def test_without_a_slow_device_the_recorded_run_is_shown_and_nothing_claimed_of_here() -> None:

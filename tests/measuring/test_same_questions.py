@@ -76,8 +76,11 @@ def test_who_asks_again_only_after_an_answer_is_reckoned_as_a_crowd() -> None:
 
 
 def test_a_late_reader_holds_all_up_where_they_share_a_thread() -> None:
-    """At the broker with one network thread; beside a reader from memory nobody is held up."""
-    with RunningBroker() as broker, a_topic(broker) as topic:
+    """At the broker with one network thread that waits for the device itself; beside a reader from
+    memory nobody is held up.
+    """
+    settings = {"cold.read.threads": "0"}
+    with RunningBroker(settings=settings) as broker, a_topic(broker) as topic:
         events = flight_events.repeated(30_000)
         flight_events.produce(broker.bootstrap, topic, events)
         try:

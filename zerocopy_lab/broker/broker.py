@@ -34,6 +34,7 @@ from zerocopy_lab.broker.produce import ProduceHandler
 from zerocopy_lab.broker.settings import BrokerSettings
 from zerocopy_lab.broker.timers import TimerThread
 from zerocopy_lab.broker.waiting import WaitingFetches
+from zerocopy_lab.log.cold_pages import can_tell
 from zerocopy_lab.log.startup.log_directories import LogDirectories
 from zerocopy_lab.protocol.framing import FrameHandler
 from zerocopy_lab.protocol.versions import ApiKey
@@ -83,7 +84,7 @@ class Broker:
             (*handlers, api_versions), api_versions.refuse, sasl.bare_message, self.aside
         )
         self._cold_reads = None
-        if settings.cold_read_threads:
+        if settings.cold_read_threads and can_tell():
             self._cold_reads = ColdReads(settings.cold_read_threads)
             self.dispatch.wrap(ApiKey.fetch, self._cold_reads.around)
         self.faults = Faults(self.timers, self.dispatch)

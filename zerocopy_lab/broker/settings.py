@@ -64,5 +64,6 @@ class BrokerSettings:
     fetch_max_bytes: int = 57_671_680
     log_retention_check_interval_ms: int = 1_000
     #: Fetches of what is not in memory wait for the disk in so many threads of their own; with 0
-    #: the network thread waits, and with it all its clients, as in Kafka (`broker.cold_reads`).
-    cold_read_threads: int = 0
+    #: the network thread waits, and with it all its clients, as in Kafka (`broker.cold_reads`). So
+    #: it does where nobody can tell what is in memory.
+    cold_read_threads: int = 4

@@ -61,7 +61,9 @@ class BrokerThread:
             )
             make_transfer = partial(transfer.make, self._transfer_name)
             make_transfer().close()
-            self.broker = stack.enter_context(Broker(BrokerSettings(log_dirs=(self.data_dir,))))
+            # Whoever follows a request sees all of it in one thread, and the core alone.
+            settings = BrokerSettings(log_dirs=(self.data_dir,), cold_read_threads=0)
+            self.broker = stack.enter_context(Broker(settings))
             network = NetworkSettings(host="127.0.0.1", port=0, transfer=make_transfer)
             handler = self._overheard if self._overhears else self.broker.handle
             self.server = NetworkServer(network, handler)

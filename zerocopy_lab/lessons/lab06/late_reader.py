@@ -47,17 +47,21 @@ _ROUNDS = 9
 """In fast mode, too: the test of ranks then bears with a round in which the machine was busy."""
 ONE_THREAD = {"num.network.threads": "1"}
 """So that it is certain who shares a thread: with Kafka's default of 3 it is every third client."""
+AS_KAFKA_DOES = {"cold.read.threads": "0"}
+"""The network thread itself waits for the device. As it comes, ours asks first."""
 
 # -- measure ---------------------------------------------------------------------------------------
 
 
-def measure(asked: AnyBroker, lab: Lab) -> Outcome | Unmeasured:
+def measure(
+    asked: AnyBroker, lab: Lab, settings: Mapping[str, str] = AS_KAFKA_DOES
+) -> Outcome | Unmeasured:
     """Both our ways of sending, and the Kafka that was asked if it is one: from memory and from a
-    slow device, in turns; or why not here.
+    slow device, in turns; or why not here. The settings are for ours.
     """
     with contextlib.ExitStack() as stack:
         brokers = {
-            transfer: stack.enter_context(RunningBroker(transfer=transfer))
+            transfer: stack.enter_context(RunningBroker(transfer=transfer, settings=settings))
             for transfer in (DIRECT, COPYING)
         }
         if isinstance(asked, RunningBroker) and asked.kind == "kafka":

@@ -124,9 +124,11 @@ class TwoBrokers:
         if self._pem is not None:
             listener = tls_listener(self._pem)
             options, self.tls_ports[name] = listener.for_the_broker, listener.port
-        options["settings"] |= self._settings if is_asked else {}
-        if kind == "zerocopy_lab":  # else it would spare itself BBR over loopback, and Kafka cannot
+        if kind == "zerocopy_lab":  # else it would spare itself what a Kafka cannot: BBR over
+            # loopback, and that others wait for the disk with a cold reader
             options["options"] = [*options.get("options", []), "--congestion-control", "system"]
+            options["settings"]["cold.read.threads"] = "0"
+        options["settings"] |= self._settings if is_asked else {}
         broker = RunningBroker(kind=kind, environment={"KAFKA_HEAP_OPTS": HEAP}, **options)
         self._until_the_end.callback(broker.close)
         heap = f", a heap of at most {HEAP[4:-1]} MiB" if kind == "kafka" else ""
