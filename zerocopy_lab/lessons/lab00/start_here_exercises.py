@@ -74,27 +74,22 @@ def _round(draw: random.Random, ratio: float) -> tuple[float, float]:
     return round(second * ratio, 4), round(second, 4)
 
 
-def _clear(draw: random.Random) -> list[float]:
-    return [draw.uniform(0.3, 0.5) for _ in range(_ROUNDS)]
+Kind = Callable[[random.Random], list[float]]
+"""Draws the ratios of some rounds."""
 
 
-def _same_side(draw: random.Random) -> list[float]:
-    return [draw.uniform(0.8, 0.92) for _ in range(_ROUNDS)]
+def _between(low: float, high: float, count: int = _ROUNDS) -> Kind:
+    return lambda draw: [draw.uniform(low, high) for _ in range(count)]
 
 
-def _one_against(draw: random.Random) -> list[float]:
-    return [*(draw.uniform(0.75, 0.9) for _ in range(_ROUNDS - 1)), draw.uniform(1.02, 1.1)]
-
-
-def _too_little(draw: random.Random) -> list[float]:
-    return [draw.uniform(0.965, 0.985) for _ in range(_ROUNDS)]
-
-
-def _noise(draw: random.Random) -> list[float]:
-    return [math.exp(draw.gauss(0, 0.2)) for _ in range(_ROUNDS)]
-
-
-_KINDS = (_clear, _same_side, _one_against, _too_little, _noise)
+_KINDS: Final[tuple[Kind, ...]] = (
+    _between(0.3, 0.5),
+    _between(0.8, 0.92),
+    lambda draw: [*_between(0.75, 0.9, _ROUNDS - 1)(draw), draw.uniform(1.02, 1.1)],
+    _between(0.965, 0.985),
+    lambda draw: [math.exp(draw.gauss(0, 0.2)) for _ in range(_ROUNDS)],
+)
+"""Ratios: clear, all on one side, one against the rest, too little, noise."""
 
 
 def seven_rounds(lab: Lab) -> Pairs:

@@ -13,7 +13,6 @@ in the small directory until it is refused.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -106,13 +105,8 @@ def fill(directory: Path, which: str) -> FullMount:
     name = f"{_TOPIC}-{inside}"
     elsewhere = sum(file.stat().st_size for file in (large / name).glob("*"))
     stored = sum(file.stat().st_size for file in (small / name).glob("*.log"))
-    free, free_elsewhere = _free_bytes(small), _free_bytes(large)
+    free, free_elsewhere = (shutil.disk_usage(each).free for each in (small, large))
     return FullMount(MOUNT_BYTES, stored, free, refusal, elsewhere, free_elsewhere, goes_on)
-
-
-def _free_bytes(directory: Path) -> int:
-    seen = os.statvfs(directory)
-    return seen.f_bavail * seen.f_frsize
 
 
 def _refusal(bootstrap: str, partition: int, most_bytes: int) -> str:

@@ -96,7 +96,11 @@ def write_and_watch(broker: AnyBroker, lab: Lab) -> Written:
         flush(segment)
         flushed_s = time.monotonic() - began
     samples = _samples(watch)
-    until = [_on_the_way(each) for each in samples if each.at_s <= acknowledged_s]
+    until = [
+        each.dirty_bytes + (each.writeback_bytes or 0)
+        for each in samples
+        if each.at_s <= acknowledged_s
+    ]
     waiting = Waiting(
         segment.stat().st_size,
         acknowledged_bytes,
@@ -134,10 +138,6 @@ def device_bytes_of(
 
 def _waiting_bytes(counts: PageCounts) -> int:
     return ((counts.dirty or 0) + (counts.writeback or 0)) * PAGE_BYTES
-
-
-def _on_the_way(sample: MemorySample) -> int:
-    return sample.dirty_bytes + (sample.writeback_bytes or 0)
 
 
 def _wait_for_flush(segment: Path) -> None:
