@@ -18,6 +18,7 @@ from zerocopy_lab.classroom.manifest import lab_entry
 from zerocopy_lab.classroom.subject import THIS_BROKER, Subject, kafka_here
 from zerocopy_lab.instruments.spread import Spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab02 import lookups
 from zerocopy_lab.lessons.lab02 import segments_and_indexes as lesson
 from zerocopy_lab.lessons.lab02.file_reading import find, read_partition
 from zerocopy_lab.lessons.lab02.lookups import Looks, Reads, lookup_finding
@@ -170,20 +171,21 @@ def test_what_was_counted_decides(
     assert word in found.words
 
 
-def test_what_could_not_be_counted_is_no_verdict() -> None:
+def test_what_could_not_be_counted_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     unseen = Unmeasured("there is no /proc here")
     assert lookup_finding(unseen, JUMPS, THIS_BROKER).verdict is Verdict.NOT_TESTABLE
-    assert lesson.reads_answer(unseen) == (None, "there is no /proc here")
-    assert lesson.rows(unseen, JUMPS)
+    assert lookups.reads_answer(unseen) == (None, "there is no /proc here")
+    lookups.show_costs(unseen, JUMPS)
+    assert "not counted here" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("bytes_each", "answer"), [(0, 1), (320, 2), (5120, 2), (24_000, 3)])
 def test_the_reads_in_the_notebooks_choices(bytes_each: float, answer: int) -> None:
-    assert lesson.reads_answer(reads(bytes_each)) == (answer, "")
+    assert lookups.reads_answer(reads(bytes_each)) == (answer, "")
 
 
 def test_our_look_up_does_not_scan(partition: StoredPartition, one_lab: Lab) -> None:
-    looks = lesson.count_looks(partition.directory, one_lab)
+    looks = lookups.count_looks(partition.directory, one_lab)
     assert looks.entries > 100
     assert not looks.scans
 
@@ -201,7 +203,7 @@ def test_a_look_up_that_scans_is_seen(
     partition: StoredPartition, one_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OffsetIndex, "position_before", by_walking)
-    assert lesson.count_looks(partition.directory, one_lab).scans
+    assert lookups.count_looks(partition.directory, one_lab).scans
 
 
 WITHOUT_AN_INDEX = '''\
@@ -229,7 +231,7 @@ def test_a_broker_that_scans_is_seen_by_what_it_reads(
         (tmp_path / "sitecustomize.py").write_text(WITHOUT_AN_INDEX)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with RunningBroker(partition.directory.parent) as broker:
-        counted = lesson.count_reads(broker, TOPIC, partition.directory, one_lab)
+        counted = lookups.count_reads(broker, TOPIC, partition.directory, one_lab)
     assert isinstance(counted, Reads)
     assert counted.right
     assert counted.scans is sabotage

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from zerocopy_lab.classroom.aspect import Aspect
 from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.lab import Lab
+from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import THIS_BROKER, Subject
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.wire import Wire
@@ -135,16 +136,17 @@ def count_looks(directory: Path, lab: Lab) -> Looks:
 # -- in words --------------------------------------------------------------------------------------
 
 
-def rows(reads: Reads | Unmeasured, looks: Looks) -> list[list[str]]:
-    """For a table."""
+def show_costs(reads: Reads | Unmeasured, looks: Looks) -> None:
+    """A table of what was counted."""
     told = "not counted here" if isinstance(reads, Unmeasured) else reads.bytes_each.text("bytes")
     walk = "" if isinstance(reads, Unmeasured) else f"{reads.whole_walk_bytes:,.0f} bytes"
-    return [
+    rows = [
         ["read for one offset, beyond what was sent (the broker asked)", told],
         ["headers alone, if it walked from the beginning of the file (computed)", walk],
         ["entries looked at for one offset, at most (this kit's look-up)", f"{looks.most}"],
         ["entries in that index", f"{looks.entries:,}"],
     ]
+    show_table(["counted", "result"], rows)
 
 
 def reads_answer(reads: Reads | Unmeasured) -> tuple[int | None, str]:

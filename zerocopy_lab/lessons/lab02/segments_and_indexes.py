@@ -21,16 +21,8 @@ from zerocopy_lab.classroom.subject import Subject, about
 from zerocopy_lab.inspect.files import stored_batches
 from zerocopy_lab.instruments.host import describe_host
 from zerocopy_lab.instruments.unavailable import Unmeasured
+from zerocopy_lab.lessons.lab02 import lookups
 from zerocopy_lab.lessons.lab02.file_reading import SegmentFiles, find, read_partition
-from zerocopy_lab.lessons.lab02.lookups import (
-    Looks,
-    Reads,
-    count_looks,
-    count_reads,
-    lookup_finding,
-    reads_answer,
-    rows,
-)
 from zerocopy_lab.lessons.lab02.segments_and_indexes_exercises import (
     INTERVAL_BYTES,
     entry_question,
@@ -46,16 +38,7 @@ from zerocopy_lab.running.flight_events import Traffic
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.topic_admin import create_topic
 
-__all__ = [
-    "count_looks",
-    "count_reads",
-    "entry_question",
-    "read_partition",
-    "reads_answer",
-    "rows",
-    "show_table",
-    "sparse_question",
-]
+__all__ = ["entry_question", "lookups", "read_partition", "sparse_question"]
 
 TOPIC = "flights"
 SEGMENT_BYTES = 1 << 20
@@ -207,7 +190,7 @@ def show_yours(partition: StoredPartition, lab: Lab) -> None:
     if not is_kept("index_lookup", lab.parts_dir):
         return
     with RunningBroker(partition.directory.parent, parts=lab.parts_dir) as broker:
-        reads = count_reads(broker, TOPIC, partition.directory, lab)
+        reads = lookups.count_reads(broker, TOPIC, partition.directory, lab)
     if isinstance(reads, Unmeasured):
         box("plain", "Your look-up in a broker", [str(reads)])
         return
@@ -239,9 +222,11 @@ def invariants(partition: StoredPartition) -> dict[str, bool]:
     }
 
 
-def findings(partition: StoredPartition, reads: Reads | Unmeasured, looks: Looks) -> list[Finding]:
+def findings(
+    partition: StoredPartition, reads: lookups.Reads | Unmeasured, looks: lookups.Looks
+) -> list[Finding]:
     """What this lab says about S5: the files, and the way through them."""
-    return [files_finding(partition), lookup_finding(reads, looks, partition.written_by)]
+    return [files_finding(partition), lookups.lookup_finding(reads, looks, partition.written_by)]
 
 
 def files_finding(partition: StoredPartition) -> Finding:
