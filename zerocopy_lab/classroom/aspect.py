@@ -47,9 +47,9 @@ class Aspect(NamedTuple):
         """By times, CPU times or rates."""
         return self._found(Evidence.TIMED, holds, words, shown, source)
 
-    def not_testable(self, why: str) -> Finding:
+    def not_testable(self, why: object) -> Finding:
         """Nothing was shown, and why."""
-        return self._found(Evidence.COUNTED, Verdict.NOT_TESTABLE, why, (), "")
+        return self._found(Evidence.COUNTED, Verdict.NOT_TESTABLE, str(why), (), "")
 
     def _found(
         self,
