@@ -61,13 +61,13 @@ def add_curves(
     goal: float,
 ) -> None:
     """A row for each size, called `title` of it, and one for the exponent: a curve a round. `goal`
-    is the most that a ratio should be.
+    is the most that a ratio should be. `theirs` may lack sizes.
     """
     for size in ours[0]:
-        others = None if theirs is None else [curve[size] for curve in theirs]
+        others = [curve[size] for curve in theirs or () if size in curve] or None
         mine = [curve[size] for curve in ours]
         figures.add(table, title(f"{size:,}"), unit, mine, others, goal=goal, at_most=True)
-    slopes = None if theirs is None else list(map(exponent, theirs))
+    slopes = [exponent(curve) for curve in theirs or () if len(curve) > 1] or None
     sizes = f"{min(ours[0]):,} to {max(ours[0]):,}"
     name = f"… exponent: {title(sizes)}"
     figures.add(table, name, "", list(map(exponent, ours)), slopes, with_ratio=False)

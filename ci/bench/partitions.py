@@ -1,5 +1,6 @@
 """Section `partitions`: what 100, 1,000 and 10,000 partitions cost, each number in a broker of its
-own. One round: making and opening 10,000 takes a Kafka its time.
+own. One round: making and opening 10,000 takes a Kafka its time. Where it needs more than is given
+(30 s to make 1,000, 60 s to stop, 120 s to start) it is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import resource
 import shutil
 import time
 from pathlib import Path
+
+from confluent_kafka import KafkaException
 
 from ci.bench.contest import (
     KIB,
@@ -26,7 +29,7 @@ from zerocopy_lab.client.producer import produce, produce_frame
 from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.protocol.versions import ApiKey
-from zerocopy_lab.running.running_broker import Kind, RunningBroker
+from zerocopy_lab.running.running_broker import BrokerNotRunning, Kind, RunningBroker
 from zerocopy_lab.running.topic_admin import create_topic
 
 TABLE = "partitions"
@@ -52,11 +55,19 @@ def bench_partitions(workspace: Path, figures: Figures, rounds: int) -> None:
         sides.append({})
         for count in counts:
             directory = workspace / f"{kind}-{count}"
-            _with(directory, kind, count, sides[-1])
+            try:
+                _with(directory, kind, count, sides[-1])
+            except (AssertionError, BrokerNotRunning, KafkaException, TimeoutError) as reason:
+                if kind == "zerocopy_lab":
+                    raise
+                print(f"  Kafka is not asked to the end with {count:,} partitions: {reason!r}")
+                for values in sides[-1].values():
+                    values.pop(count, None)
+                break
             shutil.rmtree(directory)
     for title, ours in sides[0].items():
         name, _, unit = title.rpartition("|")
-        theirs = [sides[1][title]] if len(sides) > 1 else None
+        theirs = [sides[1].get(title, {})] if len(sides) > 1 else None
         goal = 0.1 if name.startswith("starting") else 0.2 if unit == "MiB" else 1.0
         add_curves(figures, TABLE, name.format, unit, [ours], theirs, goal=goal)
 

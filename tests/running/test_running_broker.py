@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from zerocopy_lab.running import flight_events
+from zerocopy_lab.running import flight_events, running_broker
 from zerocopy_lab.running.running_broker import (
     BrokerNotRunning,
     RunningBroker,
@@ -44,6 +44,25 @@ def test_stop_is_clean_and_frees_the_port() -> None:
     assert not psutil.pid_exists(pid)
     with socket.socket() as probe:
         assert probe.connect_ex(address) != 0
+
+
+def test_one_that_does_not_stop_in_time_is_killed_and_not_just_who_started_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Kafka's JVM is a child of what was started, and went on alone."""
+    monkeypatch.setitem(running_broker._STOP_TIMEOUT_S, "zerocopy_lab", 0.2)
+    deaf = "from signal import *; signal(SIGTERM, SIG_IGN); print(flush=True); pause()"
+    with (
+        subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as child,
+        contextlib.ExitStack() as until_the_end,
+    ):
+        until_the_end.callback(child.kill)
+        broker = until_the_end.enter_context(RunningBroker())
+        assert child.stdout is not None
+        child.stdout.readline()
+        broker._measured_pid = child.pid
+        assert broker.stop() == -9
+        assert child.wait(30) == -9
 
 
 def test_temporary_files_are_removed_and_given_ones_kept(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ is one broker and no supervisor; if it dies, the next use says so and shows the 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import re
 import shutil
@@ -184,7 +185,9 @@ class RunningBroker:
         try:
             code = self._process.wait(_STOP_TIMEOUT_S[self.kind])
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            for pid in {self._measured_pid or self._process.pid, self._process.pid}:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             code = self._process.wait()
         self._reader.join()
         assert self._process.stdin is not None
