@@ -61,16 +61,22 @@ def add_curves(
     goal: float,
 ) -> None:
     """A row for each size, called `title` of it, and one for the exponent: a curve a round. `goal`
-    is the most that a ratio should be. `theirs` may lack sizes.
+    is the most that a ratio should be. Sizes may be missing.
     """
     for size in ours[0]:
         others = [curve[size] for curve in theirs or () if size in curve] or None
         mine = [curve[size] for curve in ours]
         figures.add(table, title(f"{size:,}"), unit, mine, others, goal=goal, at_most=True)
-    slopes = [exponent(curve) for curve in theirs or () if len(curve) > 1] or None
     sizes = f"{min(ours[0]):,} to {max(ours[0]):,}"
     name = f"… exponent: {title(sizes)}"
-    figures.add(table, name, "", list(map(exponent, ours)), slopes, with_ratio=False)
+    slopes = _exponents(ours)
+    if slopes:
+        others = _exponents(theirs or ()) or None
+        figures.add(table, name, "", slopes, others, with_ratio=False)
+
+
+def _exponents(curves: Sequence[Curve]) -> list[float]:
+    return [exponent(curve) for curve in curves if len(curve) > 1]
 
 
 def bench_growth(workspace: Path, figures: Figures, rounds: int) -> None:

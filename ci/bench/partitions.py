@@ -1,6 +1,7 @@
 """Section `partitions`: what 100, 1,000 and 10,000 partitions cost, each number in a broker of its
-own. One round: making and opening 10,000 takes a Kafka its time. Where it needs more than is given
-(30 s to make 1,000, 60 s to stop, 120 s to start) it is left out, and that is said.
+own. One round: making and opening 10,000 takes a Kafka its time. Where one needs more than it is
+given (30 s to make 1,000; ours 15 s to stop, 20 s to start; a Kafka 60 s, 120 s) that is said, and
+what it did not come to is missing.
 """
 
 from __future__ import annotations
@@ -59,9 +60,7 @@ def bench_partitions(workspace: Path, figures: Figures, rounds: int) -> None:
             try:
                 _with(directory, kind, count, sides[-1])
             except (AssertionError, BrokerNotRunning, KafkaException, TimeoutError) as reason:
-                if kind == "zerocopy_lab":
-                    raise
-                print(f"  Kafka is not asked to the end with {count:,} partitions: {reason!r}")
+                print(f"  {kind}, {count:,} partitions: given up: {reason!r}")
                 break
             shutil.rmtree(directory)
     for title, ours in sides[0].items():
