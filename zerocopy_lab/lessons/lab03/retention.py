@@ -241,9 +241,9 @@ def _bases(directory: Path) -> set[int]:
 
 def _watermarks(bootstrap: str, topic: str = TOPIC) -> tuple[int, int]:
     """The first offset that a client may read, and the one behind the last."""
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import OFFSET_END, TopicPartition
 
-    consumer = flight_events.assigned_consumer(bootstrap, topic, 0)
+    consumer = flight_events.assigned_consumer(bootstrap, topic, OFFSET_END)  # to fetch nothing
     try:
         start, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=20)
         return start, end
