@@ -30,5 +30,10 @@ def duration(milliseconds: float) -> str:
     raise AssertionError("every number is at least 0 ms away from 0")
 
 
+def factor(times: float) -> str:
+    """How many times as much, as people say it: `1.4`, `24`, `1,600`. Two digits below 10."""
+    return f"{times:,.0f}" if abs(times) >= 9.95 else f"{times:.2g}"
+
+
 def _three_digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"

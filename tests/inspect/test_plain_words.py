@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zerocopy_lab.plain_words import byte_count, duration
+from zerocopy_lab.plain_words import byte_count, duration, factor
 
 DAY_MS = 86_400_000
 
@@ -41,3 +41,10 @@ def test_a_duration(milliseconds: float, words: str) -> None:
 )
 def test_a_number_of_bytes(count: float, words: str) -> None:
     assert byte_count(count) == words
+
+
+@pytest.mark.parametrize(
+    ("times", "words"), [(1.36, "1.4"), (9.94, "9.9"), (9.97, "10"), (24.4, "24"), (1596, "1,596")]
+)
+def test_a_factor_is_never_a_power_of_ten(times: float, words: str) -> None:
+    assert factor(times) == words

@@ -27,6 +27,7 @@ from zerocopy_lab.pictures.theme import (
     themed,
     whiskers,
 )
+from zerocopy_lab.plain_words import factor
 
 NO_CLEAR_CHANGE = "no clear change"
 
@@ -115,8 +116,8 @@ def steps_of(rungs: Sequence[Rung]) -> list[str]:
         elif now.median <= 0 or before.median <= 0:
             steps.append("")
         elif now.median < before.median:
-            steps.append(f"÷ {before.median / now.median:.2g}")
+            steps.append(f"÷ {factor(before.median / now.median)}")
         else:
-            steps.append(f"× {now.median / before.median:.2g}")
+            steps.append(f"× {factor(now.median / before.median)}")
         before = now or before
     return steps

@@ -39,6 +39,7 @@ from zerocopy_lab.pictures.alias_proof import AliasRow, alias_proof
 from zerocopy_lab.pictures.comparison import Missing, strategies_side_by_side
 from zerocopy_lab.pictures.comparison import StrategyCost as Bar
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.plain_words import factor
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.flight_events import Traffic
@@ -228,7 +229,7 @@ def price_picture(outcome: Outcome) -> Picture:
         for name in outcome.contestants
     ]
     found = compare(outcome, CONTROL, DIRECT, "broker_cpu_s")
-    title = f"{CONTROL} took {found.ratio.median:.2g} times the broker CPU of {DIRECT}"
+    title = f"{CONTROL} took {factor(found.ratio.median)} times the broker CPU of {DIRECT}"
     if found.verdict == "inconclusive":
         title = f"No clear difference between {CONTROL} and {DIRECT}"
     return strategies_side_by_side(bars, origin=Origin("TIMED", outcome.host.text()), title=title)

@@ -35,6 +35,7 @@ from zerocopy_lab.measuring.recorded import (
 )
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.plain_words import factor
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.limited_group import LimitedGroup
@@ -138,7 +139,7 @@ def _ladder(outcome: Outcome, origin: Origin, names: list[str] | None = None) ->
     for name in names:
         found = device_against_memory(outcome, name)
         is_clear = found.verdict != "inconclusive"
-        step = f"× {found.ratio.median:.2g}" if is_clear else NO_CLEAR_CHANGE
+        step = f"× {factor(found.ratio.median)}" if is_clear else NO_CLEAR_CHANGE
         rungs += [
             Rung(f"{name}, from memory", _waits(outcome, name, "memory"), step="× 1"),
             Rung(f"{name}, from the device", _waits(outcome, name, "device"), step=step),

@@ -26,6 +26,7 @@ from zerocopy_lab.measuring.recorded import marked, recorded, recorded_origin, r
 from zerocopy_lab.pictures.kept_and_lost import Kind, Piece, Stretch, kept_and_lost
 from zerocopy_lab.pictures.ladder import NO_CLEAR_CHANGE, Rung, ladder
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.plain_words import factor
 
 __all__ = ["a_life", "about"]
 
@@ -122,7 +123,7 @@ def prices_picture(outcome: Outcome) -> Picture:
     for policy, wait in waits.items():
         found = against_system(outcome, policy)
         clear = policy != SYSTEM and found.verdict != "inconclusive"
-        step = f"× {found.ratio.median:.2g}" if clear else NO_CLEAR_CHANGE
+        step = f"× {factor(found.ratio.median)}" if clear else NO_CLEAR_CHANGE
         rungs.append(Rung(policy, wait, step="" if policy == SYSTEM else step))
     picture = ladder(
         rungs,
@@ -142,8 +143,8 @@ def prices_words(outcome: Outcome) -> str:
     for policy in (SOME, EACH):
         found = against_system(outcome, policy)
         verdict = {
-            "dearer": f"× {found.ratio.median:.2g} of that",
-            "cheaper": f"strangely only × {found.ratio.median:.2g} of that",
+            "dearer": f"× {factor(found.ratio.median)} of that",
+            "cheaper": f"strangely only × {factor(found.ratio.median)} of that",
             "inconclusive": f"no clear difference ({found.why})",
         }[found.verdict]
         told.append(f"flushed {policy}, after {waits[policy].text('ms')}: {verdict}")

@@ -33,13 +33,13 @@ from zerocopy_lab.lessons.lab12.worth import (
     rate_in_words,
     seconds_in_words,
     those_that_make_the_millions,
-    times_in_words,
     together,
     worth,
     zero_copy,
 )
 from zerocopy_lab.pictures.ablation import Panel, ablation
 from zerocopy_lab.pictures.theme import Origin, Picture
+from zerocopy_lab.plain_words import factor
 from zerocopy_lab.verdict.answer import in_a_row
 
 _WHOLE_ROW: Final = "as it comes"
@@ -114,7 +114,7 @@ def show_ladder(ladder: Ladder | Unmeasured) -> None:
             one = worth(ladder, rung.name, direction)
             if one and rung.name != COMPRESSION:
                 prices = _prices(ladder, direction, rung.ways(direction)[1])  # type: ignore[index]
-                told = f"÷ {times_in_words(one.times.median)}, {rung.instead}"
+                told = f"÷ {factor(one.times.median)}, {rung.instead}"
                 rows.append([VERB[direction], f"without {rung.name}", told, *prices])
     head = ["", "the broker", "messages a second", "s a million", "broker CPU, s a million"]
     show_table(head, rows)
@@ -156,7 +156,7 @@ def ranking_in_words(ladder: Ladder) -> str:
     """`batching ÷ 1,080; then untouched batches ÷ 20 and TLS ÷ 15 (not told apart)`."""
     told = []
     for group in ranks(ladder):
-        names = [f"{one.mechanism} ÷ {times_in_words(one.times.median)}" for one in group]
+        names = [f"{one.mechanism} ÷ {factor(one.times.median)}" for one in group]
         told.append(in_a_row(names) + (" (not told apart)" if len(names) > 1 else ""))
     return "; then ".join(told) or "nothing of it by more than chance would do"
 

@@ -250,8 +250,3 @@ def rate_in_words(per_s: float) -> str:
 def seconds_in_words(seconds: float) -> str:
     """`0.54 s`, `1,346 s`."""
     return f"{seconds:,.3g} s" if seconds < 1000 else f"{seconds:,.0f} s"
-
-
-def times_in_words(times: float) -> str:
-    """`1.4`, `20`, `1,080`."""
-    return f"{times:,.0f}" if times >= 10 else f"{times:.2g}"
