@@ -37,7 +37,7 @@ def conditions(workspace: Path) -> dict[str, str]:
         "file system": "unknown" if file_system is None else file_system.kind,
         "others at work before": _others_at_work(),
         "pinned": "the bare loops and what is held against them: each server to one processor, the "
-        "client to another; nothing else",
+        "client to another, both kept from halting; nothing else",
     }
 
 

@@ -19,14 +19,12 @@ import psutil
 
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import LeaderNotAvailable, UnknownTopicOrPartition
-from zerocopy_lab.instruments.host import usable_cpus
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.transfer.connections import set_steady_congestion_control
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-CPUS = usable_cpus()  # before anything is pinned
 _HEAD = struct.Struct(">i")
 
 
@@ -72,18 +70,6 @@ def share_of(values: Iterable[float], share: float) -> float:
 def memory_mib(pid: int) -> float:
     """What a process has in memory (RSS)."""
     return float(psutil.Process(pid).memory_info().rss) / MIB
-
-
-def pin(pid: int, cpu: int) -> None:
-    """Give a process a core of its own, where the system allows it."""
-    if hasattr(os, "sched_setaffinity") and len(CPUS) > 1:
-        os.sched_setaffinity(pid, {CPUS[cpu]})
-
-
-def unpin(pid: int) -> None:
-    """Let it run where it likes again."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(pid, CPUS)
 
 
 def connect(port: int, *, as_it_comes: bool = False) -> socket.socket:

@@ -1,8 +1,8 @@
 """Sections `fetch` and `produce`: the broker against the least that could do the same, a bare loop
 in Python (`references`), with the same client and the same bytes.
 
-The server has one processor to itself and the client the other. Both servers' sockets have a
-congestion control that does not pace, whatever the system's.
+The server has one processor to itself and the client the other, and neither halts (`processors`).
+Both servers' sockets have a congestion control that does not pace, whatever the system's.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from ci.bench.contest import (
     connect,
     cpu_s_per_gib,
     gib_per_s,
-    pin,
     play,
-    unpin,
 )
 from ci.bench.figures import Figures
 from ci.bench.pair import add
+from ci.bench.processors import awake, pin, unpin
 from zerocopy_lab.client.consumer import fetch_frame
 from zerocopy_lab.client.producer import produce, produce_frame
 from zerocopy_lab.client.wire import Wire
@@ -95,14 +94,15 @@ def _reference(
 
 @contextmanager
 def _apart(*servers: int) -> Iterator[None]:
-    """Servers on one processor, this client on another, until the end of the block."""
-    for server in servers:
-        pin(server, 0)
-    pin(0, 1)
-    try:
-        yield
-    finally:
-        unpin(0)
+    """Servers on one processor, this client on another, both awake, until the end of the block."""
+    with awake():
+        for server in servers:
+            pin(server, 0)
+        pin(0, 1)
+        try:
+            yield
+        finally:
+            unpin(0)
 
 
 def _fetches(workspace: Path, size: int, count: int, rounds: int) -> _Sides:

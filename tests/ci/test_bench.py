@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from pathlib import Path
 from typing import cast
 
+import psutil
 import pytest
 
 from ci.bench import growth, pair, partitions
@@ -15,6 +18,7 @@ from ci.bench.fan_out import beside_a_producer
 from ci.bench.figures import Figures, load, save
 from ci.bench.growth import add_curves, exponent
 from ci.bench.pages import HEADLINES, PAGE, TABLES, headlines, page, shown
+from ci.bench.processors import CPUS, awake
 from ci.bench.published import FILE
 from ci.bench.reasons import REASONS, Reason
 from ci.bench.stream import Stamped, waits_ms
@@ -232,3 +236,18 @@ def test_growth_and_partitions_have_a_row_for_each_size_and_one_for_the_exponent
     assert len(figures.rows) == 3 * len(curves) == 3 * (3 + 7)
     assert all(row.ours.low > 0 for row in figures.rows if row not in curves)
     assert [row.ours.n for row in figures.rows] == [2] * 9 + [1] * 21
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "SCHED_IDLE") or len(CPUS) < 2, reason="there is nothing to be kept awake"
+)
+def test_what_keeps_processors_awake_gives_way_and_ends() -> None:
+    before = set(psutil.Process().children())
+    with awake():
+        loops = set(psutil.Process().children()) - before
+        end_s = time.monotonic() + 30
+        while any(os.sched_getscheduler(loop.pid) != os.SCHED_IDLE for loop in loops):
+            assert time.monotonic() < end_s, "a loop that does not give way"
+            time.sleep(0.01)
+        assert {tuple(loop.cpu_affinity()) for loop in loops} == {(CPUS[0],), (CPUS[1],)}
+    assert not any(loop.is_running() for loop in loops)
