@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 from pathlib import Path
 from typing import cast
+from xml.etree import ElementTree
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from ci.bench.agreement import agreement, chance_that_median_is_inside, chance_t
 from ci.bench.contest import MIB, batch_of, make_topic, play_crowd, share_of
 from ci.bench.fan_out import beside_a_producer
 from ci.bench.figures import Figures, load, save
+from ci.bench.flame_graph import drawn, network_stacks
 from ci.bench.growth import add_curves, exponent
 from ci.bench.pages import HEADLINES, PAGE, TABLES, headlines, page, shown
 from ci.bench.processors import CPUS, awake
@@ -251,3 +254,22 @@ def test_what_keeps_processors_awake_gives_way_and_ends() -> None:
             time.sleep(0.01)
         assert {tuple(loop.cpu_affinity()) for loop in loops} == {(CPUS[0],), (CPUS[1],)}
     assert not any(loop.is_running() for loop in loops)
+
+
+def test_a_flame_graph_is_of_the_network_thread_alone() -> None:
+    stacks = network_stacks(
+        [
+            "main (a.py:1);Reactor.run (r.py:9);0x7f01 (libc.so.6);epoll_wait (libc.so.6) 3",
+            "main (a.py:1);Reactor.run (r.py:9);<serve> (c.py:2) 1",
+            "TimerThread._run (t.py:4);wait (libc.so.6) 99",
+        ]
+    )
+    assert stacks.total() == 4
+    text = drawn("A title", stacks)
+    boxes = re.findall(r"<title>(.*?)</title>\n?<rect x=\"(.*?)\" y=\".*?\" width=\"(.*?)\"", text)
+    assert boxes == [
+        ("Reactor.run (r.py:9): 100.0%", "0.0", "1200.0"),
+        ("epoll_wait (libc.so.6): 75.0%", "0.0", "900.0"),
+        ("&lt;serve&gt; (c.py:2): 25.0%", "900.0", "300.0"),
+    ]
+    ElementTree.fromstring(text)
