@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -77,10 +78,31 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
         sync_directory(path.parent)
 
 
+def make_files(contents: Mapping[Path, bytes]) -> None:
+    """Make many small files, each of which is either there as a whole or not at all. Their names
+    are not forced to disk yet: the directories are still to be synced. Raises OSError.
+
+    Each step is taken for all of them before the next one. The first fsync makes the file system
+    write its journal, and with it what all the others wait for, so theirs find little left to do.
+    """
+    temporaries = {path: path.with_name(path.name + TEMPORARY_SUFFIX) for path in contents}
+    for path, content in contents.items():
+        with open(temporaries[path], "wb") as file:
+            file.write(content)
+    for temporary in temporaries.values():
+        _force_named(temporary)
+    for path, temporary in temporaries.items():
+        os.replace(temporary, path)
+
+
 def sync_directory(path: Path) -> None:
     """Force the names in a directory to disk (fsync(2) on the file does not do that). Raises
     OSError.
     """
+    _force_named(path)
+
+
+def _force_named(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         force(fd, path)

@@ -103,6 +103,37 @@ def test_a_crash_at_any_file_operation_leaves_a_topic_as_it_was_or_as_it_was_wan
     assert states == sorted(states, key=[before, after].index), "one moment decides"
 
 
+def test_what_was_made_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file its bytes, of a directory its names: what is there when a topic is acknowledged was
+    there when it was last forced to disk.
+    """
+    on_disk: dict[int, object] = {}  # by inode
+
+    def seen(fd: int) -> object:
+        path = Path(f"/proc/self/fd/{fd}")  # it may be open for writing only
+        return sorted(os.listdir(path)) if path.is_dir() else path.read_bytes()
+
+    def fsync(fd: int) -> None:
+        on_disk[os.fstat(fd).st_ino] = seen(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    disks = [tmp_path / name for name in ("disk1", "disk2")]
+    logs = open_logs(*disks)
+    for change in (
+        lambda: logs.create_topic(TOPIC, 3),
+        lambda: logs.add_partitions(TOPIC, 7),
+        lambda: logs.create_topic("other", 2),
+    ):
+        change()
+        made = [log.directory for log in logs.logs()]
+        named = [file for path in (*disks, *made) for file in (path, *path.glob("*.json"))]
+        for path in (*named, *(path / "partition.metadata" for path in made)):
+            fd = os.open(path, os.O_RDONLY)
+            assert on_disk.get(os.fstat(fd).st_ino) == seen(fd), path
+            os.close(fd)
+    kill(logs)
+
+
 def test_a_crash_before_partition_metadata_does_not_cost_the_topic_its_identity(
     tmp_path: Path,
 ) -> None:
@@ -305,7 +336,7 @@ def test_what_was_refused_is_not_there_and_what_was_deleted_does_not_come_back(
     """While file operations fail, from any one of them on, for a reason that passes."""
     owner = os if operation in ("replace", "open") else Path
     works, opens = getattr(owner, operation), builtins.open
-    for first in range(24 if operation == "open" else 6):
+    for first in range(40 if operation == "open" else 6):
         disk = tmp_path / str(first)
         logs = open_logs(disk)
         logs.create_topic("goes", 3, COMPACTED)

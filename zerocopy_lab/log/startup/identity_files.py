@@ -108,8 +108,12 @@ def cluster_id_in(directories: Iterable[Path]) -> str | None:
 
 def save_topic_id(directory: Path, topic_id: UUID) -> None:
     """Write partition.metadata. Raises OSError."""
-    text = f"version: 0\ntopic_id: {format_id(topic_id)}"
-    replace_file(directory / PARTITION_METADATA_FILE, text.encode())
+    replace_file(directory / PARTITION_METADATA_FILE, topic_id_file(topic_id))
+
+
+def topic_id_file(topic_id: UUID) -> bytes:
+    """The content of partition.metadata."""
+    return f"version: 0\ntopic_id: {format_id(topic_id)}".encode()
 
 
 def load_topic_id(directory: Path) -> UUID | None:

@@ -235,18 +235,13 @@ class LogDirectories(Partitions):
 
         On an error everything is as before.
         """
-        before, made = self._registry, list[PartitionLog]()
-        missing = self._missing(registry)
+        before, missing = self._registry, self._missing(registry)
+        made: list[PartitionLog] = []
         try:
             self._directories.write_topics(registry)
-            for key in missing:
-                others = (*self.logs(), *made)
-                info = registry.topics[key.topic]
-                made.append(self._files.create(key, info, others, registry.deleting))
-            self._directories.sync()
+            if missing:
+                made = self._files.create(missing, registry, self.logs())
         except OSError as error:
-            for log in made:
-                self._files.take_back(log)
             stays = {registry.topics[k.topic].topic_id for k in missing if self._files.is_there(k)}
             stays -= {info.topic_id for info in before.topics.values()}
             self._know(before._replace(deleting=before.deleting | stays))
@@ -291,8 +286,8 @@ class LogDirectories(Partitions):
                 self._directories.take_offline(directory.path, error)
         if not self.offline and not self._refused:  # nothing is left of them
             self._registry = self._registry._replace(deleting=frozenset())
-        for key in self._missing(self._registry):
-            self._make_anew(key)
+        if missing := self._missing(self._registry):
+            self._make_anew(missing)
         with self._directories.complaints.about("writing down the topics that were found"):
             self._directories.sync()
             if self._registry != written_down:
@@ -314,16 +309,23 @@ class LogDirectories(Partitions):
         except (DamagedLog, KafkaError, ValueError, OSError) as error:
             self._refuse(key, str(error))
 
-    def _make_anew(self, key: TopicPartition) -> None:
+    def _make_anew(self, keys: Sequence[TopicPartition]) -> None:
         if self.offline:
-            self._refused[key] = f"{key} may be in {', '.join(map(str, self.offline))}"
+            where = ", ".join(map(str, self.offline))
+            self._refused |= {key: f"{key} may be in {where}" for key in keys}
             return
-        _LOGGER.warning("%s has no directory: made anew, and empty", key)
         try:
-            info, deleting = self._registry.topics[key.topic], self._registry.deleting
-            self._add([self._files.create(key, info, self.logs(), deleting)])
+            made = self._files.create(keys, self._registry, self.logs())
         except OSError as error:
-            self._refuse(key, str(error))
+            if len(keys) == 1:
+                self._refuse(keys[0], str(error))
+                return
+            for key in keys:  # not all of them for one
+                self._make_anew([key])
+            return
+        for log in made:
+            _LOGGER.warning("%s had no directory: made anew, and empty", log.name)
+        self._add(made)
 
     def _refuse(self, key: TopicPartition, why: str) -> None:
         _LOGGER.error("%s stays offline: %s", key, why)

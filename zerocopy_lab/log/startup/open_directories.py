@@ -72,12 +72,17 @@ class OpenDirectories:
                 f"no log directory can be used: {'; '.join(self.offline.values())}"
             )
 
-    def fewest(self, logs: Iterable[PartitionLog]) -> LogDirectory:
-        """The directory in use that has the fewest of `logs`."""
+    def places(self, logs: Iterable[PartitionLog]) -> Iterator[Path]:
+        """Where new partitions go, one after the other: each to the directory in use that has the
+        fewest, of `logs` and of those before it.
+        """
         counts = dict.fromkeys(self.online, 0)
         for log in logs:
             counts[log.directory.parent] += 1
-        return self.online[list(counts)[_choose(list(counts.values()))]]
+        while True:
+            path = list(counts)[_choose(list(counts.values()))]
+            counts[path] += 1
+            yield path
 
     # Failing
 

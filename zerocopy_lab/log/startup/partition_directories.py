@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
 from zerocopy_lab.errors import UnknownTopicOrPartition
-from zerocopy_lab.log.file_names import TopicPartition, name_of_deleted
+from zerocopy_lab.log.atomic_file import make_files, sync_directory
+from zerocopy_lab.log.file_names import PARTITION_METADATA_FILE, TopicPartition, name_of_deleted
 from zerocopy_lab.log.open_files import OpenFiles
 from zerocopy_lab.log.partition_log import PartitionLog
 from zerocopy_lab.log.partitions import TopicInfo
-from zerocopy_lab.log.startup.identity_files import load_topic_id, save_topic_id
+from zerocopy_lab.log.startup.identity_files import (
+    load_topic_id,
+    save_topic_id,
+    topic_id_file,
+)
 from zerocopy_lab.log.startup.leftovers import PATIENCE_MS, Leftovers, remove
 from zerocopy_lab.log.startup.loading import Checkpoints, DamagedLog, load_partition
 from zerocopy_lab.log.startup.log_directory import LogDirectory
@@ -75,31 +80,44 @@ class PartitionDirectories:
         return self._load(directory.path / str(key), key, info, checkpoints)
 
     def create(
-        self,
-        key: TopicPartition,
-        info: TopicInfo,
-        others: Iterable[PartitionLog],
-        deleting: Container[UUID | None],
-    ) -> PartitionLog:
-        """A new one, where the fewest of all `others` are; what is left there of a deleted topic
-        gives way. Raises OSError, and leaves nothing then.
+        self, keys: Sequence[TopicPartition], registry: Registry, others: Iterable[PartitionLog]
+    ) -> list[PartitionLog]:
+        """New ones, each where the fewest are, of all `others` and of these; what is left there of
+        a deleted topic gives way. All are on disk then. Raises OSError, and leaves nothing then.
+
+        Step by step for all of them, for each waits for the disk, and what one makes the file
+        system write serves the others, too (`make_files`).
         """
-        path = self._directories.fewest(others).path / str(key)
-        if _is_of(path, deleting):
-            _finish_deletion(path, key)
-        path.mkdir()
+        paths: dict[TopicPartition, Path] = {}
+        made: list[PartitionLog] = []
         try:
-            save_topic_id(path, info.topic_id)
-            # What the checkpoints say of an older topic of this name does not apply.
-            return self._load(path, key, info, Checkpoints(was_clean=True))
+            for key, place in zip(keys, self._directories.places(others), strict=False):
+                path = place / str(key)
+                if _is_of(path, registry.deleting):
+                    _finish_deletion(path, key)
+                path.mkdir()
+                paths[key] = path
+            topics = registry.topics
+            # Before there is a log: without this file it would be taken for an old Kafka's.
+            make_files(
+                {
+                    path / PARTITION_METADATA_FILE: topic_id_file(topics[key.topic].topic_id)
+                    for key, path in paths.items()
+                }
+            )
+            for key, path in paths.items():
+                # What the checkpoints say of an older topic of this name does not apply.
+                made.append(self._load(path, key, topics[key.topic], Checkpoints(was_clean=True)))
+            for path in paths.values():
+                sync_directory(path)
+            self._directories.sync()
         except OSError:
-            # A new name first, which needs no descriptor: under this one, the next start would
-            # take what is left for a topic's.
-            aside = path.with_name(name_of_deleted(key))
-            with self._directories.complaints.about(f"removing {path}"):
-                path.rename(aside)
-                self._remove_soon(aside)
+            for log in made:  # nobody has seen it yet
+                log.go_offline(UnknownTopicOrPartition(f"{log.name} could not be made"))
+            for key, path in paths.items():  # at once: a full disk needs the room to say so
+                self._put_away(key, path)
             raise
+        return made
 
     def _load(
         self, path: Path, key: TopicPartition, info: TopicInfo, checkpoints: Checkpoints
@@ -115,12 +133,12 @@ class PartitionDirectories:
             clock_ms=self._clock_ms,
         )
 
-    def take_back(self, log: PartitionLog) -> None:
-        """Remove one that nobody has seen yet, at once: a full disk needs the room to say so."""
-        key = TopicPartition(log.topic, log.partition)
-        aside = log.directory.with_name(name_of_deleted(key))
-        with self._directories.complaints.about(f"removing {log.directory}"):
-            log.move_aside(aside, UnknownTopicOrPartition(f"{key} could not be made"))
+    def _put_away(self, key: TopicPartition, path: Path) -> None:
+        # A new name first, which needs no descriptor: under this one, the next start would take
+        # what is left for a topic's.
+        aside = path.with_name(name_of_deleted(key))
+        with self._directories.complaints.about(f"removing {path}"):
+            path.rename(aside)
             self._remove_soon(aside)
 
     def _remove_soon(self, aside: Path) -> None:
