@@ -6,8 +6,8 @@
 Without them a consumer that is late makes all others of its network thread wait, as in Kafka
 (KAFKA-7504); lab 06 shows both. With them the network thread hears of a cold fetch again when its
 pages are there. It stands around the handler, so the way of a byte does not know of it. The threads
-begin with the first cold fetch. All others pay for two looks, at where they begin and at the end of
-that mebibyte, so that who goes on there need not look again.
+begin with the first cold fetch. All others pay for two looks. Small ones look at where they begin
+and at the end of that mebibyte, so that who goes on there need not look again.
 
 Left to the network thread: a fetch that had to wait for an append, since what was just appended is
 in memory; and pages that go again before they are sent.
@@ -27,8 +27,10 @@ from zerocopy_lab.log.cold_pages import Cold, is_cold, unwaiting, warm_up
 from zerocopy_lab.protocol.framing import Now, Reply, Request
 
 _BLOCK_BYTES = 1 << 20
-_FRESH_S = 0.1
-"""So long it is taken for granted that what was in memory still is."""
+_FRESH_S = 0.002
+"""So long it is taken for granted that what was in memory still is: some twenty small fetches of
+one who asks again and again. Were it much longer, what went meanwhile would be taken for there.
+"""
 _MOST_REMEMBERED = 4096
 
 
@@ -60,6 +62,8 @@ class ColdReads:
 
     def _is_cold(self, piece: FileSlice) -> bool:
         file, position, length = piece
+        if length >= _BLOCK_BYTES:  # what it costs to send is a hundred looks
+            return is_cold(piece)
         block = (position + length - 1) // _BLOCK_BYTES
         start, until_s = self._warm.get((file.fd, block), (0, 0.0))
         now_s = monotonic()
