@@ -17,8 +17,9 @@ everything that has not passed.
 
 from __future__ import annotations
 
+import copy
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -103,6 +104,32 @@ def failed(hint: str) -> Grade:
 
 
 NOT_ATTEMPTED = Grade(State.NOT_ATTEMPTED, "Put your answer where None is, and run it again.")
+
+
+def tried(
+    function: Any,
+    shape: str,
+    cases: Iterable[tuple[tuple[Any, ...], Any]],
+    wrong: Callable[..., str | None],
+    words: str,
+) -> Grade:
+    """The grade of a function, case by case until one goes wrong.
+
+    A case is (arguments, right). What is not `right`, its type included, is shown to
+    `wrong(said, right, *arguments)`, which returns the hint, or None where it is right all the
+    same. `shape` is what a function looks like, `words` go with having passed.
+    """
+    if not callable(function):
+        return failed(f"The answer is a function: {shape}.")
+    for arguments, right in cases:
+        said = function(*copy.deepcopy(arguments))
+        if said is None:
+            return NOT_ATTEMPTED
+        if type(said) is type(right) and said == right:
+            continue
+        if hint_on_it := wrong(said, right, *arguments):
+            return failed(hint_on_it)
+    return passed(words)
 
 
 def check(exercise_id: str, answer: object, *, raising: bool = False) -> State:

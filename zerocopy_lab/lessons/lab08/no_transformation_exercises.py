@@ -7,9 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, building, failed, passed, tried
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.part import NotBegun
 from zerocopy_lab.records.batch import HEADER_BYTES, assign_offsets, read_header
 from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch, read_records, rebuild_batch
@@ -79,19 +78,21 @@ _WHAT_TO_LOOK_AT = {
 
 
 def _grade_pairs(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: what_happened(sent, found) -> a word.")
     draw = lab.random("pairs")
-    for _ in range(_PAIRS):
-        pair = drawn_pair(draw, draw.choice(list(_HAPPENINGS)))
-        said = answer(pair.sent, pair.found)
-        if said is None:
-            raise NotBegun
-        if type(said) is not str or said not in _HAPPENINGS:
-            return failed(f"{said!r} is none of the words: {', '.join(_HAPPENINGS)}.")
-        if said != pair.happened:
-            return failed(f'Not "{said}". {_WHAT_TO_LOOK_AT[pair.happened]}')
-    return passed(f"{_PAIRS} pairs, each judged by its bytes alone.")
+    pairs = (drawn_pair(draw, draw.choice(list(_HAPPENINGS))) for _ in range(_PAIRS))
+    return tried(
+        answer,
+        "what_happened(sent, found) -> a word",
+        ((pair[:2], pair.happened) for pair in pairs),
+        _wrong_word,
+        f"{_PAIRS} pairs, each judged by its bytes alone.",
+    )
+
+
+def _wrong_word(said: object, happened: str, *_: bytes) -> str:
+    if type(said) is not str or said not in _HAPPENINGS:
+        return f"{said!r} is none of the words: {', '.join(_HAPPENINGS)}."
+    return f'Not "{said}". {_WHAT_TO_LOOK_AT[happened]}'
 
 
 class CoresQuestion(NamedTuple):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed, tried
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.part import NotBegun
 
 _STATIONS: Final = {"disk", "page cache", "broker's buffer", "socket buffers", "card"}
 _MOVERS: Final = {"CPU", "DMA", "nobody"}
@@ -35,20 +34,18 @@ def all_paths() -> list[dict[str, Any]]:
 
 
 def _grade_ledger(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: ledger(path) -> [(from, to, mover), ...].")
     paths = all_paths()
     lab.random("order of the paths").shuffle(paths)
-    for path in paths:
-        if problem := _wrong_with(answer, path):
-            return failed(f"{path}: {problem}")
-    return passed(f"{len(paths)} paths, each hop in its place, the moves as they were counted.")
+    return tried(
+        answer,
+        "ledger(path) -> [(from, to, mover), ...]",
+        (((path,), None) for path in paths),
+        lambda hops, _, path: (wrong := _wrong_hops(hops, path)) and f"{path}: {wrong}",
+        f"{len(paths)} paths, each hop in its place, the moves as they were counted.",
+    )
 
 
-def _wrong_with(ledger: Callable[[Mapping[str, Any]], Any], path: dict[str, Any]) -> str | None:
-    hops = ledger(dict(path))
-    if hops is None:
-        raise NotBegun
+def _wrong_hops(hops: Any, path: dict[str, Any]) -> str | None:
     if problem := _no_ledger(hops) or _no_journey(hops, path):
         return problem
     moves = [mover for _, _, mover in hops]

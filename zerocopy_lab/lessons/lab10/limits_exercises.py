@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed, tried
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.part import NotBegun
 
 _TABLES: Final = 60
 Costs = Mapping[int, tuple[list[float], list[float]]]
@@ -34,26 +33,27 @@ def costs_with(draw: random.Random, first_cheaper: int | None, sizes: list[int])
 
 
 def _grade_crossover(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: crossover(costs) -> size or -1.")
     draw = lab.random("tables")
-    for _ in range(_TABLES):
-        sizes = sorted(draw.sample([1 << power for power in range(6, 21)], draw.randrange(2, 7)))
-        index = draw.choice([None, *range(len(sizes))])
-        right = -1 if index is None else sizes[index]
-        table = costs_with(draw, index, sizes)
-        items = list(table.items())
-        draw.shuffle(items)
-        if problem := _wrong_with(answer, dict(items), right):
-            return failed(problem)
-    return passed(f"{_TABLES} tables, in any order of sizes, with and without a crossover.")
+    return tried(
+        answer,
+        "crossover(costs) -> size or -1",
+        (_drawn_table(draw) for _ in range(_TABLES)),
+        _wrong_size,
+        f"{_TABLES} tables, in any order of sizes, with and without a crossover.",
+    )
 
 
-def _wrong_with(crossover: Callable[[Any], Any], table: Costs, right: int) -> str | None:
-    said = crossover({size: (list(one), list(other)) for size, (one, other) in table.items()})
-    if said is None:
-        raise NotBegun
-    if said == right and not isinstance(said, bool):
+def _drawn_table(draw: random.Random) -> tuple[tuple[Costs], int]:
+    """A table, and its answer."""
+    sizes = sorted(draw.sample([1 << power for power in range(6, 21)], draw.randrange(2, 7)))
+    index = draw.choice([None, *range(len(sizes))])
+    items = list(costs_with(draw, index, sizes).items())
+    draw.shuffle(items)
+    return (dict(items),), -1 if index is None else sizes[index]
+
+
+def _wrong_size(said: Any, right: int, table: Costs) -> str | None:
+    if said == right and isinstance(said, float):
         return None
     rounded = {
         size: [[round(each, 2) for each in side] for side in sides]

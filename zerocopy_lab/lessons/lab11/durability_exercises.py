@@ -6,14 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from zerocopy_lab.classroom.exercises import (
-    NOT_ATTEMPTED,
-    Exercise,
-    Grade,
-    building,
-    failed,
-    passed,
-)
+from zerocopy_lab.classroom.exercises import Exercise, Grade, building, tried
 from zerocopy_lab.classroom.lab import Lab
 
 Event = tuple[str, int]
@@ -93,23 +86,19 @@ def _drawn(draw: random.Random) -> tuple[list[Event], str, int, int]:
 
 
 def _grade_election(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function of events, acks, min_in_sync and elected.")
     draw = lab.random("elections")
-    for events, acks, least, elected in [a_life(lab), *(_drawn(draw) for _ in range(_CASES))]:
-        told = answer(list(events), acks, least, elected)
-        if told is None:
-            return NOT_ATTEMPTED
-        right = lost_by_message(events, acks, least, elected)
-        if type(told) is not int or told != right:
-            return failed(
-                f"events={events}, acks={acks!r}, min_in_sync={least}, elected={elected}: {right} "
-                f"acknowledged messages are lost, yours says {told!r}. "
-                + _hint(events, acks, least, told, right)
-            )
-    return passed(
+    lives = [a_life(lab), *(_drawn(draw) for _ in range(_CASES))]
+    return tried(
+        answer,
+        "lost(events, acks, min_in_sync, elected)",
+        ((life, lost_by_message(*life)) for life in lives),
+        lambda told, right, events, acks, least, elected: (
+            f"events={events}, acks={acks!r}, min_in_sync={least}, elected={elected}: {right} "
+            f"acknowledged messages are lost, yours says {told!r}. "
+            + _hint(events, acks, least, told, right)
+        ),
         f"In all {_CASES} drawn lives. With acks=all a follower that is in sync has all that was "
-        "acknowledged: only an unclean election can lose."
+        "acknowledged: only an unclean election can lose.",
     )
 
 

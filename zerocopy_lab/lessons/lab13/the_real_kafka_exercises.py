@@ -8,9 +8,8 @@ import random
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed, tried
 from zerocopy_lab.classroom.lab import Lab
-from zerocopy_lab.conformance.part import NotBegun
 
 CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 COMPRESSIONS: Final = ("producer", "uncompressed", *CODECS[1:])
@@ -45,22 +44,20 @@ def drawn_topic(draw: random.Random) -> tuple[dict[str, str], str]:
 
 
 def _grade_stored(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: stored_as_sent(settings, codec) -> True or False.")
     draw = lab.random("topics")
-    for _ in range(_CASES):
-        settings, codec = drawn_topic(draw)
-        right, said = is_stored_as_sent(settings, codec), answer(dict(settings), codec)
-        if said is None:
-            raise NotBegun
-        if said is not True and said is not False:
-            return failed(f"Answer with True or False; you said {said!r}.")
-        if said != right:
-            return failed(_why_stored(settings, codec, right))
-    return passed(f"{_CASES} topics. (It is what Kafka's LogValidator decides for each batch.)")
+    topics = (drawn_topic(draw) for _ in range(_CASES))
+    return tried(
+        answer,
+        "stored_as_sent(settings, codec) -> True or False",
+        ((topic, is_stored_as_sent(*topic)) for topic in topics),
+        _why_stored,
+        f"{_CASES} topics. (It is what Kafka's LogValidator decides for each batch.)",
+    )
 
 
-def _why_stored(settings: Mapping[str, str], codec: str, right: bool) -> str:
+def _why_stored(said: object, right: bool, settings: Mapping[str, str], codec: str) -> str:
+    if type(said) is not bool:
+        return f"Answer with True or False; you said {said!r}."
     case = (
         f"compression.type={settings['compression.type']}, message.timestamp.type="
         f"{settings['message.timestamp.type']}, a batch with codec {codec}: "
@@ -99,21 +96,18 @@ def drawn_crowd(draw: random.Random) -> tuple[list[int], list[int]]:
 
 
 def _grade_waits(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: waits(due_ms, takes_ms) -> a list.")
     draw = lab.random("crowds")
-    for _ in range(_CASES):
-        due, takes = drawn_crowd(draw)
-        said = answer(list(due), list(takes))
-        if said is None:
-            raise NotBegun
-        if problem := _wrong_waits(said, due, takes):
-            return failed(problem)
-    return passed(f"{_CASES} crowds. Whoever looks only at takes_ms never sees who stood behind.")
+    crowds = (drawn_crowd(draw) for _ in range(_CASES))
+    return tried(
+        answer,
+        "waits(due_ms, takes_ms) -> a list",
+        ((crowd, waits_of(*crowd)) for crowd in crowds),
+        _wrong_waits,
+        f"{_CASES} crowds. Whoever looks only at takes_ms never sees who stood behind.",
+    )
 
 
-def _wrong_waits(said: Any, due: list[int], takes: list[int]) -> str | None:
-    right = waits_of(due, takes)
+def _wrong_waits(said: Any, right: list[int], due: list[int], takes: list[int]) -> str | None:
     if not isinstance(said, list | tuple):
         return f"Answer with a list, a wait for each question; you said {said!r}."
     if list(said) == right:

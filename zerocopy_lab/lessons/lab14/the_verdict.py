@@ -64,7 +64,7 @@ def verdicts_picture(report: Report) -> Picture:
             judged.claim.id,
             [str(part.verdict) for part in judged.parts],
             str(judged.overall),
-            [part.part or "as it stands" for part in judged.parts],
+            [part.part or "the claim" for part in judged.parts],
         )
         for judged in report.verdicts
     ]

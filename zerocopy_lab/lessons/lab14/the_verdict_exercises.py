@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from zerocopy_lab.classroom.evidence_file import SCHEMA, VERSION
-from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed
+from zerocopy_lab.classroom.exercises import Exercise, Grade, failed, passed, tried
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
-from zerocopy_lab.conformance.part import NotBegun
 from zerocopy_lab.lessons.lab14.made_up_evidence import (
     BASES,
     FACTS,
@@ -44,17 +42,15 @@ def right_judgement(found: list[FoundPart]) -> str:
 
 
 def _grade_judgement(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: judge(found) -> 'right', 'half right', ...")
     draw = lab.random("claims")
-    for _ in range(_CASES):
-        found = made_up_claim(draw)
-        said, right = answer(list(found)), right_judgement(found)
-        if said is None:
-            raise NotBegun
-        if said != right:
-            return failed(f"{found}: you say {said!r}. {_why_not(found, said, right)}")
-    return passed(f"{_CASES} claims, each as the rule has it.")
+    claims = (made_up_claim(draw) for _ in range(_CASES))
+    return tried(
+        answer,
+        "judge(found) -> 'right', 'half right', ...",
+        (((found,), right_judgement(found)) for found in claims),
+        lambda said, right, found: f"{found}: you say {said!r}. {_why_not(found, said, right)}",
+        f"{_CASES} claims, each as the rule has it.",
+    )
 
 
 def _why_not(found: list[FoundPart], said: object, right: str) -> str:
@@ -71,17 +67,15 @@ def _why_not(found: list[FoundPart], said: object, right: str) -> str:
 
 
 def _grade_reader(answer: Any, lab: Lab) -> Grade:
-    if not callable(answer):
-        return failed("The answer is a function: read(text) -> 'as written', 'changed', ...")
     draw = lab.random("evidence files")
-    for _ in range(_CASES):
-        text, right = made_up_text(draw)
-        said = answer(text)
-        if said is None:
-            raise NotBegun
-        if said != right:
-            return failed(f"{text[:300]!r}: you say {said!r}. {_READER_HINTS[right]}")
-    return passed(f"{_CASES} files, no forged one believed and no sound one refused.")
+    texts = (made_up_text(draw) for _ in range(_CASES))
+    return tried(
+        answer,
+        "read(text) -> 'as written', 'changed', ...",
+        (((text,), right) for text, right in texts),
+        lambda said, right, text: f"{text[:300]!r}: you say {said!r}. {_READER_HINTS[right]}",
+        f"{_CASES} files, no forged one believed and no sound one refused.",
+    )
 
 
 _READER_HINTS: Final = {
@@ -139,19 +133,8 @@ def _grade_reasons(answer: Any, lab: Lab) -> Grade:
     return passed("Each fact divides the class as the verdicts do. (A reason it may be, no proof.)")
 
 
-def _exercise(
-    exercise_id: str,
-    asks: str,
-    grade: Callable[[Any, Lab], Grade],
-    hints: tuple[str, str, str],
-    *,
-    takes_code: bool = False,
-) -> Exercise:
-    return Exercise(exercise_id, asks, grade, hints, takes_code)
-
-
 EXERCISES = (
-    _exercise(
+    Exercise(
         "14.1",
         "The rule as code: what is left of a claim?",
         _grade_judgement,
@@ -164,7 +147,7 @@ EXERCISES = (
         ),
         takes_code=True,
     ),
-    _exercise(
+    Exercise(
         "14.2",
         "A reader of evidence files that is not fooled.",
         _grade_reader,
@@ -177,7 +160,7 @@ EXERCISES = (
         ),
         takes_code=True,
     ),
-    _exercise(
+    Exercise(
         "14.3",
         "Which parts depend on the machine, and on what?",
         _grade_reasons,
