@@ -168,9 +168,11 @@ def costs_words(costs: Costs | Unmeasured) -> str:
     if not measured.low / NEARLY <= predicted <= measured.high * NEARLY:
         word = "cheaper" if measured.median < predicted else "dearer"
         outcome = f"does not come out, such a batch is {word}"
+    each = per_message_s(costs)
+    beside = "nothing that is told from noise: " if each.low <= 0 <= each.high else ""
     return (
         f"A batch costs {_us(per_batch_s(costs))}, a KiB {_us(per_byte_s(costs), 1024)}, a message "
-        f"beside its bytes {_us(per_message_s(costs))}. For a batch of "
+        f"beside its bytes {beside}{_us(each)}. For a batch of "
         f"{len(costs.loads[LARGE].batch):,} bytes that predicts {predicted * 1e6:,.0f} µs; "
         f"measured were {_us(measured)}: the sum {outcome}."
     )

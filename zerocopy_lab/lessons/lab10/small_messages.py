@@ -147,7 +147,7 @@ def _words_against(costs: Costs, base: str) -> str:
     return f"sendfile against {base}: {', '.join(said)};{turn}"
 
 
-_SAID = {"cheaper": "cheaper", "dearer": "dearer", "inconclusive": "too close to tell"}
+_SAID = {"cheaper": "cheaper", "dearer": "dearer", "inconclusive": "not told apart"}
 
 
 def show_elsewhere(sweep: SizeSweep) -> str:
