@@ -106,7 +106,6 @@ def verdicts(
         *tls_in_a_broker.findings(in_broker, THIS_BROKER),
         *limits.file_system_findings(systems),
         *small_messages.findings(sizes or sweep(), SmallestFetch(189, 259), THIS_BROKER),
-        *limits.other_systems_findings(),
     ]
     return {(each.claim_id, each.part): Verdict(each.verdict) for each in found}
 
@@ -122,18 +121,14 @@ def test_what_is_usually_seen() -> None:
     assert USUAL == {
         ("L1", "against sendfile"): Verdict.CONTRADICTED,
         ("L1", "against a sender that copies"): Verdict.CONTRADICTED,
-        ("L1", "with the kernel's TLS"): Verdict.CONTRADICTED,
         ("L1", "in a broker, fetches of 64 KiB"): Verdict.CONTRADICTED,
         ("L1", "in a broker, fetches of 1 MiB"): Verdict.CONTRADICTED,
         ("L2", "local file systems"): Verdict.CONTRADICTED,
-        ("L2", "NFS, FUSE and DAX"): Verdict.CONTRADICTED,
         ("L3", "against read and send"): Verdict.SUPPORTED,
         ("L3", "against bytes in memory"): Verdict.SUPPORTED,
         ("L3", OVER_UNIX): Verdict.SUPPORTED,
         ("L3", OVER_CABLE): Verdict.SUPPORTED,
         ("L3", "a fetch"): Verdict.SUPPORTED,
-        ("L4", "Windows"): Verdict.SUPPORTED,
-        ("L4", "FreeBSD and macOS"): Verdict.SUPPORTED,
     }
 
 

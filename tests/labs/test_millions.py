@@ -245,6 +245,8 @@ def test_a_loss_that_chance_would_make_has_no_rank() -> None:
               for one in group}  # fmt: skip
     assert NO_FLUSH not in ranked
     assert {BATCHING, PAGE_CACHE} <= ranked
+    once_much = made_up({("consume", PLAIN): 5.0}, noise=(1.0, 0.2, 1.6))  # 4, 19 and 2.6 times
+    assert PLAIN in worth.kinds(once_much)[worth.UNCLEAR]
 
 
 def test_losses_multiply_add_or_are_not_told_from_chance() -> None:

@@ -14,7 +14,6 @@ from zerocopy_lab.classroom.evidence import (
     Finding,
     Quantity,
     Verdict,
-    cited_finding,
     not_testable,
     seen_on,
     verdict_if,
@@ -59,10 +58,6 @@ BYTES, INSIDE, PRICE, COPIES = (
     "looking inside brings the copies back",
 )
 _NO_ERROR = 0
-_VALIDATOR = (
-    "Apache Kafka 4.2, storage/src/main/java/org/apache/kafka/storage/internals/log/"
-    "LogValidator.java (validateMessagesAndAssignOffsets)"
-)
 
 # -- the bytes -------------------------------------------------------------------------------------
 
@@ -182,19 +177,6 @@ def inside_finding(lies: Sequence[Lie], asked: Subject) -> Finding:
         words,
         Quantity("honest batches accepted", len(judged)),
         Quantity("lying batches refused", refused),
-        part=INSIDE,
-    )
-
-
-def inside_by_the_source() -> Finding:
-    """W1: what for."""
-    return cited_finding(
-        "W1",
-        Verdict.CONTRADICTED,
-        "Every batch that a producer sends is walked through, unpacked first if it is packed: "
-        "record count, offsets that count 0, 1, 2, ..., timestamps, and keys where the topic is "
-        "compacted. It is built anew only if codec or offsets have to change.",
-        _VALIDATOR,
         part=INSIDE,
     )
 
@@ -357,7 +339,6 @@ def findings(
     return [
         bytes_finding(travelled, asked),
         inside_finding(lies, asked),
-        inside_by_the_source(),
         *price_findings(prices, asked),
         *([under_tls] if under_tls else []),
     ]

@@ -12,8 +12,6 @@ from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
-    Verdict,
-    cited_finding,
     finding,
     not_testable,
     seen_on,
@@ -195,26 +193,6 @@ def answer_finding(answers: Cards, subject: Subject) -> Finding:
     )
 
 
-def dma_findings(
-    disk: Outcome | Unmeasured, receivers: Mapping[str, Taken] | Unmeasured
-) -> list[Finding]:
-    """D2: a device that moves bytes while the processor is free, and one that does not."""
-    return [
-        _disk_finding(disk),
-        _loopback_finding(receivers),
-        cited_finding(
-            "D2",
-            Verdict.SUPPORTED,
-            "A driver maps each fragment of a packet, a page of the file among them, for DMA and "
-            "writes its address into the card's ring; the card fetches it and interrupts when it "
-            "is done. No card of this machine was measured.",
-            "Linux 6.12, drivers/net/ethernet/intel/igb/igb_main.c, igb_tx_map "
-            "(skb_frag_dma_map); Documentation/core-api/dma-api-howto.rst",
-            part="a real network card",
-        ),
-    ]
-
-
 def _disk_finding(disk: Outcome | Unmeasured) -> Finding:
     part = "the principle, seen at the disk"
     if isinstance(disk, Unmeasured):
@@ -265,7 +243,8 @@ def findings(
         broker_finding(run.taken, subject),
         *card_findings(run.cards),
         answer_finding(answers, subject),
-        *dma_findings(run.disk, receivers),
+        _disk_finding(run.disk),
+        _loopback_finding(receivers),
     ]
 
 

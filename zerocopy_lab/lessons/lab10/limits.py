@@ -17,8 +17,6 @@ from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
-    Verdict,
-    cited_finding,
     finding,
     verdict_if,
 )
@@ -98,17 +96,7 @@ def _told(seconds: Sequence[float], without: str) -> str:
 
 
 def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
-    """L2: those that were tried, and the network's."""
-    network = cited_finding(
-        "L2",
-        Verdict.CONTRADICTED,
-        "NFS and FUSE files are read through the page cache as well, and sendfile passes its pages "
-        "on; what is limited is the filling of the cache, over the network or by a program. With "
-        "DAX, or a FUSE file opened for direct_io, there is no page cache, and bytes are copied.",
-        "Linux 6.12, fs/nfs/file.c (nfs_file_splice_read: filemap_splice_read), fs/fuse/file.c "
-        "(fuse_splice_read), fs/splice.c (copy_splice_read, for O_DIRECT and DAX)",
-        part="NFS, FUSE and DAX",
-    )
+    """L2: those that were tried."""
     tried = [each for each in found if each.verdict]
     said = {each.verdict for each in tried}
     is_clear = len(tried) > 1 and "inconclusive" not in said
@@ -126,8 +114,7 @@ def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
             *[Quantity(each.name, ARRIVED[each.verdict][0]) for each in tried],
             part=_LOCAL,
             about=KERNEL_HERE,
-        ),
-        network,
+        )
     ]
 
 
@@ -187,26 +174,3 @@ def msg_zerocopy_in_words() -> str:
         return f"MSG_ZEROCOPY: {alias_test('send_with_msg_zerocopy').detail}"
     except ValueError as reason:
         return f"MSG_ZEROCOPY: {reason}"
-
-
-def other_systems_findings() -> list[Finding]:
-    """L4, from manuals."""
-    return [
-        cited_finding(
-            "L4",
-            Verdict.SUPPORTED,
-            "Windows has no sendfile but TransmitFile, which sends a file (and a head and a tail) "
-            "over a connected socket; workstation editions serve two such calls at a time.",
-            "Microsoft, Winsock reference: TransmitFile function (mswsock.h), Remarks",
-            part="Windows",
-        ),
-        cited_finding(
-            "L4",
-            Verdict.SUPPORTED,
-            "FreeBSD and macOS have a sendfile of another shape: the socket is an argument of its "
-            "own, a head and a tail may be given, and the bytes sent come back through a pointer, "
-            "also beside an error. macOS's takes stream sockets only.",
-            "FreeBSD sendfile(2); macOS sendfile(2)",
-            part="FreeBSD and macOS",
-        ),
-    ]

@@ -31,7 +31,6 @@ from zerocopy_lab.classroom.evidence import (
     Finding,
     Quantity,
     Verdict,
-    cited_finding,
     finding,
     verdict_within,
 )
@@ -214,21 +213,10 @@ def _cost_finding(outcome: Outcome, wire: Overheard, base: str, part: str) -> Fi
 
 
 def _kernel_findings(outcome: Outcome) -> list[Finding]:
-    by_the_manual = cited_finding(
-        "L1",
-        Verdict.CONTRADICTED,
-        "With the kernel's TLS sendfile works again; its pages are copied first, unless "
-        "TLS_TX_ZEROCOPY_RO says that the file will not change and the card encrypts. So the cost "
-        "depends on who encrypts: there is no constant.",
-        "Linux, Documentation/networking/tls.rst (Sending TLS application data; "
-        "TLS_TX_ZEROCOPY_RO)",
-        part="with the kernel's TLS",
-    )
     if KERNEL_TLS not in outcome.contestants:
-        return [by_the_manual]
+        return []
     ratio = times(outcome, KERNEL_TLS, DIRECT)
     return [
-        by_the_manual,
         finding(
             "L1",
             verdict_within(ratio, TLS_CLAIMED),

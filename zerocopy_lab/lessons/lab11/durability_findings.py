@@ -9,8 +9,6 @@ from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
-    Verdict,
-    cited_finding,
     not_testable,
     seen_on,
     verdict_if,
@@ -43,7 +41,6 @@ def findings(
         *_disk_findings(seen, subject),
         failed_flush_finding(failed),
         refusal_finding(refused, subject),
-        *_by_the_source(),
         _kill_finding(seen, subject),
         _price_finding(outcome, subject),
         _copy_finding(copied, subject),
@@ -80,28 +77,6 @@ def _disk_finding(seen: Survivors, part: str, words: str, subject: Subject) -> F
         Quantity("on the disk when the last was acknowledged", seen.flushed_bytes, "bytes"),
         part=part,
     )
-
-
-def _by_the_source() -> list[Finding]:
-    return [
-        cited_finding(
-            "S6",
-            Verdict.CONTRADICTED,
-            "Kafka's own advice is not to set flush.messages: “use replication for durability and "
-            "allow the operating system's background flush capabilities as it is more efficient”.",
-            "Apache Kafka 4.2.0, TopicConfig.java, FLUSH_MESSAGES_INTERVAL_DOC",
-            "the disk is what makes a message safe",
-        ),
-        cited_finding(
-            "P1",
-            Verdict.SUPPORTED,
-            "By default log.flush.interval.messages is Long.MAX_VALUE and log.flush.interval.ms is "
-            "not set: no append waits for the disk, and of a running broker's log only what is "
-            "left behind by a new segment is forced there.",
-            "Apache Kafka 4.2.0, ServerLogConfigs.java, LOG_FLUSH_INTERVAL_MESSAGES_DEFAULT",
-            "when the broker flushes, by default",
-        ),
-    ]
 
 
 def _kill_finding(seen: Seen, subject: Subject) -> Finding:

@@ -64,12 +64,17 @@ class Worth(NamedTuple):
         return compare_pairs("with it", "without", "time a message", pairs)
 
     @property
+    def costs_clearly(self) -> bool:
+        """Whether its loss is told from chance."""
+        return self.comparison.verdict == "cheaper"
+
+    @property
     def makes_the_millions(self) -> bool | None:
         """By the rule; None where it does not decide."""
         if min(self.with_it) < MILLION:
             return None
         if max(self.without) < MILLION:
-            return True if self.comparison.verdict == "cheaper" else None
+            return True if self.costs_clearly else None
         return False if min(self.without) >= MILLION else None
 
     @property
@@ -122,7 +127,7 @@ def ranks(ladder: Ladder) -> list[list[Worth]]:
     """
     groups: list[list[Worth]] = []
     for one in best_worths(ladder):
-        if one.comparison.verdict != "cheaper":
+        if not one.costs_clearly:
             continue
         if groups and one.times.high >= min(before.times.low for before in groups[-1]):
             groups[-1].append(one)
@@ -140,9 +145,8 @@ def kinds(ladder: Ladder) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {MULTIPLIES: [], ADDS: [], UNCLEAR: []}
     for one in best_worths(ladder):
-        is_clear = one.comparison.verdict == "cheaper"
-        kind = MULTIPLIES if one.times.low >= _FACTOR else ADDS if is_clear else UNCLEAR
-        found[kind].append(one.mechanism)
+        kind = MULTIPLIES if one.times.low >= _FACTOR else ADDS
+        found[kind if one.costs_clearly else UNCLEAR].append(one.mechanism)
     return found
 
 
