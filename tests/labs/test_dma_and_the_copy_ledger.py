@@ -102,7 +102,6 @@ def test_what_is_usually_seen() -> None:
         ("D2", "what is left for the card"): Verdict.SUPPORTED,
         ("D2", "the principle, seen at the disk"): Verdict.SUPPORTED,
         ("D2", "over the loopback"): Verdict.CONTRADICTED,
-        ("D2", "a real network card"): Verdict.SUPPORTED,
     }
 
 
