@@ -175,13 +175,6 @@ def cited_finding(
     )
 
 
-def not_testable(
-    claim_id: str, why: object, part: str, about: Subject, evidence: Evidence
-) -> Finding:
-    """A part of a claim that nobody could look at here, and why."""
-    return finding(claim_id, Verdict.NOT_TESTABLE, evidence, str(why), part=part, about=about)
-
-
 def verdict_if(supported: bool | None) -> Verdict:
     """Yes, no, or neither."""
     if supported is None:

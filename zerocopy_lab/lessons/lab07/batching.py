@@ -8,13 +8,12 @@ of larger batches, and fetching (`frontier`); an accumulator of one's own beside
 
 from __future__ import annotations
 
+from zerocopy_lab.classroom.aspect import Aspect
 from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
     Verdict,
-    finding,
-    not_testable,
     verdict_if,
     verdict_on_cheaper,
 )
@@ -67,7 +66,7 @@ def findings(
 
 def _not_counted(part: str, why: Unmeasured, subject: Subject, evidence: Evidence) -> Finding:
     words = f"Not measured here: {str(why).rstrip('.')}."
-    return not_testable("W2", words, part, subject, evidence)
+    return Aspect("W2", subject, part).not_testable(words)
 
 
 def _on_the_client(alone: Counts, company: Counts) -> Finding:
@@ -75,15 +74,11 @@ def _on_the_client(alone: Counts, company: Counts) -> Finding:
     if isinstance(one, Unmeasured) or isinstance(many, Unmeasured):
         why = next(each for each in (one, many) if isinstance(each, Unmeasured))
         return _not_counted(CLIENT, why, KERNEL_HERE, Evidence.COUNTED)
-    return finding(
-        "W2",
-        verdict_if(one == 1 and many == MESSAGES),
-        Evidence.COUNTED,
+    return Aspect("W2", KERNEL_HERE, CLIENT).counted(
+        one == 1 and many == MESSAGES,
         f"{MESSAGES} messages were {many} calls of send one by one, and {one} in a batch.",
         Quantity("calls of send, one by one", many),
         Quantity("calls of send, in a batch", one),
-        part=CLIENT,
-        about=KERNEL_HERE,
     )
 
 
@@ -101,16 +96,12 @@ def _on_the_broker(subject: Subject, alone: Counts, company: Counts) -> Finding:
         assert not isinstance(counts.broker_receives, Unmeasured)
         sums.append(counts.broker_sends + counts.broker_receives)
     many, one = sums
-    return finding(
-        "W2",
+    return Aspect("W2", subject, BROKER).counted(
         _ratio_verdict(many, one),
-        Evidence.COUNTED,
         f"The broker made {many} calls that receive, send or write for the messages one by one, "
         f"and {one} for the batch.",
         Quantity("calls, one by one", many),
         Quantity("calls, in a batch", one),
-        part=BROKER,
-        about=subject,
     )
 
 
@@ -119,10 +110,8 @@ def _on_packets(subject: Subject, alone: Counts, company: Counts) -> Finding:
     if isinstance(one, Unmeasured) or isinstance(many, Unmeasured):
         why = next(each for each in (one, many) if isinstance(each, Unmeasured))
         return _not_counted(PACKETS, why, subject, Evidence.COUNTED)
-    return finding(
-        "W2",
+    return Aspect("W2", subject, PACKETS).counted(
         _ratio_verdict(many, one),
-        Evidence.COUNTED,
         f"{many} TCP segments left this machine's sockets one by one, {one} with the batch, both "
         f"directions together. In the log: {alone.log_bytes:,} bytes against "
         f"{company.log_bytes:,}.",
@@ -130,8 +119,6 @@ def _on_packets(subject: Subject, alone: Counts, company: Counts) -> Finding:
         Quantity("TCP segments, in a batch", one),
         Quantity("bytes in the log, one by one", alone.log_bytes),
         Quantity("bytes in the log, in a batch", company.log_bytes),
-        part=PACKETS,
-        about=subject,
     )
 
 
@@ -145,28 +132,20 @@ def _on_costs(subject: Subject, costs: Costs | Unmeasured) -> list[Finding]:
         "inconclusive": "and as one message made no difference that noise could not make",
     }[many.verdict]
     return [
-        finding(
-            "W2",
+        Aspect("W2", subject, COST).timed(
             verdict_on_cheaper(cheaper.verdict),
-            Evidence.TIMED,
             f"In company a message took {cheaper.ratio.text('times')} the broker CPU of a message "
             f"alone: {cheaper.why}. {costs_words(costs)}",
             Quantity("in company / alone", cheaper.ratio),
             Quantity("a batch", _scaled(per_batch_s(costs)), "µs"),
             Quantity("a KiB", _scaled(per_byte_s(costs), 1024), "µs"),
-            part=COST,
-            about=subject,
         ),
-        finding(
-            "W2",
+        Aspect("W2", subject, OF_ITS_OWN).timed(
             Verdict.CONTRADICTED if many.verdict == "dearer" else Verdict.INCONCLUSIVE,
-            Evidence.TIMED,
             f"The same bytes in the same batches, as a hundred messages, {told} "
             f"({many.ratio.text('times')}).",
             Quantity("100 messages / one message", many.ratio),
             Quantity("a message beside its bytes", _scaled(per_message_s(costs)), "µs"),
-            part=OF_ITS_OWN,
-            about=subject,
         ),
     ]
 
@@ -179,15 +158,11 @@ def _scaled(seconds: Spread, times: float = 1.0) -> Spread:
 
 def _on_the_gain(subject: Subject, found: dict[str, SeenSetting]) -> Finding:
     gain = lingering_against_alone(found)
-    return finding(
-        "W2",
+    return Aspect("W2", subject, GAIN).timed(
         verdict_on_cheaper(gain.verdict),
-        Evidence.TIMED,
         f"A real client with linger.ms=20 took {gain.ratio.text('times')} the time a message of "
         f"one that sends each alone: {gain.why}. {frontier_words(found)}",
         Quantity("time a message, linger 20 / one by one", gain.ratio),
         Quantity("latency one by one", spread(found[ALONE].latency_ms), "ms"),
         Quantity("latency with linger.ms=20", spread(found[LINGERING].latency_ms), "ms"),
-        part=GAIN,
-        about=subject,
     )

@@ -19,9 +19,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
-from zerocopy_lab.errors import (
-    CorruptMessage,
-)
+from zerocopy_lab.errors import CorruptMessage
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.protocol.produce import read_produce_request
 from zerocopy_lab.protocol.versions import ApiKey

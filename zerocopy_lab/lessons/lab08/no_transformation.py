@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zerocopy_lab.classroom.aspect import Aspect
 from zerocopy_lab.classroom.evidence import (
-    Evidence,
     Finding,
     Quantity,
     Verdict,
-    not_testable,
-    seen_on,
     verdict_if,
     verdict_on_dearer,
 )
@@ -129,15 +127,11 @@ def bytes_finding(travelled: Sequence[Travelled], asked: Subject) -> Finding:
     )
     alike = sum(each.digests[0] == each.digests[1] for each in travelled)
     most = max(len(each.changed) for each in travelled)
-    return seen_on(
-        asked,
-        "W1",
-        verdict_if(not others),
-        Evidence.PROVED,
+    return Aspect("W1", asked, BYTES).proved(
+        not others,
         words,
         Quantity("batches with the same sha-256 at both ends", alike),
         Quantity("bytes that are others, most in a batch", most),
-        part=BYTES,
     )
 
 
@@ -169,15 +163,11 @@ def inside_finding(lies: Sequence[Lie], asked: Subject) -> Finding:
         f"{refused} of {len(judged)} refused, packed or not. Only who counts the records inside "
         "can know."
     )
-    return seen_on(
-        asked,
-        "W1",
+    return Aspect("W1", asked, INSIDE).proved(
         verdict,
-        Evidence.PROVED,
         words,
         Quantity("honest batches accepted", len(judged)),
         Quantity("lying batches refused", refused),
-        part=INSIDE,
     )
 
 
@@ -188,14 +178,11 @@ def price_findings(prices: Prices | Unmeasured, asked: Subject) -> list[Finding]
     """W1: what a broker pays that repacks, and whether its fetches copy from then on."""
     if isinstance(prices, Unmeasured):
         why = price_words(prices)
-        return [not_testable("W1", why, part, asked, Evidence.TIMED) for part in (PRICE, COPIES)]
+        return [Aspect("W1", asked, part).not_testable(why) for part in (PRICE, COPIES)]
     found = prices.compare(REPACKING)
     return [
-        seen_on(
-            prices.subject,
-            "W1",
+        Aspect("W1", prices.subject, PRICE).timed(
             verdict_on_dearer(found.verdict),
-            Evidence.TIMED,
             price_words(prices),
             *(
                 Quantity(f"{way} / {PASSING}", prices.times(way))
@@ -203,7 +190,6 @@ def price_findings(prices: Prices | Unmeasured, asked: Subject) -> list[Finding]
                 if way != PASSING
             ),
             Quantity(PASSING, spread(s * 1e6 for s in prices.seconds[PASSING]), "µs a batch"),
-            part=PRICE,
         ),
         copies_finding(prices),
     ]
@@ -231,14 +217,10 @@ def copies_finding(prices: Prices) -> Finding:
             f"{len(parsed)} answers copied. Parsing is paid for once, when a batch comes in; what "
             "was stored is sent like any other file."
         )
-    return seen_on(
-        prices.subject,
-        "W1",
+    return Aspect("W1", prices.subject, COPIES).proved(
         verdict,
-        Evidence.PROVED,
         words,
         *(Quantity(f"a fetch after: {way}", answer) for way, answer in parsed.items()),
-        part=COPIES,
     )
 
 
@@ -249,16 +231,12 @@ def tls_finding(prices: Prices | Unmeasured) -> Finding | None:
     if TLS not in prices.zero_copy:
         return None
     answer = prices.zero_copy[TLS]
-    return seen_on(
-        KERNEL_HERE,
-        "W1",
-        verdict_if({"copied": True, "alias": False}.get(answer)),
-        Evidence.PROVED,
+    return Aspect("W1", KERNEL_HERE, "a change on the way out does").proved(
+        {"copied": True, "alias": False}.get(answer),
         f"Encrypted in the program on its way out, the answer is a new one each time "
         f"({answer}); the sender's CPU was {prices.tls.text('times')} that of sendfile.",
         Quantity("the alias test under TLS", answer),
         Quantity("sender CPU, TLS / sendfile", prices.tls),
-        part="a change on the way out does",
     )
 
 

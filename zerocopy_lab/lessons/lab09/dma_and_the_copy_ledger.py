@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    finding,
-    not_testable,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject, about
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab09.devices import (
@@ -57,53 +50,38 @@ def unclear(copies: Copies) -> str:
 def way_in_findings(copies: Copies, spliced: Spliced | Unmeasured) -> list[Finding]:
     """D1: recv and write, and the way without an application."""
     answer = copies_answer(copies)
-    both = finding(
-        "D1",
-        verdict_if(None if answer is None else answer == 1),
-        Evidence.PROVED,
+    both = Aspect("D1", KERNEL_HERE, "with recv and write").proved(
+        None if answer is None else answer == 1,
         f"{_copied_words(copies, 'recv')} (socket to buffer) and {_copied_words(copies, 'pwrite')} "
         "(buffer to page cache). DMA ends in the socket's buffers; from there on the processor "
         "moves the bytes.",
         Quantity("recv copies", _or_unclear(copies["recv"])),
         Quantity("write copies", _or_unclear(copies["pwrite"])),
-        part="with recv and write",
-        about=KERNEL_HERE,
     )
     if isinstance(spliced, Unmeasured):
         return [both]
-    return [
-        both,
-        finding(
-            "D1",
-            verdict_if(not (spliced.into_the_pipe_copied or spliced.into_the_file_copied)),
-            Evidence.PROVED,
-            f"sendfile from a socket to a file: {spliced.sendfile_says or 'it worked'}. splice "
-            f"from socket to pipe {_copies(spliced.into_the_pipe_copied)}, from pipe to file it "
-            f"{_copies(spliced.into_the_file_copied)}: packets are not pages of a file.",
-            Quantity("splice into the pipe copies", spliced.into_the_pipe_copied),
-            Quantity("splice into the file copies", spliced.into_the_file_copied),
-            source="sendfile(2): in_fd must support mmap-like operations, a socket does not",
-            part="without the application",
-            about=KERNEL_HERE,
-        ),
-    ]
+    alone = Aspect("D1", KERNEL_HERE, "without the application").proved(
+        not (spliced.into_the_pipe_copied or spliced.into_the_file_copied),
+        f"sendfile from a socket to a file: {spliced.sendfile_says or 'it worked'}. splice "
+        f"from socket to pipe {_copies(spliced.into_the_pipe_copied)}, from pipe to file it "
+        f"{_copies(spliced.into_the_file_copied)}: packets are not pages of a file.",
+        Quantity("splice into the pipe copies", spliced.into_the_pipe_copied),
+        Quantity("splice into the file copies", spliced.into_the_file_copied),
+        source="sendfile(2): in_fd must support mmap-like operations, a socket does not",
+    )
+    return [both, alone]
 
 
 def broker_finding(taken: Taken | Unmeasured, subject: Subject) -> Finding:
     """D1 at the broker that was asked: what was copied out of its sockets to it."""
-    part = "from the socket into the broker"
+    aspect = Aspect("D1", subject, "from the socket into the broker")
     if isinstance(taken, Unmeasured):
-        words = f"Bytes copied to the broker: {taken_in_words(taken)}."
-        return not_testable("D1", words, part, subject, Evidence.COUNTED)
-    return seen_on(
-        subject,
-        "D1",
-        verdict_if(_spared(taken)),
-        Evidence.COUNTED,
+        return aspect.not_testable(f"Bytes copied to the broker: {taken_in_words(taken)}.")
+    return aspect.counted(
+        _spared(taken),
         f"While events were produced to it: {taken_in_words(taken)}.",
         Quantity("the log grew by", taken.received_bytes, "bytes"),
         Quantity("copied out of sockets to the broker", taken.copied_bytes, "bytes"),
-        part=part,
     )
 
 
@@ -116,12 +94,10 @@ def _spared(taken: Taken) -> bool | None:
 
 def card_findings(cards: Cards) -> list[Finding]:
     """Z2 and D2, the card's part."""
+    gathers, cannot, left = (Aspect(claim, KERNEL_HERE, part) for claim, part in _OF_THE_CARD)
     if isinstance(cards, Unmeasured):
         words = f"No pair of cards here: {cards}"
-        return [
-            not_testable(claim, words, part, KERNEL_HERE, Evidence.PROVED)
-            for claim, part in (("Z2", _GATHERS), ("Z2", _CANNOT), ("D2", _LEFT))
-        ]
+        return [each.not_testable(words) for each in (gathers, cannot, left)]
     as_it_comes = copied_with(cards, "sendfile", AS_IT_COMES)
     without = [copied_with(cards, "sendfile", each) for each in (NO_GATHER, NO_CHECKSUM)]
     arrived = {
@@ -130,19 +106,13 @@ def card_findings(cards: Cards) -> list[Finding]:
         if each.strategy == "sendfile"
     }
     return [
-        finding(
-            "Z2",
-            verdict_if(_not(as_it_comes)),
-            Evidence.PROVED,
+        gathers.proved(
+            _not(as_it_comes),
             f"With a card that gathers and checksums, {_WHO_COPIED[as_it_comes]}.",
             arrived[AS_IT_COMES],
-            part=_GATHERS,
-            about=KERNEL_HERE,
         ),
-        finding(
-            "Z2",
-            verdict_if(None if None in without else not any(without)),
-            Evidence.PROVED,
+        cannot.proved(
+            None if None in without else not any(without),
             "With a card that cannot gather "
             f"{_WHO_COPIED[without[0]]}; with one that cannot checksum "
             f"{_WHO_COPIED[without[1]]}. The call was sendfile all the same: zero copy is a "
@@ -150,24 +120,21 @@ def card_findings(cards: Cards) -> list[Finding]:
             arrived[NO_GATHER],
             arrived[NO_CHECKSUM],
             source="net/ipv4/tcp.c, tcp_sendmsg_locked: pages are referred to only with NETIF_F_SG",
-            part=_CANNOT,
-            about=KERNEL_HERE,
         ),
-        finding(
-            "D2",
-            verdict_if(_not(as_it_comes)),
-            Evidence.PROVED,
+        left.proved(
+            _not(as_it_comes),
             "When the packet reached a card that gathers, "
             f"{_WHO_COPIED[as_it_comes]}: fetching the bytes is then left to the card.",
             arrived[AS_IT_COMES],
-            part=_LEFT,
-            about=KERNEL_HERE,
         ),
     ]
 
 
-_GATHERS, _CANNOT = "a card that gathers and checksums", "a card that cannot"
-_LEFT = "what is left for the card"
+_OF_THE_CARD = (
+    ("Z2", "a card that gathers and checksums"),
+    ("Z2", "a card that cannot"),
+    ("D2", "what is left for the card"),
+)
 _WHO_COPIED: Mapping[bool | None, str] = {
     False: "nobody had copied",
     True: "somebody had copied",
@@ -177,56 +144,44 @@ _WHO_COPIED: Mapping[bool | None, str] = {
 
 def answer_finding(answers: Cards, subject: Subject) -> Finding:
     """Z2 at the broker that was asked: what its answers were, card by card."""
+    aspect = Aspect("Z2", subject, ANSWERS)
     if isinstance(answers, Unmeasured):
-        words = f"No answer of {subject.words} was tried: {answers}"
-        return not_testable("Z2", words, ANSWERS, subject, Evidence.PROVED)
+        return aspect.not_testable(f"No answer of {subject.words} was tried: {answers}")
     copied = {each.abilities: copied_with(answers, ANSWER, each.abilities) for each in answers}
     told = "; ".join(f"{card}, {_WHO_COPIED[known]}" for card, known in copied.items())
-    return seen_on(
-        subject,
-        "Z2",
-        verdict_if(None if None in copied.values() else not any(copied.values())),
-        Evidence.PROVED,
+    return aspect.proved(
+        None if None in copied.values() else not any(copied.values()),
         f"When its answer to a fetch left by a card {told}.",
         *[Quantity(f"card {each.abilities}", ARRIVED[each.verdict][0]) for each in answers],
-        part=ANSWERS,
     )
 
 
 def _disk_finding(disk: Outcome | Unmeasured) -> Finding:
-    part = "the principle, seen at the disk"
+    """D2: a device that moves bytes while the processor is free."""
+    aspect = Aspect("D2", KERNEL_HERE, "the principle, seen at the disk")
     if isinstance(disk, Unmeasured):
-        words = f"Reading past the page cache was not measured: {disk}"
-        return not_testable("D2", words, part, KERNEL_HERE, Evidence.TIMED)
-    return finding(
-        "D2",
-        verdict_if(asleep_while_it_came(disk)),
-        Evidence.TIMED,
+        return aspect.not_testable(f"Reading past the page cache was not measured: {disk}")
+    return aspect.timed(
+        asleep_while_it_came(disk),
         disk_words(disk),
         Quantity("CPU / wall, past the cache", share_of(disk, PAST)),
         Quantity("CPU / wall, warm", share_of(disk, WARM)),
         Quantity("interrupts past the cache", interrupts_of(disk, PAST)),
-        part=part,
-        about=KERNEL_HERE,
     )
 
 
 def _loopback_finding(receivers: Mapping[str, Taken] | Unmeasured) -> Finding:
-    part = "over the loopback"
+    """D2: and where there is no device."""
+    aspect = Aspect("D2", KERNEL_HERE, "over the loopback")
     words = "The loopback has no device, so nothing moves by DMA"
     if isinstance(receivers, Unmeasured):
-        words = f"{words}; the receiver's copy was not counted: {receivers}"
-        return not_testable("D2", words, part, KERNEL_HERE, Evidence.COUNTED)
+        return aspect.not_testable(f"{words}; the receiver's copy was not counted: {receivers}")
     touching = receivers["touching"]
-    return finding(
-        "D2",
-        verdict_if(_spared(touching)),
-        Evidence.COUNTED,
+    return aspect.counted(
+        _spared(touching),
         f"{words}: {taken_in_words(touching)} by the receiver's recv.",
         Quantity("received", touching.received_bytes, "bytes"),
         Quantity("copied out to the receiver", touching.copied_bytes, "bytes"),
-        part=part,
-        about=KERNEL_HERE,
     )
 
 

@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from zerocopy_lab import transfer
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    finding,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, about
@@ -106,14 +101,10 @@ def file_system_findings(found: Sequence[OnFileSystem]) -> list[Finding]:
         f"{each.name} ({each.detail.rstrip('.')})" for each in found if not each.verdict
     )
     return [
-        finding(
-            "L2",
-            verdict_if(depends),
-            Evidence.PROVED,
+        Aspect("L2", KERNEL_HERE, _LOCAL).proved(
+            depends,
             f"With sendfile from {told}." + (f" Not tried: {missing}." if missing else ""),
             *[Quantity(each.name, ARRIVED[each.verdict][0]) for each in tried],
-            part=_LOCAL,
-            about=KERNEL_HERE,
         )
     ]
 

@@ -13,14 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from zerocopy_lab.classroom.aspect import Aspect
 from zerocopy_lab.classroom.evidence import (
-    Evidence,
     Finding,
     Quantity,
     Verdict,
-    finding,
-    not_testable,
-    seen_on,
     verdict_if,
     verdict_on_dearer,
 )
@@ -224,25 +221,21 @@ def verdict_on_small(sweep: SizeSweep, base: str) -> Verdict:
 
 def _of_the_calls(sweep: SizeSweep, base: str, part: str) -> Finding:
     least = min(sweep.costs[DIRECT])
-    return finding(
-        "L3",
+    return Aspect("L3", KERNEL_HERE, part).timed(
         verdict_on_small(sweep, base),
-        Evidence.TIMED,
         _words_against(sweep.costs, base) if sweep.in_c else NO_C,
         Quantity(f"sendfile / {base}, {least} bytes", compared(sweep.costs, least, base).ratio),
         *[
             Quantity(f"{way}, {least} bytes", spread(sweep.costs[way][least]), "µs")
             for way in (base, DIRECT)
         ],
-        part=part,
-        about=KERNEL_HERE,
     )
 
 
 def _elsewhere(sweep: SizeSweep, name: str) -> Finding:
     costs = sweep.elsewhere.get(name, Unmeasured(NO_C))
     if isinstance(costs, Unmeasured):
-        return not_testable("L3", costs, name, KERNEL_HERE, Evidence.TIMED)
+        return Aspect("L3", KERNEL_HERE, name).not_testable(str(costs))
     there = SizeSweep(costs, sweep.host, sweep.in_c)
     return _of_the_calls(there, MAP, name)
 
@@ -264,12 +257,8 @@ def _of_a_fetch(sweep: SizeSweep, smallest: SmallestFetch, subject: Subject) -> 
             f"the order changes between {byte_count(between[0])} and {byte_count(between[1])}; a "
             "fetch of 1 MiB, the default for a partition, is far above"
         )
-    return seen_on(
-        subject,
-        "L3",
+    return Aspect("L3", subject, "a fetch").counted(
         verdict,
-        Evidence.COUNTED,
         f"{told}; {more}.",
         Quantity("records in the smallest fetch", smallest.records_bytes, "bytes"),
-        part="a fetch",
     )

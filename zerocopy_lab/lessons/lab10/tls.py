@@ -26,14 +26,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from zerocopy_lab import transfer
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    finding,
-    verdict_within,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, Verdict, verdict_within
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.classroom.thresholds import TLS_CLAIMED
@@ -199,16 +193,12 @@ def _cost_finding(outcome: Outcome, wire: Overheard, base: str, part: str) -> Fi
     if wire.shows_plaintext:
         verdict = Verdict.INCONCLUSIVE
         words = f"{wire.cipher} encrypted nothing: the file's bytes were on the wire. {words}"
-    return finding(
-        "L1",
+    return Aspect("L1", KERNEL_HERE, part).timed(
         verdict,
-        Evidence.TIMED,
         words,
         Quantity(f"TLS / {base}", ratio),
         Quantity("TLS", outcome.spread_of(TLS, _COST), "s/GiB"),
         Quantity(base, outcome.spread_of(base, _COST), "s/GiB"),
-        part=part,
-        about=KERNEL_HERE,
     )
 
 
@@ -217,13 +207,9 @@ def _kernel_findings(outcome: Outcome) -> list[Finding]:
         return []
     ratio = times(outcome, KERNEL_TLS, DIRECT)
     return [
-        finding(
-            "L1",
+        Aspect("L1", KERNEL_HERE, "with the kernel's TLS").timed(
             verdict_within(ratio, TLS_CLAIMED),
-            Evidence.TIMED,
             f"sendfile over the kernel's TLS took {ratio.text()} times the CPU of plain sendfile.",
             Quantity(f"{KERNEL_TLS} / sendfile", ratio),
-            part="with the kernel's TLS",
-            about=KERNEL_HERE,
-        ),
+        )
     ]

@@ -13,14 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    not_testable,
-    seen_on,
-    verdict_within,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, verdict_within
 from zerocopy_lab.classroom.kafka_runs import recorded_in_words
 from zerocopy_lab.classroom.lab import KAFKA, OURS, Lab
 from zerocopy_lab.classroom.notebook_output import show_table
@@ -154,16 +148,12 @@ def part_of(size: int) -> str:
 def _finding(prices: BrokerPrices | Unmeasured, size: int, subject: Subject) -> Finding:
     part = part_of(size)
     if isinstance(prices, Unmeasured):
-        return not_testable("L1", prices, part, subject, Evidence.TIMED)
+        return Aspect("L1", subject, part).not_testable(str(prices))
     ratio = prices.times(size)
-    return seen_on(
-        prices.subject,
-        "L1",
+    return Aspect("L1", prices.subject, part).timed(
         verdict_within(ratio, TLS_CLAIMED),
-        Evidence.TIMED,
         f"Fetches of {byte_count(size)} through the door with TLS took {ratio.text(digits=2)} "
         "times the broker's CPU of the same through the plain one.",
         Quantity("TLS / plain", ratio),
         *[Quantity(door, spread(prices.costs[door, size]), "CPU s/GiB") for door in (TLS, PLAIN)],
-        part=part,
     )

@@ -5,14 +5,8 @@ Both claims are about Kafka: what is seen of our own broker stands beside them, 
 
 from __future__ import annotations
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    not_testable,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import Subject
 from zerocopy_lab.instruments.unavailable import Unmeasured
 from zerocopy_lab.lessons.lab11.durability import Seen, policies_words, prices_words, replicas_words
@@ -51,9 +45,7 @@ def _disk_findings(seen: Seen, subject: Subject) -> list[Finding]:
     """S6, the broker: with the default, and when it is told to flush each batch."""
     parts = {SYSTEM: "acknowledged means on the disk", EACH: "with flush.messages=1"}
     if isinstance(seen, Unmeasured):
-        return [
-            not_testable("S6", seen, part, subject, Evidence.COUNTED) for part in parts.values()
-        ]
+        return [Aspect("S6", subject, part).not_testable(str(seen)) for part in parts.values()]
     return [
         _disk_finding(each, parts[each.policy], policies_words(seen), subject)
         for each in seen
@@ -64,35 +56,27 @@ def _disk_findings(seen: Seen, subject: Subject) -> list[Finding]:
 def _disk_finding(seen: Survivors, part: str, words: str, subject: Subject) -> Finding:
     if seen.otherwise:
         why = Unmeasured(f"this broker is set otherwise than this part means: {seen.otherwise}")
-        return not_testable("S6", why, part, subject, Evidence.COUNTED)
-    return seen_on(
-        subject,
-        "S6",
-        verdict_if(seen.lost("power") == 0),
-        Evidence.COUNTED,
+        return Aspect("S6", subject, part).not_testable(str(why))
+    return Aspect("S6", subject, part).counted(
+        seen.lost("power") == 0,
         words,
         Quantity("acknowledged messages", seen.acknowledged),
         Quantity("of them lost by a power cut, at worst", seen.lost("power")),
         Quantity("bytes of the log", seen.log_bytes, "bytes"),
         Quantity("on the disk when the last was acknowledged", seen.flushed_bytes, "bytes"),
-        part=part,
     )
 
 
 def _kill_finding(seen: Seen, subject: Subject) -> Finding:
     part = "what is in the page cache outlives the broker"
     if isinstance(seen, Unmeasured):
-        return not_testable("P1", seen, part, subject, Evidence.COUNTED)
+        return Aspect("P1", subject, part).not_testable(str(seen))
     lost = sum(each.lost("kill") + each.lost("torn") for each in seen)
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(lost == 0),
-        Evidence.COUNTED,
+    return Aspect("P1", subject, part).counted(
+        lost == 0,
         policies_words(seen),
         Quantity("acknowledged messages", sum(each.acknowledged for each in seen)),
         Quantity("of them lost by kill -9 or a torn write", lost),
-        part=part,
     )
 
 
@@ -100,15 +84,11 @@ def _price_finding(outcome: Outcome, subject: Subject) -> Finding:
     """P1: that the system flushes later saves the wait for the disk."""
     found, waits = against_system(outcome, EACH), waits_ms(outcome)
     verdict = {"dearer": True, "cheaper": False, "inconclusive": None}[found.verdict]
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(verdict),
-        Evidence.TIMED,
+    return Aspect("P1", subject, "it saves the wait for the disk").timed(
+        verdict,
         prices_words(outcome),
         *(Quantity(f"acknowledged, {policy}", waits[policy], "ms") for policy in POLICIES),
         Quantity("every batch / the system decides, round by round", found.ratio),
-        part="it saves the wait for the disk",
     )
 
 
@@ -116,26 +96,22 @@ def _copy_finding(seen: Replicas, subject: Subject) -> Finding:
     part = "what makes that safe is a copy elsewhere"
     words = replicas_words(seen)
     if isinstance(seen.identical, Unmeasured):
-        return not_testable("P1", seen.identical, part, subject, Evidence.COUNTED)
+        return Aspect("P1", subject, part).not_testable(str(seen.identical))
     if isinstance(seen.leader_left, Unmeasured):
-        return not_testable("P1", seen.leader_left, part, subject, Evidence.COUNTED)
+        return Aspect("P1", subject, part).not_testable(str(seen.leader_left))
     outlives = seen.identical and seen.elected_serves == seen.follower_end > seen.leader_left
     fed = (
         []
         if isinstance(seen.fed_by, Unmeasured)
         else [Quantity("sendfile calls that fed the copy", seen.fed_by.sendfile)]
     )
-    return seen_on(
-        subject,
-        "P1",
-        verdict_if(outlives if seen.leader_left < seen.follower_end else None),
-        Evidence.PROVED,
+    return Aspect("P1", subject, part).proved(
+        outlives if seen.leader_left < seen.follower_end else None,
         words,
         Quantity("the copy is the leader's log, byte for byte", seen.identical),
         Quantity("messages of the copy that a client reads", seen.elected_serves),
         Quantity("left on the leader's disk, at worst", seen.leader_left),
         *fed,
-        part=part,
     )
 
 

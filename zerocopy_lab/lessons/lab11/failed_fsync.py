@@ -12,15 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    finding,
-    not_testable,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.producer import produce
@@ -136,19 +129,15 @@ def failed_flush_finding(seen: FailedFlush | Unmeasured) -> Finding:
     part = "the next flush makes a failed one good"
     words = failed_flush_words(seen)
     if isinstance(seen, Unmeasured):
-        return not_testable("S6", words, part, KERNEL_HERE, Evidence.PROVED)
+        return Aspect("S6", KERNEL_HERE, part).not_testable(words)
     made_good = seen.second == "done" and seen.on_disk
-    return finding(
-        "S6",
-        verdict_if(None if seen.first == "done" else made_good),
-        Evidence.PROVED,
+    return Aspect("S6", KERNEL_HERE, part).proved(
+        None if seen.first == "done" else made_good,
         words,
         Quantity("what the second fsync said", seen.second),
         Quantity("on the disk", seen.on_disk),
         Quantity("pages that waited for the disk after the first", seen.dirty_pages),
         source="fsync(2), ERRORS; Linux, mm/page-writeback.c",
-        part=part,
-        about=KERNEL_HERE,
     )
 
 
@@ -246,18 +235,14 @@ def refusal_finding(seen: RefusedFlush | Unmeasured, subject: Subject) -> Findin
     part = "a broker stops when a flush fails"
     words = refusal_words(seen, subject.words.split(",")[0])  # recorded, it is not "run here"
     if isinstance(seen, Unmeasured):
-        return not_testable("S6", words, part, subject, Evidence.PROVED)
+        return Aspect("S6", subject, part).not_testable(words)
     stopped = seen.tried_again != 0 and seen.on_disk >= seen.acknowledged
-    return seen_on(
-        subject,
-        "S6",
-        verdict_if(stopped if seen.error else None),
-        Evidence.PROVED,
+    return Aspect("S6", subject, part).proved(
+        stopped if seen.error else None,
         words,
         Quantity("what the producer was told (Kafka's error code)", seen.error),
         Quantity("what it was told the next time", seen.tried_again),
         Quantity("acknowledged batches", seen.acknowledged),
         Quantity("of them on the disk", seen.on_disk),
         source="Apache Kafka 4.2.0, LogDirFailureChannel; KafkaStorageException is error 56",
-        part=part,
     )

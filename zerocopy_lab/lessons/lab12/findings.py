@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from zerocopy_lab.classroom.evidence import (
-    Evidence,
-    Finding,
-    Quantity,
-    Verdict,
-    not_testable,
-    seen_on,
-    verdict_if,
-)
+from zerocopy_lab.classroom.aspect import Aspect
+from zerocopy_lab.classroom.evidence import Finding, Quantity, Verdict
 from zerocopy_lab.classroom.subject import KERNEL_HERE
 from zerocopy_lab.instruments.spread import Spread, spread
 from zerocopy_lab.instruments.unavailable import Unmeasured
@@ -37,7 +30,7 @@ from zerocopy_lab.lessons.lab12.yours import rates_of
 def findings(ladder: Ladder | Unmeasured) -> list[Finding]:
     """The conclusion; the millions; each mechanism that the article names; DMA."""
     if isinstance(ladder, Unmeasured):
-        return [not_testable("C1", ladder, _WHAT, KERNEL_HERE, Evidence.TIMED), _dma()]
+        return [Aspect("C1", KERNEL_HERE, _WHAT).not_testable(str(ladder)), _dma()]
     return [
         _what_makes_them(ladder),
         _millions(ladder),
@@ -60,16 +53,12 @@ def verdict_on_the_conclusion(ladder: Ladder) -> Verdict:
 def _what_makes_them(ladder: Ladder) -> Finding:
     worths = all_worths(ladder)
     sums = [each.in_words for d in DIRECTIONS if (each := together(ladder, d))]
-    return seen_on(
-        ladder.subject,
-        "C1",
+    return Aspect("C1", ladder.subject, _WHAT).timed(
         verdict_on_the_conclusion(ladder),
-        Evidence.TIMED,
         f"{headline(ladder)} By what their loss costs: {ranking_in_words(ladder)} "
         f"(messages of {SMALL} bytes, the broker's own rate). " + " ".join(map(_sentence, sums)),
         *[Quantity(f"{one.mechanism}, {VERB[one.direction]}", one.times, "×") for one in worths],
         *_rates(ladder),
-        part=_WHAT,
     )
 
 
@@ -94,17 +83,13 @@ def _millions(ladder: Ladder) -> Finding:
             rate = spread(ladder.rates(real))
             told.append(Quantity(f"{VERB[direction]}, librdkafka", rate, "messages/s"))
     both = False if False in verdicts else None if None in verdicts else True
-    return seen_on(
-        ladder.subject,
-        "C1",
-        verdict_if(both),
-        Evidence.TIMED,
+    return Aspect("C1", ladder.subject, "millions of messages a second").timed(
+        both,
         f"Messages of {SMALL} bytes, one client, one partition: "
         + ", ".join(f"{each.name} {rate_in_words(_median(each))}" for each in told)
         + ". A million is reached where every round of our client's, which costs next to nothing, "
         "has one; it is refused where the broker's processor alone would take longer.",
         *told,
-        part="millions of messages a second",
     )
 
 
@@ -135,14 +120,12 @@ def _of(ladder: Ladder, name: str) -> Finding | None:
     if name == ZERO_COPY:
         told += "; producing, it plays no part"
     why = " (with TLS, which takes it along)" if by_tls else ""
-    return seen_on(
-        ladder.subject,
-        "C1",
-        verdict_if(makes(ladder, name)),
-        Evidence.TIMED,
+    return Aspect(
+        "C1", ladder.subject, f"because of {'the ' if name == PAGE_CACHE else ''}{name}"
+    ).timed(
+        makes(ladder, name),
         f"Messages a second{why}: {told}.",
         *[Quantity(f"{VERB[one.direction]}, ÷ without", one.times, "×") for one in both],
-        part=f"because of {'the ' if name == PAGE_CACHE else ''}{name}",
     )
 
 
@@ -151,4 +134,4 @@ def _dma() -> Finding:
         "Over the loopback no card moves anything, so DMA cannot be taken away here; lab 09 tells "
         "who moves each byte."
     )
-    return not_testable("C1", why, "because of DMA", KERNEL_HERE, Evidence.TIMED)
+    return Aspect("C1", KERNEL_HERE, "because of DMA").not_testable(why)

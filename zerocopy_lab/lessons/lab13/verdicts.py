@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from zerocopy_lab.classroom.aspect import Aspect
 from zerocopy_lab.classroom.evidence import (
     Evidence,
     Finding,
     Quantity,
     Verdict,
     finding,
-    not_testable,
     seen_on,
     verdict_if,
     verdict_within,
@@ -67,7 +67,7 @@ def finding_on(
     subject, each = about(two.asked), answers.get(question, Unmeasured("it was not asked"))
     if isinstance(each, Unmeasured):
         words = f"Not seen here: {each}"
-        return not_testable(claim_id, words, part, subject, evidence)
+        return Aspect(claim_id, subject, part).not_testable(words)
     verdict, words = _VERDICTS[question](each)
     return seen_on(
         subject, claim_id, *_unless(doubted, question, verdict, evidence, words), each, part=part
@@ -157,7 +157,7 @@ def tls_finding(
     with_tls, without = (measured(answers, each) for each in (page.TLS, page.CPU[1 << 20]))
     if with_tls is None or without is None:
         why = f"Not measured here: {answers.get(page.TLS, 'it was not asked')}"
-        return not_testable("L1", why, part, subject, Evidence.TIMED)
+        return Aspect("L1", subject, part).not_testable(why)
     ratio = ratio_of(with_tls, without)
     verdict = verdict_within(ratio, TLS_CLAIMED)
     words = f"With TLS the broker's process needed {ratio.text()} times the CPU for the same bytes."
@@ -179,7 +179,7 @@ def control_finding(
     part, question = "control in Python beside Java's", page.CPU[1 << 20]
     if KAFKA not in two.brokers:
         words = f"It takes both in one run; here there is no Kafka beside ours: {two.why_alone}."
-        return not_testable("C1", words, part, about(two.asked), Evidence.TIMED)
+        return Aspect("C1", about(two.asked), part).not_testable(words)
     ours, theirs = answered[OURS], answered[KAFKA]
     mine, others = measured(ours, question), measured(theirs, question)
     assert mine is not None
