@@ -26,7 +26,7 @@ from zerocopy_lab.client.producer import produce_frame
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.processor import cpu_seconds
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab07.counts import Broker
 from zerocopy_lab.measuring.comparison import Comparison, compare_pairs
 from zerocopy_lab.running.passing_topic import a_topic, batches_of
@@ -73,12 +73,10 @@ def loads(times: int) -> dict[str, Load]:
     }
 
 
+@or_unmeasured()
 def measure(broker: Broker, lab: Lab) -> Costs | Unmeasured:
     """All loads in turns; or why the broker's processor time cannot be read."""
-    try:
-        pid = broker.pid
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    pid = broker.pid
     each = loads(200 if lab.fast else 500)
     found: dict[str, list[float]] = {name: [] for name in each}
     order = random.Random(lab.seed)

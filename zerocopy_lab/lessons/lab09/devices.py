@@ -17,7 +17,7 @@ from zerocopy_lab.classroom.subject import Subject
 from zerocopy_lab.classroom.thresholds import MOST
 from zerocopy_lab.instruments.network import network_cards
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.measuring.alias_test import ARRIVED
 from zerocopy_lab.measuring.card_test import (
     ABILITIES,
@@ -51,12 +51,10 @@ def run_apart(program: str) -> str:
         return f"Not here: {reason}"
 
 
+@or_unmeasured()
 def try_cards() -> Cards:
     """The alias test over a veth pair, for each of CARDS, with sendfile and with the control."""
-    try:
-        return alias_test_by_abilities(("sendfile", "read_then_send"))
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    return alias_test_by_abilities(("sendfile", "read_then_send"))
 
 
 def show_cards(cards: Cards) -> str:
@@ -72,14 +70,12 @@ def show_cards(cards: Cards) -> str:
     return note
 
 
+@or_unmeasured()
 def try_answers(which: str) -> Cards:
     """The same of what a broker answers to a Fetch: ours, or a real Kafka's."""
     if which not in (OURS, KAFKA):
         return Unmeasured(f"the card of {which} is not ours to switch")
-    try:
-        return alias_test_of_answers("kafka" if which == KAFKA else "zerocopy_lab")
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    return alias_test_of_answers("kafka" if which == KAFKA else "zerocopy_lab")
 
 
 def show_answers(answers: Cards, subject: Subject) -> str:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.copied_bytes import counting_copied_bytes
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.measuring.fetching import segments_of
 from zerocopy_lab.measuring.receivers import Kind, RunningReceiver
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
@@ -143,17 +143,15 @@ class Taken(NamedTuple):
         return self.copied_bytes / self.received_bytes
 
 
+@or_unmeasured()
 def taken_by_broker(broker: RunningBroker | ExistingCluster, lab: Lab) -> Taken | Unmeasured:
     """Events are produced; what the log grew by, and what was copied out to the broker for it."""
     flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(1))
-    try:
-        before = _log_bytes(broker)
-        with counting_copied_bytes(broker.pid) as copied:
-            events = flight_events.repeated(40_000 if lab.fast else 200_000)
-            flight_events.produce(broker.bootstrap, TOPIC, events)
-        return Taken(_log_bytes(broker) - before, copied.copied_bytes)
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    before = _log_bytes(broker)
+    with counting_copied_bytes(broker.pid) as copied:
+        events = flight_events.repeated(40_000 if lab.fast else 200_000)
+        flight_events.produce(broker.bootstrap, TOPIC, events)
+    return Taken(_log_bytes(broker) - before, copied.copied_bytes)
 
 
 def _log_bytes(broker: RunningBroker | ExistingCluster) -> int:

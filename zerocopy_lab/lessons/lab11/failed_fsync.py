@@ -19,7 +19,7 @@ from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.page_residency import page_counts
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab11.failing_disk import ROOM_BYTES, disk_with_too_little_room
 from zerocopy_lab.lessons.lab11.flush_policies import (
     BatchRefused,
@@ -61,13 +61,11 @@ def on_a_failing_disk(show: Callable[[Path], object]) -> None:
         print(reason)
 
 
+@or_unmeasured()
 def fail_twice() -> FailedFlush | Unmeasured:
     """The notebook's cell, under control; or why not here."""
-    try:
-        with disk_with_too_little_room() as disk:
-            return _written(disk / "log")
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    with disk_with_too_little_room() as disk:
+        return _written(disk / "log")
 
 
 def _written(path: Path) -> FailedFlush:
@@ -161,21 +159,19 @@ class RefusedFlush(NamedTuple):
     """batches that a reader finds when the memory has forgotten them"""
 
 
+@or_unmeasured()
 def ask_a_broker(which: str) -> RefusedFlush | Unmeasured:
     """A broker as BROKER names it, on a disk that fails; or why not here."""
     kind: Kind = "kafka" if which == "kafka" else "zerocopy_lab"
     if which != kind:
         return Unmeasured(f"the disks of the cluster at {which} are its own")
-    try:
-        with (
-            disk_with_too_little_room() as disk,
-            ScratchDirectory("metadata") as sound,
-            RunningBroker(disk / "data", kind=kind, settings=_apart(kind, sound.path)) as broker,
-            a_topic(broker, {"flush.messages": "1"}) as topic,
-        ):
-            return _until_refused(broker, topic)
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    with (
+        disk_with_too_little_room() as disk,
+        ScratchDirectory("metadata") as sound,
+        RunningBroker(disk / "data", kind=kind, settings=_apart(kind, sound.path)) as broker,
+        a_topic(broker, {"flush.messages": "1"}) as topic,
+    ):
+        return _until_refused(broker, topic)
 
 
 def _apart(kind: Kind, directory: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.conformance.recovering import recovery
 from zerocopy_lab.instruments.page_residency import page_counts
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.log.settings import MAX_INT64
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.running import flight_events
@@ -83,6 +83,7 @@ def flights(count: int) -> list[bytes]:
     return batches_of(list(flight_events.repeated(count)), BATCH)
 
 
+@or_unmeasured()
 def survivors(broker: Broker, lab: Lab) -> list[Survivors] | Unmeasured:
     """Writes to a topic of each policy, ends the broker by kill -9, starts it again, and counts; or
     why that cannot be seen here. The broker is not running afterwards.
@@ -92,15 +93,12 @@ def survivors(broker: Broker, lab: Lab) -> list[Survivors] | Unmeasured:
     topics: dict[str, str] = {}
     ends: dict[str, tuple[int, int]] = {}
     otherwise: dict[str, str] = {}
-    try:
-        with ExitStack() as stack:
-            for policy, settings in POLICIES.items():
-                topic = topics[policy] = stack.enter_context(a_topic(broker, settings))
-                ends[policy] = _write(broker, topic, batches)
-                believed = {**_AS_IT_COMES, **settings}
-                otherwise[policy] = "; ".join(otherwise_set(broker.bootstrap, believed, topic))
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    with ExitStack() as stack:
+        for policy, settings in POLICIES.items():
+            topic = topics[policy] = stack.enter_context(a_topic(broker, settings))
+            ends[policy] = _write(broker, topic, batches)
+            believed = {**_AS_IT_COMES, **settings}
+            otherwise[policy] = "; ".join(otherwise_set(broker.bootstrap, believed, topic))
     assert isinstance(broker, RunningBroker)
     broker.kill()
     logs = {policy: log_path(broker, topic) for policy, topic in topics.items()}

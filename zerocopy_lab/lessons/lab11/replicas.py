@@ -16,7 +16,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.conformance.seats import examined, examined_or_ours
 from zerocopy_lab.instruments.system_calls import counting_system_calls
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab11.flush_policies import (
     BATCH,
     Broker,
@@ -81,17 +81,15 @@ def replicas(leader: Broker, directory: Path, lab: Lab) -> Replicas:
     return Replicas(end, follower.next_offset, identical, fed_by, left, served, whose)
 
 
+@or_unmeasured()
 def _fed_by(leader: Broker, topic: str, directory: Path, end: int) -> Feeding | Unmeasured:
     """The leader's calls while a second follower copies the whole log."""
     names = ("sendfile", "read", "pread64", "preadv")
-    try:
-        with (
-            counting_system_calls(leader.pid, names) as calls,
-            follower_of(leader.bootstrap, topic, directory) as follower,
-        ):
-            follower.reach(end)
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    with (
+        counting_system_calls(leader.pid, names) as calls,
+        follower_of(leader.bootstrap, topic, directory) as follower,
+    ):
+        follower.reach(end)
     return Feeding(calls.of("sendfile"), sum(map(calls.of, names[1:])))
 
 

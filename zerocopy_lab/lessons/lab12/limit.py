@@ -22,7 +22,7 @@ from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.instruments.processor import processor_use
 from zerocopy_lab.instruments.spread import Spread, spread
-from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
+from zerocopy_lab.instruments.unavailable import Unmeasured, or_unmeasured
 from zerocopy_lab.lessons.lab12.orders import events_of
 from zerocopy_lab.lessons.lab12.raced_topics import SMALL
 from zerocopy_lab.lessons.lab12.rungs import DIRECTIONS, Direction
@@ -55,14 +55,12 @@ class Spent(NamedTuple):
 Profile = dict[Direction, list[Spent]]
 
 
+@or_unmeasured()
 def profile(broker: RunningBroker | ExistingCluster, lab: Lab) -> Profile | Unmeasured:
     """Kcat sends and reads messages of 100 bytes, round by round; or why nobody can tell."""
     if shutil.which("kcat") is None:
         return Unmeasured("kcat is not installed, and a client in Python would be measured as such")
-    try:
-        pid = broker.pid
-    except Unavailable as reason:
-        return Unmeasured(str(reason))
+    pid = broker.pid
     count = 200_000 if lab.fast else 1_000_000
     found: Profile = {direction: [] for direction in DIRECTIONS}
     with ScratchDirectory("limit") as scratch:

@@ -18,7 +18,7 @@ from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.lessons.lab13 import page
 from zerocopy_lab.lessons.lab13.page import Answer, Answers, answer
 from zerocopy_lab.lessons.lab13.two_brokers import OURS, TwoBrokers
-from zerocopy_lab.measuring.alias_test import AliasVerdict, alias_test_of_broker
+from zerocopy_lab.measuring.alias_test import alias_test_of_broker
 from zerocopy_lab.measuring.fetch_calls import Calls, calls_per_fetch
 from zerocopy_lab.protocol.versions import API_KEYS, ApiKey
 from zerocopy_lab.running.broker_config import described
@@ -151,25 +151,18 @@ def _counted(two: TwoBrokers, name: str) -> Answers:
 
 
 def alias_answer(two: TwoBrokers, name: str) -> Answer:
-    """What arrives when its segment is overwritten under its answer."""
+    """What arrives when its segment is overwritten under its answer to a fetch of 64 KiB."""
+    broker, topic = two.brokers[name], two.topics[name]
+    frame = fetch_frame(Frames(), topic, 0, 0, max_bytes=64 << 10)
     try:
-        verdict = alias_of(two, name)
+        log = segment_of(broker.data_dir, topic)
+        found = alias_test_of_broker(broker.host, broker.port, log, frame, probe_bytes=32 << 10)
     except Unavailable as reason:
         return Unmeasured(str(reason))
     except (ConnectionError, TimeoutError, ValueError) as error:
         return Unmeasured(f"the alias test gave no answer: {error}")
-    pages = Counter(verdict.pages)
-    told = ", ".join(f"{count} {kind}" for kind, count in pages.items())
-    return answer(page.ALIAS, f"{verdict.verdict}: {told}")
-
-
-def alias_of(two: TwoBrokers, name: str) -> AliasVerdict:
-    """The alias test on a fetch of 64 KiB."""
-    broker, topic = two.brokers[name], two.topics[name]
-    frame = fetch_frame(Frames(), topic, 0, 0, max_bytes=64 << 10)
-    return alias_test_of_broker(
-        broker.host, broker.port, segment_of(broker.data_dir, topic), frame, probe_bytes=32 << 10
-    )
+    told = ", ".join(f"{count} {kind}" for kind, count in Counter(found.pages).items())
+    return answer(page.ALIAS, f"{found.verdict}: {told}")
 
 
 def segment_of(data_dir: Path, topic: str) -> Path:
