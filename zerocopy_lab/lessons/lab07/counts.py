@@ -21,9 +21,9 @@ from zerocopy_lab.instruments.system_calls import count_system_calls, counting_s
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.passing_topic import a_topic, batches_of
-from zerocopy_lab.running.running_broker import RunningBroker, importable_here
+from zerocopy_lab.running.running_broker import importable_here
 
 MESSAGES = 100
 BROKERS_CALLS = "the broker's calls"
@@ -33,7 +33,7 @@ _PASSES = 3
 _SENDING = ("sendto", "sendmsg", "write", "writev", "sendfile")
 _RECEIVING = ("recvfrom", "recvmsg", "read", "readv")
 
-Broker = RunningBroker | ExistingCluster
+Broker = AnyBroker
 
 
 class Counts(NamedTuple):

@@ -28,9 +28,8 @@ from zerocopy_lab.records.compression import Codec
 from zerocopy_lab.records.record import Record, build_batch
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.broker_thread import BrokerThread
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster
 from zerocopy_lab.running.passing_topic import served_topic
-from zerocopy_lab.running.running_broker import RunningBroker
 
 BROKERS_BYTES = frozenset((*range(8), *range(12, 16)))
 """Base offset and leader epoch: the two fields that are the broker's."""
@@ -111,9 +110,7 @@ def batches_of(frame: bytes) -> list[bytes]:
     return [bytes(each.records) for each in wanted.partitions if each.records is not None]
 
 
-def new_topic(
-    broker: RunningBroker | ExistingCluster, topic: str, settings: Mapping[str, str] | None = None
-) -> str:
+def new_topic(broker: AnyBroker, topic: str, settings: Mapping[str, str] | None = None) -> str:
     """Creates a topic that is served, and returns its name: on a cluster that was there before, one
     that nobody has. Raises NotDelivered.
     """
@@ -123,9 +120,7 @@ def new_topic(
     return topic
 
 
-def travel(
-    broker: RunningBroker | ExistingCluster, batches: dict[str, bytes], topic: str
-) -> list[Travelled]:
+def travel(broker: AnyBroker, batches: dict[str, bytes], topic: str) -> list[Travelled]:
     """Sends each batch to one topic, behind the others, and gets it back from file and network."""
     topic = new_topic(broker, topic)
     with Wire(broker.host, broker.port) as wire:
@@ -141,9 +136,7 @@ def send(wire: Wire, topic: str, batch: bytes) -> int:
     return base_offset
 
 
-def _travel_one(
-    broker: RunningBroker | ExistingCluster, wire: Wire, topic: str, name: str, batch: bytes
-) -> Travelled:
+def _travel_one(broker: AnyBroker, wire: Wire, topic: str, name: str, batch: bytes) -> Travelled:
     base_offset = send(wire, topic, batch)
     fetched = fetch(wire, topic, 0, base_offset).records
     return Travelled(
@@ -151,9 +144,7 @@ def _travel_one(
     )
 
 
-def stored_at(
-    broker: RunningBroker | ExistingCluster, topic: str, base_offset: int
-) -> bytes | None:
+def stored_at(broker: AnyBroker, topic: str, base_offset: int) -> bytes | None:
     """The bytes of a batch in the broker's segment; None where its files cannot be seen."""
     try:
         segment = broker.data_dir / f"{topic}-0" / f"{0:020d}.log"
@@ -188,9 +179,7 @@ def lying(batch: bytes) -> bytes:
     return bytes(lies)
 
 
-def ask_with_lies(
-    broker: RunningBroker | ExistingCluster, lab: Lab, topic: str = "lies"
-) -> Sequence[Lie]:
+def ask_with_lies(broker: AnyBroker, lab: Lab, topic: str = "lies") -> Sequence[Lie]:
     """An honest and a lying batch in each codec, each over a connection of its own."""
     topic = new_topic(broker, topic)
     answers = []

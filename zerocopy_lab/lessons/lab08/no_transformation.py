@@ -41,7 +41,7 @@ from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.records.batch import HEADER_BYTES, check_batch, check_stored_batch
 from zerocopy_lab.records.fields import Field, header_fields
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.running_broker import RunningBroker
 
 __all__ = ["Wire", "a_pair", "about", "build_batch", "cores_question", "produce"]
@@ -60,7 +60,7 @@ _NO_ERROR = 0
 # -- the bytes -------------------------------------------------------------------------------------
 
 
-def travel_all(broker: RunningBroker | ExistingCluster, lab: Lab) -> list[Travelled]:
+def travel_all(broker: AnyBroker, lab: Lab) -> list[Travelled]:
     """Ten batches, two clients by five codecs, through the broker."""
     return travel(broker, {**packed_by_us(lab), **packed_by_librdkafka(lab)}, "travelled")
 

@@ -31,7 +31,7 @@ from zerocopy_lab.measuring.racing import Course, Entry, file_to_send, race
 from zerocopy_lab.pictures.multiples import Multiple, multiples
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.records.record import build_batch
-from zerocopy_lab.running.existing_cluster import ExistingCluster, broker_for
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster, broker_for
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.transfer import strategies
@@ -114,9 +114,7 @@ def price(which: str, lab: Lab) -> Prices | Unmeasured:
     )
 
 
-def _brokers(
-    which: str, ways: Iterable[str], stack: ExitStack
-) -> dict[str, RunningBroker | ExistingCluster]:
+def _brokers(which: str, ways: Iterable[str], stack: ExitStack) -> dict[str, AnyBroker]:
     if which != "zerocopy_lab":
         broker = broker_for(which)
         stack.enter_context(broker)
@@ -141,7 +139,7 @@ def _topic(way: str) -> str:
 
 
 def _round(
-    brokers: Mapping[str, RunningBroker | ExistingCluster],
+    brokers: Mapping[str, AnyBroker],
     wires: Mapping[str, Wire],
     batch: bytes,
     order: Sequence[str],
@@ -161,7 +159,7 @@ def _round(
     return used
 
 
-def _answer_after(broker: RunningBroker | ExistingCluster, topic: str) -> Answer | None:
+def _answer_after(broker: AnyBroker, topic: str) -> Answer | None:
     """The alias test on a fetch of what was stored."""
     request = fetch_frame(Frames(), topic, 0, 0, max_bytes=1 << 20)
     try:

@@ -26,8 +26,7 @@ from zerocopy_lab.measuring.receivers import Kind, RunningReceiver
 from zerocopy_lab.measuring.recorded import recorded, recorded_words
 from zerocopy_lab.pictures.theme import byte_count
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.transfer.connections import connected_pair
 
 TOPIC: Final = "flights"
@@ -144,7 +143,7 @@ class Taken(NamedTuple):
 
 
 @or_unmeasured()
-def taken_by_broker(broker: RunningBroker | ExistingCluster, lab: Lab) -> Taken | Unmeasured:
+def taken_by_broker(broker: AnyBroker, lab: Lab) -> Taken | Unmeasured:
     """Events are produced; what the log grew by, and what was copied out to the broker for it."""
     flight_events.produce(broker.bootstrap, TOPIC, flight_events.repeated(1))
     before = _log_bytes(broker)
@@ -154,7 +153,7 @@ def taken_by_broker(broker: RunningBroker | ExistingCluster, lab: Lab) -> Taken 
     return Taken(_log_bytes(broker) - before, copied.copied_bytes)
 
 
-def _log_bytes(broker: RunningBroker | ExistingCluster) -> int:
+def _log_bytes(broker: AnyBroker) -> int:
     """What is in the log; an active segment's file is no longer than that."""
     return sum(path.stat().st_size for path in segments_of(broker.data_dir, TOPIC))
 

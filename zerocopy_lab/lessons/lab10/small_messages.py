@@ -35,8 +35,7 @@ from zerocopy_lab.measuring.small_sends import Over, Plan, small_sends
 from zerocopy_lab.pictures.cost_curves import Curve, crossover
 from zerocopy_lab.pictures.theme import Origin, Picture, byte_count
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker
 
 FAST_SIZES: Final = (64, 1 << 10, 8 << 10, 64 << 10)
 SIZES: Final = (64, 256, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10, 1 << 20)
@@ -194,7 +193,7 @@ class SmallestFetch(NamedTuple):
         return self.records_bytes > self.message_bytes
 
 
-def smallest_fetch(broker: RunningBroker | ExistingCluster) -> SmallestFetch:
+def smallest_fetch(broker: AnyBroker) -> SmallestFetch:
     """One flight event into a topic of its own, fetched."""
     [event] = flight_events.repeated(1)
     flight_events.produce(broker.bootstrap, TOPIC, [event])

@@ -33,11 +33,11 @@ from zerocopy_lab.log.settings import MAX_INT64
 from zerocopy_lab.records.batch import iterate_headers
 from zerocopy_lab.running import flight_events
 from zerocopy_lab.running.broker_config import otherwise_set
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.passing_topic import a_topic, batches_of
 from zerocopy_lab.running.running_broker import RunningBroker
 
-Broker = RunningBroker | ExistingCluster
+Broker = AnyBroker
 
 RECORDED_AS = "11 flush policies"
 BATCH, EVERY = 25, 1000

@@ -27,9 +27,8 @@ from zerocopy_lab.lessons.lab12.orders import events_of
 from zerocopy_lab.lessons.lab12.raced_topics import SMALL
 from zerocopy_lab.lessons.lab12.rungs import DIRECTIONS, Direction
 from zerocopy_lab.lessons.lab12.worth import VERB
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.passing_topic import a_topic
-from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 
 _ROUNDS: Final = 3
@@ -56,7 +55,7 @@ Profile = dict[Direction, list[Spent]]
 
 
 @or_unmeasured()
-def profile(broker: RunningBroker | ExistingCluster, lab: Lab) -> Profile | Unmeasured:
+def profile(broker: AnyBroker, lab: Lab) -> Profile | Unmeasured:
     """Kcat sends and reads messages of 100 bytes, round by round; or why nobody can tell."""
     if shutil.which("kcat") is None:
         return Unmeasured("kcat is not installed, and a client in Python would be measured as such")

@@ -13,8 +13,7 @@ from zerocopy_lab.lessons.lab12 import load
 from zerocopy_lab.lessons.lab12.orders import Client, LoadOrder, LoadRun, SeenBroker
 from zerocopy_lab.lessons.lab12.rungs import AS_IT_COMES, WHOLE, Direction, WayToAsk
 from zerocopy_lab.running.broker_config import otherwise_set
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster
 from zerocopy_lab.running.topic_admin import create_topic, delete_topic
 
 SIZES: Final = (100, 1024)
@@ -59,7 +58,7 @@ class RacedTopics:
 
     def __init__(
         self,
-        broker: RunningBroker | ExistingCluster,
+        broker: AnyBroker,
         brokers: Mapping[str, SeenBroker],
         amounts: Amounts,
         loader: ProcessPoolExecutor,

@@ -33,7 +33,7 @@ from zerocopy_lab.lessons.lab12.rungs import (
     ZERO_COPY,
     Mechanism,
 )
-from zerocopy_lab.running.existing_cluster import ExistingCluster, broker_for
+from zerocopy_lab.running.existing_cluster import AnyBroker, broker_for
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.running.tls_listener import TlsListener, self_signed, tls_listener
@@ -120,7 +120,7 @@ def _cells(rungs: Sequence[Mechanism], clients: Sequence[Client], lab: Lab) -> I
 
 # -- brokers ---------------------------------------------------------------------------------------
 
-Stand = tuple[RunningBroker | ExistingCluster, dict[str, SeenBroker]]
+Stand = tuple[AnyBroker, dict[str, SeenBroker]]
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def _stand(which: str, parts: Path | None) -> Iterator[Stand]:
             yield broker, brokers
 
 
-def _seen(broker: RunningBroker | ExistingCluster, listener: TlsListener | None) -> SeenBroker:
+def _seen(broker: AnyBroker, listener: TlsListener | None) -> SeenBroker:
     try:
         pid, data_dir = broker.pid, str(broker.data_dir)
     except Unavailable:

@@ -19,13 +19,13 @@ from zerocopy_lab.classroom.lab import OURS as ASKS_FOR_OURS
 from zerocopy_lab.classroom.lab import nobody_is_watching
 from zerocopy_lab.instruments.unavailable import Unavailable
 from zerocopy_lab.running import apache_kafka, flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster
 from zerocopy_lab.running.passing_topic import a_topic
 from zerocopy_lab.running.running_broker import Kind, RunningBroker
 from zerocopy_lab.running.scratch import ScratchDirectory
 from zerocopy_lab.running.tls_listener import self_signed, tls_listener
 
-Broker = RunningBroker | ExistingCluster
+Broker = AnyBroker
 
 OURS, KAFKA = "zerocopy_lab", "Apache Kafka"
 HEAP = "-Xmx512m"
