@@ -267,6 +267,17 @@ def test_the_order_changes_between_the_last_dearer_and_the_next_cheaper_size() -
     assert small_messages.smallest_answer(sweep(dearer_up_to=0)) == 2
 
 
+@pytest.mark.parametrize(
+    ("direct", "answer"),
+    [([1.1, 0.95, 1.02], 3), ([1.3, 2.9, 1.0], None), ([0.4, 0.98, 0.7], None)],
+)
+def test_alike_is_more_than_not_told_apart(direct: list[float], answer: int | None) -> None:
+    costs = {**sweep().costs, DIRECT: {64: direct}, MAP: {64: [1.0, 1.0, 1.0]}}
+    seen = SizeSweep(costs, "made up", True)
+    assert small_messages.smallest_answer(seen) == answer
+    assert bool(small_messages.unclear(seen)) is (answer is None)
+
+
 def test_file_systems_of_this_machine_are_tried_or_say_why_not(tmp_path: Path) -> None:
     try:
         here, *mounted = try_file_systems(tmp_path, Size(1 << 20, 1))

@@ -24,6 +24,7 @@ from zerocopy_lab.classroom.evidence import (
 from zerocopy_lab.classroom.lab import Lab
 from zerocopy_lab.classroom.notebook_output import show_table
 from zerocopy_lab.classroom.subject import KERNEL_HERE, Subject
+from zerocopy_lab.classroom.thresholds import are_alike
 from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.host import describe_host
@@ -163,16 +164,22 @@ def show_elsewhere(sweep: SizeSweep) -> str:
 
 
 def smallest_answer(sweep: SizeSweep) -> int | None:
-    """The number of the notebook's choice at the smallest size: from memory, sendfile, neither."""
+    """The number of the notebook's choice at the smallest size: from memory, sendfile, neither
+    (they are alike, which is more than that the rounds do not tell); None where nobody can tell.
+    """
     if not sweep.in_c:
         return None
-    verdict = compared(sweep.costs, min(sweep.costs[DIRECT])).verdict
-    return {"dearer": 1, "cheaper": 2, "inconclusive": 3}[verdict]
+    found = compared(sweep.costs, min(sweep.costs[DIRECT]))
+    if found.verdict == "inconclusive":
+        return 3 if are_alike(found.ratio.median, 1) else None
+    return 1 if found.verdict == "dearer" else 2
 
 
 def unclear(sweep: SizeSweep) -> str:
     """Why there is no answer, where there is none."""
-    return "" if sweep.in_c else NO_C
+    if not sweep.in_c:
+        return NO_C
+    return "" if smallest_answer(sweep) else "The rounds scatter too much to tell."
 
 
 class SmallestFetch(NamedTuple):
