@@ -292,7 +292,11 @@ def test_who_takes_the_most_in_every_round_is_named() -> None:
     assert limit.most(found) == CLIENT
     assert limit.most({"produce": [spent(0.1, 0.2, 0.9)] * 3}) == KERNEL
     assert limit.most({"produce": [spent(0.1, 0.9, 0.2)] * 3}) == BROKER
-    assert limit.most({"produce": [*rounds, spent(0.1, 0.9, 0.2)]}) is None
+    divided: limit.Profile = {"produce": [*rounds, spent(0.1, 0.9, 0.2)]}
+    assert limit.most(divided) is None
+    assert limit.why_unclear(divided) == (
+        f"The rounds do not agree: it was {CLIENT} in 3 and {BROKER} in 1 of 4."
+    )
     assert limit.most(Unmeasured("no kcat")) is None
     assert "the client is the nearer" in limit.limit_words(found)
     assert len(limit.figures(found)) == 6

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,6 +31,7 @@ from zerocopy_lab.lessons.lab12.worth import VERB
 from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.passing_topic import a_topic
 from zerocopy_lab.running.scratch import ScratchDirectory
+from zerocopy_lab.verdict.answer import in_a_row
 
 _ROUNDS: Final = 3
 CLIENT, BROKER, KERNEL = "the client's own code", "the broker's own code", "the kernel"
@@ -102,18 +104,25 @@ def _run(words: list[str], broker_pid: int, count: int) -> Spent:
 
 def most(found: Profile | Unmeasured) -> str | None:
     """The piece that took the most in every round, both directions together; None otherwise."""
-    if isinstance(found, Unmeasured):
-        return None
+    said = [] if isinstance(found, Unmeasured) else _said(found)
+    return said[0] if len(set(said)) == 1 else None
+
+
+def _said(found: Profile) -> list[str]:
+    """The piece that took the most, round by round."""
     rounds = zip(*found.values(), strict=True)
-    said = {max(PIECES, key=lambda piece: sum(one.of(piece) for one in ones)) for ones in rounds}
-    return said.pop() if len(said) == 1 else None
+    return [max(PIECES, key=lambda piece: sum(one.of(piece) for one in ones)) for ones in rounds]
 
 
 def why_unclear(found: Profile | Unmeasured) -> str:
     """Where `most` tells nothing; "" where it does."""
     if isinstance(found, Unmeasured):
         return str(found)
-    return "" if most(found) else "The rounds do not agree."
+    if most(found):
+        return ""
+    said = _said(found)
+    told = [f"{piece} in {count}" for piece, count in Counter(said).most_common()]
+    return f"The rounds do not agree: it was {in_a_row(told)} of {len(said)}."
 
 
 def show_profile(found: Profile | Unmeasured) -> None:
