@@ -258,7 +258,12 @@ def test_losses_multiply_add_or_are_not_told_from_chance() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "said"),
-    [(0.0002, "they multiply"), (0.009, "they add up"), (0.1, "they share")],
+    [
+        (0.0002, "they multiply"),
+        (0.006, "more than it, in every round"),
+        (0.009, "they add up"),
+        (0.1, "they share"),
+    ],
 )
 def test_all_at_once_is_held_against_the_sum(rate: float, said: str) -> None:
     both = worth.together(made_up({("produce", ALL): rate}), "produce")

@@ -20,6 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from zerocopy_lab.classroom.thresholds import are_alike
 from zerocopy_lab.instruments.spread import Spread, ratios, spread
 from zerocopy_lab.lessons.lab12.orders import Client
 from zerocopy_lab.lessons.lab12.raced_topics import SMALL, Cell
@@ -216,6 +217,8 @@ class Together(NamedTuple):
             return f"{told}. {more.text()} times the sum: they multiply one another."
         if more.high < 1 / _FACTOR:
             return f"{told}. {more.text()} times the sum: they share what they cost."
+        if more.low > 1 and not are_alike(more.low, 1):
+            return f"{told}. {more.text()} times the sum: more than it, in every round."
         return f"{told}. {more.text()} times the sum: they add up, more or less."
 
 

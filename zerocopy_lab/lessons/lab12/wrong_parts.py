@@ -172,7 +172,7 @@ def draw_wrong(kept_dir: Path, parts_dir: Path, part: str) -> Picture:
 def wrong_words(_kept_dir: Path, parts_dir: Path, part: str) -> str:
     """Who is named, and for what."""
     accused = _once(parts_dir, part)
-    does = f"A {part} that {WRONG[part][0]}"
+    does = f"{'An' if part[0] in 'aeiou' else 'A'} {part} that {WRONG[part][0]}"
     if not accused.named:
         return f"{does}: nobody noticed."
     return f"{does}: the broker does not start, and names {accused.named}. {accused.words}"
