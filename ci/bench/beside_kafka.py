@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from ci.bench.contest import (
@@ -70,12 +71,13 @@ def _messages(pair: Pair, workspace: Path, figures: Figures, rounds: int) -> Non
     def produces(broker: RunningBroker) -> Round:
         return run(broker, kcat_produces(broker.bootstrap, "kcat", lines))
 
-    def consumes(broker: RunningBroker) -> Round:
-        return run(broker, kcat_consumes(broker.bootstrap, "kcat", MESSAGES))
+    def consumes(broker: RunningBroker, fetch_bytes: int) -> Round:
+        return run(broker, kcat_consumes(broker.bootstrap, "kcat", MESSAGES, fetch_bytes))
 
     players: dict[str, tuple[Player, float]] = {
         f"kcat produces messages of {MESSAGE_BYTES} bytes": (produces, 0.5),
-        "kcat consumes them": (consumes, 0.6),
+        "kcat consumes them": (partial(consumes, fetch_bytes=8 * MIB), 0.6),
+        "kcat consumes them, 1 MiB a fetch": (partial(consumes, fetch_bytes=MIB), 0.6),
     }
     for name, (player, cpu) in players.items():
         found = pair.take_turns(player, rounds)

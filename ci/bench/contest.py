@@ -237,11 +237,11 @@ def kcat_produces(bootstrap: str, topic: str, lines: Path) -> list[str]:
     return ["kcat", "-P", "-b", bootstrap, "-t", topic, "-l", str(lines)]
 
 
-def kcat_consumes(bootstrap: str, topic: str, count: int) -> list[str]:
-    """The command line that reads the first `count` messages. The default queue holds 100,000 and
-    then pauses; this lets kcat read on. And -e would wait half a second for a message after the
-    last (fetch.wait.max.ms).
+def kcat_consumes(bootstrap: str, topic: str, count: int, fetch_bytes: int) -> list[str]:
+    """The command line that reads the first `count` messages, `fetch_bytes` at a time (by itself
+    kcat asks for 1 MiB). The default queue holds 100,000 and then pauses; this lets kcat read on.
+    And -e would wait half a second for a message after the last (fetch.wait.max.ms).
     """
-    much = ["-X", "queued.min.messages=1000000", "-X", "fetch.message.max.bytes=8388608"]
+    much = ["-X", "queued.min.messages=1000000", "-X", f"fetch.message.max.bytes={fetch_bytes}"]
     where = ["-b", bootstrap, "-t", topic, "-o", "beginning", "-c", str(count)]
     return ["kcat", "-C", *where, "-q", *much]
