@@ -2,8 +2,9 @@
 
 The broker's device delivers 32 MiB/s (`running.limited_group`): a virtual disk is often as fast as
 memory, and then nobody ever waits. A stream of messages passes (`stream`), first alone, then beside
-four readers of what is out of memory. Asked are this broker as it comes, this broker when its
-network thread itself waits for the disk (`cold.read.threads=0`), and Kafka.
+four readers of what is out of memory, then beside four that read the same as fast and from memory:
+what these cost, too, is not the disk's doing. Asked are this broker as it comes, this broker when
+its network thread itself waits for the disk (`cold.read.threads=0`), and Kafka.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -24,7 +26,7 @@ from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Frames, Wire
 from zerocopy_lab.instruments.eviction import NotEvicted
 from zerocopy_lab.instruments.unavailable import Unavailable
-from zerocopy_lab.measuring.fetching import evict_log
+from zerocopy_lab.measuring.fetching import bring_into_memory, evict_log
 from zerocopy_lab.running.limited_group import LimitedGroup
 from zerocopy_lab.running.running_broker import Kind, RunningBroker
 
@@ -41,7 +43,7 @@ AS_KAFKA_DOES = {"cold.read.threads": "0"}
 def bench_late_readers(workspace: Path, figures: Figures, rounds: int) -> None:
     """How many times longer 99 of 100 messages take at most, beside late readers."""
     print(f"a tail reader, alone and beside {READERS} late ones, at a device of 32 MiB/s")
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, float, float]]] = {}
     try:
         for kind in kinds():
             if kind == "zerocopy_lab":
@@ -58,20 +60,23 @@ def bench_late_readers(workspace: Path, figures: Figures, rounds: int) -> None:
         for title, unit, at in (
             ("p99 alone", "ms", 0),
             (f"p99 beside {READERS} late readers", "ms", 1),
+            (f"p99 beside {READERS} as fast from memory", "ms", 2),
         ):
-            theirs = None if kafka is None else [pair[at] for pair in kafka]
-            mine, row = [pair[at] for pair in ours], f"{title}, {name}"
+            theirs = None if kafka is None else [each[at] for each in kafka]
+            mine, row = [each[at] for each in ours], f"{title}, {name}"
             figures.add(TABLE, row, unit, mine, theirs, goal=1.0, at_most=True)
-        theirs = None if kafka is None else [beside / alone for alone, beside in kafka]
-        times = [beside / alone for alone, beside in ours]
+        theirs = None if kafka is None else [beside / alone for alone, beside, _ in kafka]
+        times = [beside / alone for alone, beside, _ in ours]
         row = f"the second / the first, {name}"
         figures.add(TABLE, row, "times", times, theirs, goal=1.0, at_most=True)
 
 
 def _contestant(
     directory: Path, kind: Kind, settings: dict[str, str], rounds: int
-) -> list[tuple[float, float]]:
-    """p99 in ms, alone and beside late readers, of a broker that knows nothing by heart."""
+) -> list[tuple[float, float, float]]:
+    """p99 in ms, alone, beside late readers and beside others, of a broker that knows nothing by
+    heart.
+    """
     data_dir = directory / "data"
     with RunningBroker(data_dir, kind=kind, settings=settings) as broker:
         make_topic(broker, "old")
@@ -89,19 +94,27 @@ def _contestant(
         found = []
         for _ in range(min(rounds, MOST_ROUNDS)):
             evict_log(data_dir, "old")
-            alone = waits_ms(broker.host, broker.port, "stream", 1_000, SECONDS)
-            with _reading_late(broker):
-                beside = waits_ms(broker.host, broker.port, "stream", 1_000, SECONDS)
-            found.append((share_of(alone, 0.99), share_of(beside, 0.99)))
+            alone = _p99_ms(broker)
+            with _reading(broker, interval_s=0.0):
+                beside = _p99_ms(broker)
+            bring_into_memory(data_dir, "old")
+            with _reading(broker, interval_s=BATCH_BYTES * READERS / DEVICE_BYTES_PER_S):
+                found.append((alone, beside, _p99_ms(broker)))
         return found
 
 
+def _p99_ms(broker: RunningBroker) -> float:
+    return share_of(waits_ms(broker.host, broker.port, "stream", 1_000, SECONDS), 0.99)
+
+
 @contextlib.contextmanager
-def _reading_late(broker: RunningBroker) -> Iterator[None]:
-    """Four connections of another process, each reading its quarter of the old data."""
+def _reading(broker: RunningBroker, interval_s: float) -> Iterator[None]:
+    """Four connections of another process, each reading its quarter of the old data, and asking no
+    sooner than `interval_s` after it was to ask before.
+    """
     context = multiprocessing.get_context("spawn")
     over = context.Event()
-    readers = context.Process(target=_read_late, args=(broker.port, over), daemon=True)
+    readers = context.Process(target=_read_all, args=(broker.port, over, interval_s), daemon=True)
     readers.start()
     try:
         yield
@@ -113,10 +126,10 @@ def _reading_late(broker: RunningBroker) -> Iterator[None]:
         assert readers.exitcode == 0, f"the late readers ended with {readers.exitcode}"
 
 
-def _read_late(port: int, over: Event) -> None:
+def _read_all(port: int, over: Event, interval_s: float) -> None:
     share = BATCHES // READERS
     threads = [
-        threading.Thread(target=_read_share, args=(port, range(at, at + share), over))
+        threading.Thread(target=_read_share, args=(port, range(at, at + share), over, interval_s))
         for at in range(0, BATCHES, share)
     ]
     for thread in threads:
@@ -125,9 +138,12 @@ def _read_late(port: int, over: Event) -> None:
         thread.join()
 
 
-def _read_share(port: int, offsets: range, over: Event) -> None:
+def _read_share(port: int, offsets: range, over: Event, interval_s: float) -> None:
     with connect(port, as_it_comes=True) as sock:
+        due_s = time.monotonic() + interval_s * offsets.start / BATCHES  # each in its turn
         for offset in offsets:
+            time.sleep(max(0.0, due_s - time.monotonic()))  # the pace of the load
+            due_s += interval_s
             if over.is_set():
                 return
             sock.sendall(fetch_frame(Frames(), "old", 0, offset, max_bytes=BATCH_BYTES))
