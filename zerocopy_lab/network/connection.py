@@ -11,9 +11,9 @@
     crowded     the answer; the client has sent on and on      -          answer    --> reading
     sending     room in the socket                             write      sent      --> reading
 
-Any of them ends in closed. A request that is answered, and an answer that is sent, at once: that is
-no event. One request at a time, as in Kafka: answers stay in order, and a client that asks without
-reading stands still.
+Any of them ends in closed. A request that is answered, and an answer that is sent, within one turn
+of the reactor: that is no event. One request at a time, as in Kafka: answers stay in order, and a
+client that asks without reading stands still.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Connection:
     def _proceed(self, step: Callable[[], None]) -> None:
         """Take a step; whatever goes wrong in it is the end of this connection and of no other."""
         try:
-            step()
+            if self.state is not State.CLOSED:  # it may be a call that was left for later
+                step()
         except BlockingIOError:
             # Ready, yet nothing to read: reports in the error queue wake us until they are taken.
             self._transfer.settle(self._sock)
@@ -117,7 +118,8 @@ class Connection:
             reply = self._handler(frame, self.client)
             del frame
             self._answer(reply)
-            if self.state is not State.READING:
+            if self.state is not State.READING or self.outbox:
+                self.inbox.done()
                 return
             frame = self.inbox.next_frame()
         if self.inbox.lacks_bytes:
@@ -127,7 +129,9 @@ class Connection:
         match reply:
             case Now():
                 self.outbox.put(reply.pieces)
-                if not self.outbox.drain():
+                if self._shared.reactor.is_crowded:  # all answers of a turn leave at its end
+                    self._shared.reactor.call_soon(lambda: self._proceed(self._flush))
+                elif not self.outbox.drain():
                     self._go(Event.FULL)
             case Later():
                 self._later = reply
@@ -141,17 +145,19 @@ class Connection:
         self._shared.reactor.call_soon(lambda: self._proceed(lambda: self._resume(answer)))
 
     def _resume(self, answer: Answer) -> None:
-        if self.state is not State.CLOSED:
-            self._later = None
-            self._go(Event.ANSWER)
-            self._answer(answer)
-            if self.state is State.READING:
-                self._serve(self.inbox.next_frame())
+        self._later = None
+        self._go(Event.ANSWER)
+        self._answer(answer)
+        if self.state is State.READING and not self.outbox:
+            self._serve(self.inbox.next_frame())
 
     def _flush(self) -> None:
         if self.outbox.drain():
-            self._go(Event.SENT)
+            if self.state is State.SENDING:
+                self._go(Event.SENT)
             self._serve(self.inbox.next_frame())
+        elif self.state is State.READING:
+            self._go(Event.FULL)
 
     def _listen(self) -> None:
         """A client that waits for its answer hangs up, or sends on."""
@@ -165,22 +171,19 @@ class Connection:
 
     def _go_on(self) -> None:
         """There is memory for the large request that has begun."""
-        if self.state is not State.CLOSED:
-            self._go(Event.MEMORY)
-            self.inbox.go_on()
-            self._serve(self.inbox.next_frame())
+        self._go(Event.MEMORY)
+        self.inbox.go_on()
+        self._serve(self.inbox.next_frame())
 
     def _go(self, event: Event) -> None:
         before, self.state = self.state, TRANSITIONS[self.state, event]
         self.inbox.done()  # whatever waits must not keep a large buffer
         was, wanted = INTEREST.get(before), INTEREST.get(self.state)
-        if was == wanted:
-            return
         if wanted is None:
             self._shared.reactor.forget(self._sock)
         elif was is None:
             self._shared.reactor.watch(self._sock, wanted, self._on_ready)
-        else:
+        elif was != wanted:
             self._shared.reactor.change(self._sock, wanted)
 
     # Limits and the end

@@ -27,8 +27,10 @@ class PollElsewhere:
         """Watch it no longer."""
         self._poll.unregister(sock)
 
-    def poll(self, timeout_s: float | None) -> list[tuple[int, int]]:
-        """Descriptors that are ready, each with its events; None waits for as long as it takes."""
+    def poll(self, timeout_s: float | None, _most: int) -> list[tuple[int, int]]:
+        """All descriptors that are ready, since the first so many would be the same ones each time;
+        each with its events. None waits for as long as it takes.
+        """
         return self._poll.poll(None if timeout_s is None else timeout_s * 1000)
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ class TlsConnection(Connection):
             self._has_name = True
             self.client.principal = principal_of(self._sock) or self.client.principal
         super()._serve(frame)
-        while self.state is State.READING and self._sock.pending():
+        while self.state is State.READING and not self.outbox and self._sock.pending():
             super()._serve(self.inbox.receive(self._sock))
 
     @property
