@@ -316,3 +316,13 @@ def test_an_accumulated_stream_arrives_whole(tmp_path: Path) -> None:
     assert run.batches < alone.batches == 200
     assert run.latency_ms.n == 200
     assert counted == (0, 0)
+
+
+def test_a_clock_too_coarse_for_one_batch_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "cpu_seconds", lambda _: 7.0)
+    with RunningBroker() as broker:
+        seen = costs.measure(broker, Lab(lab_entry("07"), True, 1, tmp_path / "07", True))
+    assert isinstance(seen, Unmeasured)
+    assert "too coarsely" in seen.reason

@@ -87,6 +87,10 @@ def measure(broker: Broker, lab: Lab) -> Costs | Unmeasured:
                 cpu_s = min(_cpu_of(pid, wire, topic, each[name]) for _ in range(_RUNS))
                 if number >= warm_ups:
                     found[name].append(cpu_s)
+    if not all(map(all, found.values())):
+        return Unmeasured(
+            "a broker's processor time is counted too coarsely here: it stood still"
+        )
     return Costs(each, {name: tuple(seen) for name, seen in found.items()})
 
 
