@@ -134,9 +134,7 @@ def show_profile(found: Profile | Unmeasured) -> None:
     rows = []
     for direction, rounds in found.items():
         pieces = [f"{_spread(rounds, piece).median:.2g} s" for piece in PIECES]
-        client = spread((s.client_user_s + s.client_system_s) / s.wall_s for s in rounds)
-        broker = spread((s.broker_user_s + s.broker_system_s) / s.wall_s for s in rounds)
-        busy = [f"{each.median:.0%}" for each in (client, broker)]
+        busy = [f"{each:.0%}" for each in _busy(rounds)]
         took = f"{spread(s.wall_s for s in rounds).median:.2g} s"
         rows.append([VERB[direction], took, *pieces, *busy])
     show_table(head, rows)
@@ -148,14 +146,20 @@ def limit_words(found: Profile | Unmeasured) -> str:
         return f"Not measured: {found}"
     told = []
     for direction, rounds in found.items():
-        client = spread((s.client_user_s + s.client_system_s) / s.wall_s for s in rounds).median
-        broker = spread((s.broker_user_s + s.broker_system_s) / s.wall_s for s in rounds).median
+        client, broker = _busy(rounds)
         nearer = "the client" if client > broker else "the broker"
         told.append(
             f"{VERB[direction]}, {nearer} is the nearer to its limit (client {client:.0%} of a "
             f"processor, broker {broker:.0%})"
         )
     return f"{'; '.join(told)}.".capitalize()
+
+
+def _busy(rounds: list[Spent]) -> tuple[float, float]:
+    """What part of a processor client and broker took; medians."""
+    client = spread((s.client_user_s + s.client_system_s) / s.wall_s for s in rounds)
+    broker = spread((s.broker_user_s + s.broker_system_s) / s.wall_s for s in rounds)
+    return client.median, broker.median
 
 
 def _spread(rounds: list[Spent], piece: str) -> Spread:

@@ -15,7 +15,6 @@ from zerocopy_lab.classroom.evidence import (
     Finding,
     Quantity,
     Verdict,
-    finding,
     seen_on,
     verdict_if,
     verdict_within,
@@ -69,24 +68,19 @@ def finding_on(
         words = f"Not seen here: {each}"
         return Aspect(claim_id, subject, part).not_testable(words)
     verdict, words = _VERDICTS[question](each)
-    return seen_on(
-        subject, claim_id, *_unless(doubted, question, verdict, evidence, words), each, part=part
-    )
+    verdict, words = _unless(doubted, question, verdict, words)
+    return seen_on(subject, claim_id, verdict, evidence, words, each, part=part)
 
 
 def _unless(
-    doubted: Sequence[Doubt], question: str, verdict: Verdict, evidence: Evidence, words: str
-) -> tuple[Verdict, Evidence, str]:
+    doubted: Sequence[Doubt], question: str, verdict: Verdict, words: str
+) -> tuple[Verdict, str]:
     """Inconclusive, and which setting makes it so, where one decides the question."""
     deciding = [each.in_words() for each in doubted if question in each.decides]
     if not deciding:
-        return verdict, evidence, words
-    said = "; ".join(deciding)
-    return (
-        Verdict.INCONCLUSIVE,
-        evidence,
-        f"The broker is not set as this lab believes: {said}. {words}",
-    )
+        return verdict, words
+    said = f"The broker is not set as this lab believes: {'; '.join(deciding)}."
+    return Verdict.INCONCLUSIVE, f"{said} {words}"
 
 
 def _of_alias(each: Quantity) -> tuple[Verdict, str]:
@@ -153,22 +147,19 @@ def tls_finding(
     two: TwoBrokers, answers: Mapping[str, Answer], doubted: Sequence[Doubt]
 ) -> Finding:
     """L1, of the broker that was asked: the same bytes with TLS and without."""
-    part, subject = "of a whole broker, 1 MiB a fetch", about(two.asked)
+    aspect = Aspect("L1", about(two.asked), "of a whole broker, 1 MiB a fetch")
     with_tls, without = (measured(answers, each) for each in (page.TLS, page.CPU[1 << 20]))
     if with_tls is None or without is None:
         why = f"Not measured here: {answers.get(page.TLS, 'it was not asked')}"
-        return Aspect("L1", subject, part).not_testable(why)
+        return aspect.not_testable(why)
     ratio = ratio_of(with_tls, without)
     verdict = verdict_within(ratio, TLS_CLAIMED)
     words = f"With TLS the broker's process needed {ratio.text()} times the CPU for the same bytes."
-    return finding(
-        "L1",
-        *_unless(doubted, page.TLS, verdict, Evidence.TIMED, words),
+    return aspect.timed(
+        *_unless(doubted, page.TLS, verdict, words),
         Quantity("with TLS / without", ratio),
         Quantity("with TLS", with_tls, "s/GiB"),
         Quantity("without", without, "s/GiB"),
-        part=part,
-        about=subject,
     )
 
 
@@ -176,10 +167,11 @@ def control_finding(
     two: TwoBrokers, answered: Mapping[str, Answers], doubted: Sequence[Doubt]
 ) -> Finding:
     """C1: if the hardware moves the bytes, a slow language for the control must not matter."""
-    part, question = "control in Python beside Java's", page.CPU[1 << 20]
+    aspect = Aspect("C1", about(two.asked), "control in Python beside Java's")
+    question = page.CPU[1 << 20]
     if KAFKA not in two.brokers:
         words = f"It takes both in one run; here there is no Kafka beside ours: {two.why_alone}."
-        return Aspect("C1", about(two.asked), part).not_testable(words)
+        return aspect.not_testable(words)
     ours, theirs = answered[OURS], answered[KAFKA]
     mine, others = measured(ours, question), measured(theirs, question)
     assert mine is not None
@@ -191,13 +183,10 @@ def control_finding(
         f"{mine.text('s/GiB')} and {others.text('s/GiB')}."
     )
     verdict = verdict_if(None if more is None else not more)
-    return finding(
-        "C1",
-        *_unless(doubted, question, verdict, Evidence.TIMED, words),
+    return aspect.timed(
+        *_unless(doubted, question, verdict, words),
         Quantity("ours", mine, "s/GiB"),
         Quantity("Kafka", others, "s/GiB"),
-        part=part,
-        about=about(two.asked),
     )
 
 
@@ -211,13 +200,10 @@ def _opens_finding(
         f"Ours {'serves' if ours else 'does not serve'} what Kafka wrote, Kafka "
         f"{'serves' if kafka else 'does not serve'} what ours wrote, every event the same."
     )
-    return seen_on(
-        about(two.asked),
-        "S5",
-        *_unless(doubted, page.LOG, verdict_if(ours and kafka), Evidence.PROVED, words),
+    return Aspect("S5", about(two.asked), "each opens the other's").proved(
+        *_unless(doubted, page.LOG, verdict_if(ours and kafka), words),
         Quantity("ours serves Kafka's files", ours),
         Quantity("Kafka serves ours", kafka),
-        part="each opens the other's",
     )
 
 
