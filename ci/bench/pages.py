@@ -138,8 +138,9 @@ def _figure(found: Spread | None, unit: str) -> str:
         return "–"
     if unit:
         return f"{_short(found.median)} {unit}"
-    told = f"{found.median:.2f}"  # an exponent, which is compared by its range and not by a ratio
-    return told if found.n == 1 else f"{told} ({found.low:.2f} to {found.high:.2f})"
+    # an exponent, which is compared by its range and not by a ratio; 0.0 takes the sign of a zero
+    told, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in found[:3])
+    return told if found.n == 1 else f"{told} ({low} to {high})"
 
 
 def _goal(row: Row, runs: list[Figures]) -> str:
