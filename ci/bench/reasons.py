@@ -25,8 +25,8 @@ MANY_BESIDE_A_PRODUCER = tuple(
 _ONE_PROCESSOR_SENDS = (
     "One thread sends, on one processor, and Kafka's use what the client leaves of both. There is "
     "nothing to be asked less often: 1,500 fetches of 1 MiB took 1,500 calls of `sendfile`, "
-    "counted. With a second network thread the CPU rose (1.2 and 1.3 times with 16 and with 64 "
-    "consumers) and the rate did not (1.0 and 0.74)."
+    "counted. With a second network thread the CPU rose (1.3 and 1.2 times with 16 and with 64 "
+    "consumers) and the rate did not (0.74 and 1.0)."
 )
 
 REASONS: tuple[Reason, ...] = (
