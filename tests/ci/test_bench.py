@@ -236,9 +236,9 @@ def test_growth_and_partitions_have_a_row_for_each_size_and_one_for_the_exponent
     growth.bench_growth(tmp_path / "growth", figures, 2)
     partitions.bench_partitions(tmp_path / "partitions", figures, 2)
     curves = [row for row in figures.rows if row.name.startswith("… exponent")]
-    assert len(figures.rows) == 3 * len(curves) == 3 * (3 + 7)
+    assert len(figures.rows) == 3 * len(curves) == 3 * (3 + 6)
     assert all(row.ours.low > 0 for row in figures.rows if row not in curves)
-    assert [row.ours.n for row in figures.rows] == [2] * 9 + [1] * 21
+    assert [row.ours.n for row in figures.rows] == [2] * 9 + [1] * 18
 
 
 @pytest.mark.skipif(
