@@ -46,7 +46,9 @@ REASONS: tuple[Reason, ...] = (
         ("fetches of 64 KiB", "fetches of 4 KiB"),
         "Python: with processors that are kept awake a fetch of 64 KiB takes 67 µs and the bare "
         "loop's 45, with the same packets, wake-ups and, but for `epoll_wait`, system calls; what "
-        "is between them is reading the request, finding the records and making the answer.",
+        "is between them is reading the request, finding the records and making the answer. In one "
+        "run, 64 KiB had 0.70 of the bare loop's rate under a Python built without its "
+        "optimisations, and 0.74 under Debian's, which has them.",
     ),
     Reason(
         "kafka",
