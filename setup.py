@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 BESIDE = {
     "labs": ["*.ipynb", "labs.toml", "solutions/*.ipynb"],
     "data": ["flights.jsonl.gz", "*.json", "*/*.json", "machines/*/*.json", "README.md"],
-    "docs": ["*.md"],
+    "docs": ["*.md", "*.svg"],
 }
 
 setup(
