@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from zerocopy_lab.running.existing_cluster import ExistingCluster
-    from zerocopy_lab.running.running_broker import RunningBroker
+    from zerocopy_lab.running.existing_cluster import AnyBroker
 
 
 class SubjectKind(StrEnum):
@@ -58,7 +57,7 @@ def cited(source: str) -> Subject:
     return Subject(SubjectKind.CITED, source.split(",")[0])
 
 
-def about(broker: RunningBroker | ExistingCluster) -> Subject:
+def about(broker: AnyBroker) -> Subject:
     """What a measurement of this broker is about."""
     if broker.kind == "zerocopy_lab":
         return THIS_BROKER

@@ -8,8 +8,7 @@ from zerocopy_lab.client.consumer import fetch
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.instruments.system_calls import counting_system_calls
 from zerocopy_lab.instruments.unavailable import Unavailable, Unmeasured
-from zerocopy_lab.running.existing_cluster import ExistingCluster
-from zerocopy_lab.running.running_broker import RunningBroker
+from zerocopy_lab.running.existing_cluster import AnyBroker
 
 RESPONSE_BYTES = 1 << 20
 _FETCHES = 16
@@ -20,7 +19,7 @@ Calls = dict[str, float]
 
 
 def calls_per_fetch(
-    broker: RunningBroker | ExistingCluster,
+    broker: AnyBroker,
     topic: str,
     names: tuple[str, ...] = _NAMES,
     tls_port: int | None = None,

@@ -38,7 +38,7 @@ from zerocopy_lab.protocol import messages
 from zerocopy_lab.protocol.framing import LENGTH
 from zerocopy_lab.protocol.versions import ApiKey
 from zerocopy_lab.records.batch import iterate_headers
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker
 from zerocopy_lab.running.passing_topic import batches_of
 from zerocopy_lab.running.running_broker import RunningBroker
 
@@ -52,7 +52,7 @@ _LONGEST_WAIT_MS = 500
 
 def questions_to(
     name: str,
-    broker: RunningBroker | ExistingCluster,
+    broker: AnyBroker,
     topic: str,
     steady_topic: str,
     *,

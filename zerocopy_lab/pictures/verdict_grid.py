@@ -36,7 +36,6 @@ _NAMED_ROW_INCHES: Final = 0.41  # three lines of the least letters
 _LETTERS: Final = 84
 """So many fit beside each other under all columns together."""
 YES: Final = ("right", "supported")
-BOTH: Final = ("half right", "inconclusive")
 NO: Final = ("wrong", "contradicted")
 _LOOKS: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(YES, (SENDER, "✓")),

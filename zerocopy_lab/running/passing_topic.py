@@ -12,18 +12,15 @@ from zerocopy_lab.client.producer import produce
 from zerocopy_lab.client.wire import Wire
 from zerocopy_lab.errors import LeaderNotAvailable, NotLeaderOrFollower, UnknownTopicOrPartition
 from zerocopy_lab.records.record import Record, build_batch
-from zerocopy_lab.running.existing_cluster import ExistingCluster
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster
 from zerocopy_lab.running.flight_events import NotDelivered
-from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.topic_admin import create_topic, delete_topic
 
 _SERVED_WITHIN_S = 30.0
 _NOT_YET = (UnknownTopicOrPartition.code, LeaderNotAvailable.code, NotLeaderOrFollower.code)
 
 
-def served_topic(
-    broker: RunningBroker | ExistingCluster, name: str, settings: Mapping[str, str] | None = None
-) -> None:
+def served_topic(broker: AnyBroker, name: str, settings: Mapping[str, str] | None = None) -> None:
     """Creates a topic and waits until its partition is served: a Kafka answers before its leader
     knows. Raises NotDelivered when that takes too long.
     """
@@ -37,9 +34,7 @@ def served_topic(
 
 
 @contextmanager
-def a_topic(
-    broker: RunningBroker | ExistingCluster, settings: Mapping[str, str] | None = None
-) -> Iterator[str]:
+def a_topic(broker: AnyBroker, settings: Mapping[str, str] | None = None) -> Iterator[str]:
     """Its name, once it takes messages (it holds one already, at offset 0). On a cluster that
     somebody else uses it goes again. Raises NotDelivered.
     """

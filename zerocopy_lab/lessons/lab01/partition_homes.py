@@ -21,7 +21,7 @@ from zerocopy_lab.pictures.replica_map import replica_map
 from zerocopy_lab.pictures.theme import Origin, Picture
 from zerocopy_lab.placement.partitioners import java_partition, librdkafka_partition
 from zerocopy_lab.running import flight_events
-from zerocopy_lab.running.existing_cluster import ExistingCluster, broker_for
+from zerocopy_lab.running.existing_cluster import AnyBroker, ExistingCluster, broker_for
 from zerocopy_lab.running.running_broker import RunningBroker
 from zerocopy_lab.running.topic_admin import create_topic, delete_topic
 
@@ -33,8 +33,6 @@ FULL, EMPTY, NEXT = "full", "empty", "the-next"
 _SEGMENT_BYTES = 1 << 20  # a real Kafka takes no less
 _SMALL_BATCHES = {"batch.size": 64 << 10}
 _PATIENCE_S = 30.0
-
-Broker = RunningBroker | ExistingCluster
 
 
 class Home(NamedTuple):
@@ -55,7 +53,7 @@ class NextHome(NamedTuple):
 Homes = Mapping[TopicPartition, Sequence[Home]]
 
 
-def start(which: str, directories: Sequence[Path], parts: Path | None = None) -> Broker:
+def start(which: str, directories: Sequence[Path], parts: Path | None = None) -> AnyBroker:
     """A running broker of the kind that BROKER names, with several log directories. Close it."""
     if which == "zerocopy_lab":
         more = [word for path in directories[1:] for word in ("--data-dir", str(path))]
@@ -64,13 +62,13 @@ def start(which: str, directories: Sequence[Path], parts: Path | None = None) ->
     return broker_for(which, directories[0], settings=settings).__enter__()
 
 
-def stop(broker: Broker) -> None:
+def stop(broker: AnyBroker) -> None:
     """Stop it, if it is ours to stop."""
     if isinstance(broker, RunningBroker):
         broker.close()
 
 
-def to_see(broker: Broker, directories: Sequence[Path]) -> Sequence[Path]:
+def to_see(broker: AnyBroker, directories: Sequence[Path]) -> Sequence[Path]:
     """The directories, where they are those of a broker that runs here; else none, and why."""
     if isinstance(broker, ExistingCluster):
         print(f"The directories of {broker.bootstrap} are on another machine.")
@@ -108,7 +106,7 @@ def _wait(holds: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.05)
 
 
-def set_the_scene(broker: Broker, directories: Sequence[Path], lab: Lab) -> None:
+def set_the_scene(broker: AnyBroker, directories: Sequence[Path], lab: Lab) -> None:
     """One full partition alone in its directory, and two empty ones in each of the others."""
     if isinstance(broker, ExistingCluster):
         return
@@ -126,7 +124,7 @@ def set_the_scene(broker: Broker, directories: Sequence[Path], lab: Lab) -> None
     _wait(lambda: not gone.exists(), f"{beside} was not deleted")
 
 
-def create_the_next(broker: Broker, directories: Sequence[Path]) -> NextHome | Unmeasured:
+def create_the_next(broker: AnyBroker, directories: Sequence[Path]) -> NextHome | Unmeasured:
     """One more partition, and where it was found."""
     if isinstance(broker, ExistingCluster):
         return Unmeasured(f"the directories of {broker.bootstrap} are on another machine")
@@ -148,7 +146,7 @@ class KeyedTraffic(NamedTuple):
         )
 
 
-def send_with_keys(broker: Broker, partition_count: int, lab: Lab) -> KeyedTraffic:
+def send_with_keys(broker: AnyBroker, partition_count: int, lab: Lab) -> KeyedTraffic:
     """Sends flights with their carrier as the key, without naming partitions, and reads them
     back. On a cluster that somebody else uses the topic goes again.
     """
