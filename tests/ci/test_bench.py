@@ -221,8 +221,8 @@ def test_a_stamp_is_found_whatever_its_bytes_are() -> None:
 def test_growth_and_partitions_have_a_row_for_each_size_and_one_for_the_exponent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ours alone, and small: no figure is looked at but its sign. The kernel may not have counted
-    the CPU of so few requests yet, so a clock that always goes on stands in for it.
+    """Of ours alone, and small: no figure is looked at but its sign. The kernel may not have
+    counted the CPU of so few requests yet, so a clock that always goes on stands in for it.
     """
     monkeypatch.setattr(contest, "cpu_seconds", lambda pid: time.perf_counter())
     for module in (growth, partitions):
